@@ -1,0 +1,24 @@
+//! Generates the C header into `OUT_DIR`; `tests/documents.rs` compares `include/b24events.h` with it.
+
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    for path in ["src/ffi", "cbindgen.toml", "build.rs"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid");
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    // In the order in which a reader needs them.
+    for file in ["status", "library", "config", "client", "batch"] {
+        builder = builder.with_src(root.join("src/ffi").join(file).with_extension("rs"));
+    }
+    builder.generate().expect("src/ffi can be bound").write_to_file(out.join("b24events.h"));
+
+    // The name that programs linked against the library ask the loader for: it changes with the ABI only.
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libb24events.so.0");
+    }
+}

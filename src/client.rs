@@ -1,0 +1,191 @@
+//! The client: what every door calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::clock::{Clock, SystemClock, Timeout};
+use crate::closing::Closing;
+use crate::config::{Config, Level};
+use crate::delivery::{Batch, Delivery};
+use crate::error::{Error, Result};
+use crate::log::{Log, LogSink};
+use crate::portal::tokens::TokensSink;
+use crate::portal::{Portal, Repeat, Surroundings};
+use crate::push::doorbell::{Beacon, Doorbell, Notification};
+use crate::push::listener::Listener;
+use crate::stats::Stats;
+
+/// What the host wants to be told while the client lives.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// Log lines.
+    pub log: Option<LogSink>,
+    /// New tokens.
+    pub tokens: Option<TokensSink>,
+}
+
+/// One application on one portal. Every method may be called from any thread; those that block say so.
+pub struct Client {
+    portal: Arc<Portal>,
+    listener: Listener,
+    doorbell: Arc<Doorbell>,
+    delivery: Delivery,
+    /// The last batch was full: the next one is fetched without waiting for a signal.
+    more: AtomicBool,
+    around: Surroundings,
+}
+
+impl Client {
+    /// Checks the configuration. No network.
+    pub fn new(config: &Config, hooks: Hooks) -> Result<Client> {
+        Client::with_clock(config, hooks, Arc::new(SystemClock))
+    }
+
+    /// The same with a clock of the caller's.
+    pub fn with_clock(config: &Config, hooks: Hooks, clock: Arc<dyn Clock>) -> Result<Client> {
+        let settings = config.settings()?;
+        let around = Surroundings {
+            clock: clock.clone(),
+            closing: Closing::new(),
+            log: Log::new(hooks.log, settings.log_level),
+            stats: Arc::new(Stats::default()),
+        };
+        let portal = Arc::new(Portal::new(&settings, hooks.tokens, around.clone()));
+        let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, around.closing.clone()));
+        Ok(Client {
+            listener: Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()),
+            delivery: Delivery::new(&settings, portal.clone(), around.clone()),
+            portal,
+            doorbell,
+            more: AtomicBool::new(false),
+            around,
+        })
+    }
+
+    /// The source key of this client's queue, `""` for the queue without one.
+    pub fn connector_id(&self) -> &str {
+        self.portal.connector_id()
+    }
+
+    /// Subscribes to the push server; blocks until the subscription stands, at most for `timeout`.
+    pub fn connect(&self, timeout: Timeout) -> Result<()> {
+        self.listener.connect(timeout)
+    }
+
+    /// Whether the subscription stands at this moment.
+    pub fn is_connected(&self) -> bool {
+        self.listener.is_subscribed()
+    }
+
+    /// `event.bind`: changes of this kind go into the queue from now on. Blocks for a REST call.
+    pub fn subscribe(&self, event: &str) -> Result<()> {
+        self.portal.bind_offline(named(event)?)
+    }
+
+    /// `event.unbind`. Blocks for a REST call.
+    pub fn unsubscribe(&self, event: &str) -> Result<()> {
+        self.portal.unbind_offline(named(event)?).map(drop)
+    }
+
+    /// Blocks until the doorbell rings; `None` when the time is over.
+    pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
+        self.around.closing.check()?;
+        if !self.listener.is_listening() {
+            return Err(self.not_listening());
+        }
+        self.doorbell.wait(timeout)
+    }
+
+    /// Takes up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call.
+    pub fn fetch(&self, limit: u32) -> Result<Batch> {
+        let batch = self.delivery.fetch(limit).inspect_err(|error| {
+            // The host has used up a notification for this: it is to get another one when a repeat makes sense.
+            if error.is_transient() {
+                self.doorbell.ring_to_look();
+            }
+        })?;
+        self.more.store(batch.is_full(), Ordering::Relaxed);
+        Ok(batch)
+    }
+
+    /// Waits for a notification and fetches, until there is a batch that is not empty; `None` when the time is over.
+    /// The time bounds the waiting; a fetch under way is not cut short, as that could lose its records.
+    pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
+        let deadline = timeout.deadline(self.around.clock.now());
+        loop {
+            if !self.more.load(Ordering::Relaxed) {
+                let left = deadline.map_or(Timeout::Never, |deadline| {
+                    Timeout::After(deadline.saturating_duration_since(self.around.clock.now()))
+                });
+                if self.wait(left)?.is_none() {
+                    return Ok(None);
+                }
+            }
+            let batch = self.fetch(0)?;
+            if !batch.is_empty() {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// Calls any REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.
+    pub fn call(&self, method: &str, params_json: &str) -> Result<String> {
+        self.portal.call_json(method, params_json, Repeat::No).map(|answer| answer.into_text())
+    }
+
+    /// Counters and state as a JSON object. Holds no secret.
+    pub fn stats(&self) -> String {
+        let mut json = self.around.stats.to_json();
+        json.insert("subscribed".into(), self.is_connected().into());
+        json.insert("closed".into(), self.around.closing.is_closed().into());
+        let last_error = self.listener.last_error().filter(|error| *error != Error::Closed);
+        json.insert("last_error".into(), last_error.map(|error| error.to_string()).into());
+        serde_json::Value::Object(json).to_string()
+    }
+
+    /// Shows from now on whether a notification waits.
+    pub fn set_beacon(&self, beacon: Arc<dyn Beacon>) {
+        self.doorbell.set_beacon(beacon);
+    }
+
+    /// Ends every blocked call with [`Error::Closed`] and interrupts every request. Does not wait for the threads to
+    /// end; dropping the client does. Closing again does nothing.
+    pub fn close(&self) {
+        if !self.around.closing.close() {
+            return;
+        }
+        self.listener.shutdown();
+        self.portal.shutdown();
+        self.doorbell.closed();
+        self.around.log.line(Level::Info, || "closed".into());
+    }
+
+    /// Waits until the listening thread has ended. Call after [`Client::close`]; at once, save for a name resolution or
+    /// a connection attempt under way, which the system does not let us interrupt.
+    pub fn join(&self) {
+        self.listener.join();
+    }
+
+    fn not_listening(&self) -> Error {
+        match self.listener.last_error() {
+            Some(error) => error,
+            None => Error::State("not connected: call b24_client_connect (1C: Connect/Подключить) first".into()),
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.close();
+        self.join();
+    }
+}
+
+fn named(event: &str) -> Result<&str> {
+    let plain = !event.is_empty() && event.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:.\\".contains(&byte));
+    if plain {
+        Ok(event)
+    } else {
+        Err(Error::InvalidArgument("an event's name is letters and digits, such as ONCRMDEALADD".into()))
+    }
+}

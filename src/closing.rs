@@ -1,0 +1,81 @@
+//! The end of a client: one flag that every wait listens to.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::error::{Error, Result};
+
+/// Tells every waiting thread that the client is closing. Clones share one flag.
+///
+/// Nothing is ever sent: dropping the only sender disconnects the channel, which wakes all receivers at once.
+#[derive(Clone)]
+pub struct Closing {
+    sender: Arc<Mutex<Option<Sender<Infallible>>>>,
+    receiver: Receiver<Infallible>,
+}
+
+impl Closing {
+    /// A flag that is not raised.
+    pub fn new() -> Closing {
+        let (sender, receiver) = bounded(0);
+        Closing { sender: Arc::new(Mutex::new(Some(sender))), receiver }
+    }
+
+    /// Raises the flag; false when it was raised before.
+    pub fn close(&self) -> bool {
+        crate::lock(&self.sender).take().is_some()
+    }
+
+    /// Whether the flag is raised.
+    pub fn is_closed(&self) -> bool {
+        crate::lock(&self.sender).is_none()
+    }
+
+    /// [`Error::Closed`] once the flag is raised.
+    pub fn check(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Waits for this long, or until the flag is raised, which is [`Error::Closed`].
+    pub fn pause(&self, duration: Duration) -> Result<()> {
+        match self.receiver.recv_timeout(duration) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// For `select!`: becomes ready (disconnected) when the flag is raised.
+    pub fn receiver(&self) -> &Receiver<Infallible> {
+        &self.receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn closing_ends_every_pause() {
+        let closing = Closing::new();
+        assert_eq!(closing.pause(Duration::from_millis(1)), Ok(()));
+        let waits: Vec<_> = (0..4)
+            .map(|_| {
+                let closing = closing.clone();
+                std::thread::spawn(move || closing.pause(Duration::from_secs(60)))
+            })
+            .collect();
+        let start = Instant::now();
+        assert!(closing.close());
+        assert!(!closing.close());
+        for wait in waits {
+            assert_eq!(wait.join().unwrap(), Err(Error::Closed));
+        }
+        assert!(start.elapsed() < Duration::from_secs(30));
+        assert_eq!(closing.check(), Err(Error::Closed));
+    }
+}

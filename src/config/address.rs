@@ -1,0 +1,119 @@
+//! Addresses of the portal, the authorization server and the push server.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+
+/// A checked `http`/`https` address: scheme, host, port and path, no user, no query.
+/// `Debug` and `Display` print it without its path, which may hold a webhook's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    origin: String,
+    path: String,
+    secure: bool,
+}
+
+impl Address {
+    /// Checks an address. Plain `http` is refused except to this computer, or when it is allowed.
+    pub fn parse(text: &str, allow_plain: bool) -> Result<Address, String> {
+        let wrong = |why: &str| {
+            Err(format!("{} {why}; allowed: an address such as https://my.bitrix24.com", without_secrets(text)))
+        };
+        let Ok(uri) = text.parse::<Uri>() else {
+            return wrong("is no address");
+        };
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return wrong("is no address");
+        };
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return wrong("must hold neither a user nor a question mark");
+        }
+        let secure = match scheme {
+            "https" => true,
+            "http" if allow_plain || is_loopback(authority.host()) => false,
+            "http" => {
+                return wrong(
+                    "is plain http, on which tokens can be read on the way; use https or set http.allow_plain=true",
+                );
+            }
+            _ => return wrong("is neither https nor http"),
+        };
+        Ok(Address { origin: format!("{scheme}://{authority}"), path: uri.path().to_owned(), secure })
+    }
+
+    /// Scheme, host and port.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The path, at least `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether it is `https`.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({})", self.origin)
+    }
+}
+
+/// An address as it may stand in a text: user, path and query are where secrets sit.
+pub(super) fn without_secrets(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.split(['?', '@']).next().unwrap_or_default().to_owned();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let more = if rest.len() > authority.len() + 1 { "/…" } else { "" };
+    format!("{scheme}://{host}{more}")
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_is_taken_and_http_only_at_home() {
+        let address = Address::parse("https://my.bitrix24.ru:8443/rest/", false).unwrap();
+        assert_eq!(
+            (address.origin(), address.path(), address.is_secure()),
+            ("https://my.bitrix24.ru:8443", "/rest/", true)
+        );
+        for home in ["http://127.0.0.1:1234", "http://localhost", "http://[::1]:80/"] {
+            assert!(!Address::parse(home, false).unwrap().is_secure(), "{home}");
+        }
+        assert!(Address::parse("http://my.bitrix24.ru", false).unwrap_err().contains("http.allow_plain"));
+        assert!(Address::parse("http://127.0.0.1.evil.example", false).is_err());
+        assert!(Address::parse("http://my.bitrix24.ru", true).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_showing_secrets() {
+        for bad in
+            ["", "my.bitrix24.ru", "ftp://x", "https://", "https://user:planted@host", "https://host/rest?auth=planted"]
+        {
+            let text = Address::parse(bad, true).unwrap_err();
+            assert!(!text.contains("planted"), "{text}");
+        }
+        let webhook = Address::parse("https://host/rest/1/planted/", false).unwrap();
+        assert!(!format!("{webhook} {webhook:?}").contains("planted"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The table of configuration keys. The parser, the defaults and CONFIGURATION.md come from it.
+
+/// What a key's value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Text that is never printed.
+    Secret,
+    /// An `https://` address (or `http://`, see `http.allow_plain`).
+    Address,
+    /// A whole number within these bounds, both included.
+    Integer(u64, u64),
+    /// `true` or `false`.
+    Boolean,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// One configuration key.
+#[derive(Debug)]
+pub struct Key {
+    /// Name as `b24_config_set` takes it.
+    pub name: &'static str,
+    /// What is allowed.
+    pub kind: Kind,
+    /// Value when nothing is set; `None` when the key has none.
+    pub default: Option<&'static str>,
+    /// Whether a client cannot be made without it.
+    pub required: bool,
+    /// What it does, in English.
+    pub text: &'static str,
+    /// What it does, in Russian.
+    pub russian: &'static str,
+}
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    text: &'static str,
+    russian: &'static str,
+) -> Key {
+    Key { name, kind, default, required: false, text, russian }
+}
+
+const fn required(name: &'static str, kind: Kind, text: &'static str, russian: &'static str) -> Key {
+    Key { name, kind, default: None, required: true, text, russian }
+}
+
+/// Every key there is.
+pub static KEYS: &[Key] = &[
+    required(
+        "portal.url",
+        Kind::Address,
+        "Address of the portal, such as `https://my.bitrix24.com`. Not a webhook address: offline events need an application's token.",
+        "Адрес портала, например `https://my.bitrix24.ru`. Не адрес вебхука: офлайн-событиям нужен токен приложения.",
+    ),
+    required(
+        "auth.access_token",
+        Kind::Secret,
+        "The application's access token, of a user who is an administrator.",
+        "Токен доступа приложения, выданный пользователю-администратору.",
+    ),
+    key(
+        "auth.refresh_token",
+        Kind::Secret,
+        None,
+        "Refresh token. With it and `auth.client_id`, `auth.client_secret` the library renews the access token itself; a renewal makes the old pair worthless, so store the new one (`b24_config_on_tokens`).",
+        "Токен продления. С ним и с `auth.client_id`, `auth.client_secret` библиотека сама продлевает токен доступа; прежняя пара после этого недействительна, новую нужно сохранить.",
+    ),
+    key(
+        "auth.expires",
+        Kind::Integer(0, u64::MAX),
+        Some("0"),
+        "When the access token expires, in seconds since 1970 (`expires` of the token answer). 0: not known; then it is renewed when the portal says that it has expired.",
+        "Когда истекает токен доступа, секунды с 1970 года (`expires` из ответа с токенами). 0 — неизвестно: продление по ответу портала.",
+    ),
+    key("auth.client_id", Kind::Text, None, "The application's `client_id`.", "Код приложения (`client_id`)."),
+    key(
+        "auth.client_secret",
+        Kind::Secret,
+        None,
+        "The application's `client_secret`.",
+        "Ключ приложения (`client_secret`).",
+    ),
+    key(
+        "auth.server",
+        Kind::Address,
+        Some("https://oauth.bitrix.info"),
+        "The authorization server (the origin of `server_endpoint` in the token answer); in Russia also `https://oauth.bitrix24.tech`.",
+        "Сервер авторизации (начало `server_endpoint` из ответа с токенами); в России также `https://oauth.bitrix24.tech`.",
+    ),
+    key(
+        "connector.id",
+        Kind::Text,
+        Some(""),
+        "Source key (`auth_connector`): names this application's own queue. Every call carries it, so changes made through this client do not come back. Empty: the queue without a key.",
+        "Ключ источника (`auth_connector`): имя собственной очереди. Передаётся с каждым вызовом, поэтому собственные изменения не возвращаются. Пусто — очередь без ключа.",
+    ),
+    key(
+        "fetch.limit",
+        Kind::Integer(1, 1000),
+        Some("50"),
+        "Most records that one batch holds when the call itself names no limit.",
+        "Наибольшее число записей в пакете, если вызов сам не называет предел.",
+    ),
+    key(
+        "fetch.reserve",
+        Kind::Choice(&["auto", "yes", "no"]),
+        Some("auto"),
+        "Whether records stay reserved in the portal until they are acknowledged (`clear=0`). `auto`: where the portal's plan allows it. `yes`: refuse to work otherwise. `no`: the portal deletes them when it hands them out.",
+        "Оставлять ли записи за собой на портале до подтверждения (`clear=0`). `auto` — если позволяет тариф, `yes` — иначе не работать, `no` — портал удаляет записи при выдаче.",
+    ),
+    key(
+        "push.poll_interval_ms",
+        Kind::Integer(1_000, 86_400_000),
+        Some("300000"),
+        "The doorbell rings by itself this often (milliseconds), so that a lost signal costs time but no record.",
+        "Как часто (мс) звонок срабатывает сам: потерянный сигнал стоит времени, но не записи.",
+    ),
+    key(
+        "push.idle_timeout_ms",
+        Kind::Integer(1_000, 3_600_000),
+        Some("150000"),
+        "A push connection on which nothing came for so long (milliseconds) counts as dead. Push servers hold a request for up to 60 s.",
+        "Соединение с push-сервером, по которому столько миллисекунд ничего не пришло, считается мёртвым. Серверы держат запрос до 60 с.",
+    ),
+    key(
+        "http.timeout_ms",
+        Kind::Integer(100, 600_000),
+        Some("65000"),
+        "Most time (milliseconds) that one REST call may take, repeats and pauses included. The portal itself stops a call after 60 s.",
+        "Наибольшее время (мс) одного вызова REST вместе с повторами и паузами. Сам портал обрывает вызов через 60 с.",
+    ),
+    key(
+        "http.connect_timeout_ms",
+        Kind::Integer(100, 600_000),
+        Some("10000"),
+        "Most time (milliseconds) for opening a connection.",
+        "Наибольшее время (мс) на установку соединения.",
+    ),
+    key(
+        "http.max_answer_bytes",
+        Kind::Integer(1_024, 1_073_741_824),
+        Some("33554432"),
+        "A longer answer is refused (bytes).",
+        "Более длинный ответ отвергается (байты).",
+    ),
+    key(
+        "http.allow_plain",
+        Kind::Boolean,
+        Some("false"),
+        "Allow `http://` to addresses other than loopback. Tokens then travel readable by everyone on the way.",
+        "Разрешить `http://` не только для этого компьютера. Токены тогда сможет прочитать любой на пути.",
+    ),
+    key(
+        "log.level",
+        Kind::Choice(&["off", "error", "warning", "info", "debug"]),
+        Some("info"),
+        "What the log callback gets.",
+        "Что передаётся в журнал.",
+    ),
+];
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+impl Kind {
+    /// What is allowed, in words.
+    pub fn allowed(&self) -> String {
+        match self {
+            Kind::Text | Kind::Secret => "any text without NUL".into(),
+            Kind::Address => "an address such as https://my.bitrix24.com".into(),
+            Kind::Integer(min, max) if *max == u64::MAX => format!("a whole number, {min} or more"),
+            Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Kind::Boolean => "true or false".into(),
+            Kind::Choice(words) => words.join(", "),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Configuration: texts under keys as a host sets them, and the checked [`Settings`] that a client is made from.
+
+mod address;
+mod keys;
+mod markdown;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+pub use address::Address;
+use keys::{Key, Kind};
+pub use markdown::markdown;
+
+/// Values as the host has set them, each checked when it was set.
+#[derive(Clone, Default)]
+pub struct Config {
+    values: BTreeMap<&'static str, String>,
+}
+
+impl Config {
+    /// A configuration in which every key has its default.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// Sets a key. The value is checked by itself; what depends on other keys is checked by [`Config::settings`].
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let key = known(name)?;
+        check(key, value)?;
+        self.values.insert(key.name, value.to_owned());
+        Ok(())
+    }
+
+    /// The value of a key as it may be shown: secrets come as `***`, addresses without their path, a key without
+    /// value as `""`.
+    pub fn get(&self, name: &str) -> Result<String> {
+        let key = known(name)?;
+        let value = self.value(key);
+        Ok(match key.kind {
+            Kind::Secret if !value.is_empty() => "***".into(),
+            // A webhook's address holds its secret in the path.
+            Kind::Address => address::without_secrets(value),
+            _ => value.to_owned(),
+        })
+    }
+
+    fn value(&self, key: &Key) -> &str {
+        self.values.get(key.name).map(String::as_str).or(key.default).unwrap_or("")
+    }
+
+    /// Everything checked and typed.
+    pub fn settings(&self) -> Result<Settings> {
+        for key in keys::KEYS.iter().filter(|key| key.required) {
+            if self.value(key).is_empty() {
+                return Err(Error::Config(format!("{} is not set; it must be {}", key.name, key.kind.allowed())));
+            }
+        }
+        let allow_plain = self.text("http.allow_plain") == "true";
+        let portal = self.address("portal.url", allow_plain)?;
+        refuse_webhook(&portal)?;
+        let refresh_token = self.secret("auth.refresh_token");
+        if !refresh_token.is_empty() {
+            for name in ["auth.client_id", "auth.client_secret"] {
+                if self.text(name).is_empty() {
+                    return Err(Error::Config(format!(
+                        "{name} is not set, but auth.refresh_token needs it: set both or none"
+                    )));
+                }
+            }
+        }
+        Ok(Settings {
+            portal,
+            access_token: self.secret("auth.access_token"),
+            refresh_token,
+            expires: self.number("auth.expires"),
+            client_id: self.text("auth.client_id").to_owned(),
+            client_secret: self.secret("auth.client_secret"),
+            auth_server: self.address("auth.server", allow_plain)?,
+            connector_id: self.text("connector.id").to_owned(),
+            fetch_limit: self.number("fetch.limit") as u32,
+            reserve: match self.text("fetch.reserve") {
+                "yes" => Reserve::Yes,
+                "no" => Reserve::No,
+                _ => Reserve::Auto,
+            },
+            poll_interval: self.millis("push.poll_interval_ms"),
+            idle_timeout: self.millis("push.idle_timeout_ms"),
+            call_timeout: self.millis("http.timeout_ms"),
+            connect_timeout: self.millis("http.connect_timeout_ms"),
+            max_answer_bytes: self.number("http.max_answer_bytes"),
+            allow_plain,
+            log_level: match self.text("log.level") {
+                "off" => None,
+                "error" => Some(Level::Error),
+                "warning" => Some(Level::Warning),
+                "debug" => Some(Level::Debug),
+                _ => Some(Level::Info),
+            },
+        })
+    }
+
+    fn text(&self, name: &str) -> &str {
+        keys::find(name).map_or("", |key| self.value(key))
+    }
+
+    fn secret(&self, name: &str) -> Secret {
+        Secret::new(self.text(name))
+    }
+
+    // Values and defaults were checked against the table, so a number that does not parse cannot be here.
+    fn number(&self, name: &str) -> u64 {
+        self.text(name).parse().unwrap_or_default()
+    }
+
+    fn millis(&self, name: &str) -> Duration {
+        Duration::from_millis(self.number(name))
+    }
+
+    fn address(&self, name: &str, allow_plain: bool) -> Result<Address> {
+        Address::parse(self.text(name), allow_plain).map_err(|text| Error::Config(format!("{name}: {text}")))
+    }
+}
+
+/// What a client is made from: checked, typed, complete.
+#[derive(Clone)]
+pub struct Settings {
+    pub(crate) portal: Address,
+    pub(crate) access_token: Secret,
+    pub(crate) refresh_token: Secret,
+    pub(crate) expires: u64,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+    pub(crate) auth_server: Address,
+    pub(crate) connector_id: String,
+    pub(crate) fetch_limit: u32,
+    pub(crate) reserve: Reserve,
+    pub(crate) poll_interval: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_answer_bytes: u64,
+    pub(crate) allow_plain: bool,
+    pub(crate) log_level: Option<Level>,
+}
+
+/// Whether records stay reserved until they are acknowledged (`fetch.reserve`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// Where the plan allows it.
+    Auto,
+    /// Always; a plan without it is an error.
+    Yes,
+    /// Never: the portal deletes what it hands out.
+    No,
+}
+
+/// How important a log line is.
+///
+/// cbindgen:prefix-with-name
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something needs a person.
+    Error = 1,
+    /// Something went wrong and is being mended.
+    Warning = 2,
+    /// What a quiet day looks like: connected, renewed, closed.
+    Info = 3,
+    /// Every step.
+    Debug = 4,
+}
+
+fn known(name: &str) -> Result<&'static Key> {
+    keys::find(name).ok_or_else(|| {
+        let near = keys::KEYS.iter().filter(|key| name.split('.').next() == key.name.split('.').next());
+        let near: Vec<_> = near.map(|key| key.name).collect();
+        let hint = if near.is_empty() {
+            "CONFIGURATION.md lists all keys".into()
+        } else {
+            format!("did you mean one of: {}?", near.join(", "))
+        };
+        Error::Config(format!("{} is no configuration key; {hint}", printable(name)))
+    })
+}
+
+fn check(key: &Key, value: &str) -> Result<()> {
+    let good = !value.contains('\0')
+        && match key.kind {
+            Kind::Text => true,
+            // Tokens are sent in JSON and forms; a line break in one is a copying mistake that the portal would
+            // answer with a text about something else.
+            Kind::Secret => !value.chars().any(char::is_control),
+            Kind::Address => Address::parse(value, true).is_ok(),
+            Kind::Integer(min, max) => value.parse::<u64>().is_ok_and(|number| (min..=max).contains(&number)),
+            Kind::Boolean => matches!(value, "true" | "false"),
+            Kind::Choice(words) => words.contains(&value),
+        };
+    if good {
+        return Ok(());
+    }
+    let shown = if key.kind == Kind::Secret { "***".into() } else { printable(&address::without_secrets(value)) };
+    Err(Error::Config(format!("{} cannot be {shown}; allowed: {}", key.name, key.kind.allowed())))
+}
+
+/// A value from outside as it may stand in a text: quoted, without control characters, not endless.
+fn printable(value: &str) -> String {
+    const MOST: usize = 80;
+    let short: String = value.chars().take(MOST).collect();
+    let dots = if short.len() < value.len() { "…" } else { "" };
+    format!("{short:?}{dots}")
+}
+
+fn refuse_webhook(portal: &Address) -> Result<()> {
+    if portal.path().trim_matches('/').is_empty() {
+        return Ok(());
+    }
+    Err(Error::Config(
+        "portal.url must be the portal's address alone, such as https://my.bitrix24.com, without a path; if it was a \
+         webhook address: offline events need an application's token (auth.access_token) instead"
+            .into(),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use super::*;
+
+fn minimal() -> Config {
+    let mut config = Config::new();
+    config.set("portal.url", "https://my.bitrix24.ru").unwrap();
+    config.set("auth.access_token", "planted").unwrap();
+    config
+}
+
+fn config_text(result: Result<impl Sized>) -> String {
+    match result {
+        Err(Error::Config(text)) => text,
+        Err(other) => panic!("not B24_CONFIG: {other:?}"),
+        Ok(_) => panic!("accepted"),
+    }
+}
+
+#[test]
+fn every_default_is_allowed() {
+    for key in keys::KEYS {
+        if let Some(default) = key.default {
+            check(key, default).unwrap();
+        }
+        assert!(!(key.required && key.default.is_some()), "{}", key.name);
+    }
+    let settings = minimal().settings().unwrap();
+    assert_eq!(settings.poll_interval, Duration::from_secs(300));
+    assert_eq!(settings.max_answer_bytes, 32 << 20);
+    assert_eq!(settings.log_level, Some(Level::Info));
+}
+
+#[test]
+fn names_in_the_code_are_in_the_table() {
+    let source = include_str!("mod.rs");
+    for call in ["self.text(\"", "self.number(\"", "self.millis(\"", "self.secret(\"", "self.address(\""] {
+        for rest in source.split(call).skip(1) {
+            let name = rest.split('"').next().unwrap();
+            assert!(keys::find(name).is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_names_its_neighbours() {
+    let text = config_text(Config::new().set("push.pol_interval", "1"));
+    assert!(text.contains("\"push.pol_interval\"") && text.contains("push.poll_interval_ms"), "{text}");
+    assert!(config_text(Config::new().get("nonsense")).contains("CONFIGURATION.md"));
+}
+
+#[test]
+fn a_bad_value_is_named_with_what_is_allowed() {
+    for (key, value, allowed) in [
+        ("fetch.limit", "0", "from 1 to 1000"),
+        ("fetch.limit", "1001", "from 1 to 1000"),
+        ("fetch.limit", "-1", "from 1 to 1000"),
+        ("fetch.reserve", "maybe", "auto, yes, no"),
+        ("http.allow_plain", "1", "true or false"),
+        ("portal.url", "my.bitrix24.ru", "https://"),
+    ] {
+        let text = config_text(Config::new().set(key, value));
+        assert!(text.contains(key) && text.contains(value) && text.contains(allowed), "{text}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert!(config_text(Config::new().settings()).contains("portal.url"));
+    let mut config = Config::new();
+    config.set("portal.url", "https://my.bitrix24.ru").unwrap();
+    assert!(config_text(config.settings()).contains("auth.access_token"));
+    let mut config = minimal();
+    config.set("auth.refresh_token", "planted").unwrap();
+    assert!(config_text(config.settings()).contains("auth.client_id"));
+}
+
+#[test]
+fn plain_http_needs_to_be_allowed() {
+    let mut config = minimal();
+    config.set("portal.url", "http://my.bitrix24.ru").unwrap();
+    assert!(config_text(config.settings()).contains("http.allow_plain"));
+    config.set("http.allow_plain", "true").unwrap();
+    config.settings().unwrap();
+}
+
+#[test]
+fn a_webhook_is_recognised_and_not_shown() {
+    let mut config = minimal();
+    config.set("portal.url", "https://my.bitrix24.ru/rest/1/planted/").unwrap();
+    let text = config_text(config.settings());
+    assert!(text.contains("webhook") && !text.contains("planted"), "{text}");
+}
+
+#[test]
+fn secrets_come_masked() {
+    let config = minimal();
+    assert_eq!(config.get("auth.access_token").unwrap(), "***");
+    assert_eq!(config.get("auth.refresh_token").unwrap(), "");
+    assert_eq!(config.get("fetch.limit").unwrap(), "50");
+    let text = config_text(minimal().set("auth.access_token", "planted\n"));
+    assert!(!text.contains("planted"), "{text}");
+}

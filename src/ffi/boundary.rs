@@ -1,0 +1,94 @@
+//! The boundary: what leaves a function is a status. Errors are kept for the calling thread, panics are stopped.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::status::b24_status;
+use super::text;
+use crate::error::{Error, Result, Status};
+use crate::push::listener::panic_text;
+
+/// The last error of a thread, in the form in which C reads it.
+#[derive(Default)]
+pub(super) struct LastError {
+    pub(super) message: CString,
+    pub(super) code: CString,
+    pub(super) http_status: i32,
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<LastError> = RefCell::default();
+}
+
+/// Runs the body of an exported function. An error is kept for `b24_last_error_*`; success and timeouts clear it.
+pub(super) fn status(body: impl FnOnce() -> Result<Status>) -> b24_status {
+    match caught(body) {
+        Ok(status) => {
+            LAST_ERROR.with_borrow_mut(|last| {
+                if !last.message.is_empty() {
+                    *last = LastError::default();
+                }
+            });
+            status as b24_status
+        }
+        Err(error) => {
+            let status = error.status();
+            keep(&error);
+            status as b24_status
+        }
+    }
+}
+
+/// Runs the body of a function that returns something else than a status; `otherwise` stands for a failure.
+pub(super) fn value<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
+    caught(body).unwrap_or_else(|error| {
+        keep(&error);
+        otherwise
+    })
+}
+
+/// Lets the calling thread's last error be read.
+pub(super) fn last_error<T>(read: impl FnOnce(&LastError) -> T) -> T {
+    LAST_ERROR.with_borrow(read)
+}
+
+fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    // After a panic the thread sees only a status, and locks in this crate do not carry poison; see `crate::lock`.
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::Panic(panic_text(panic.as_ref()))))
+}
+
+fn keep(error: &Error) {
+    let last = LastError {
+        message: text::owned(&error.to_string()),
+        code: text::owned(error.code()),
+        http_status: error.http_status().into(),
+    };
+    LAST_ERROR.with_borrow_mut(|place| *place = last);
+}
+
+/// The last error's text as a pointer that stays good until the thread's next call.
+pub(super) fn pointer(pick: impl FnOnce(&LastError) -> &CStr) -> *const std::ffi::c_char {
+    last_error(|last| pick(last).as_ptr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_status_and_a_text() {
+        let status = status(|| panic!("boom"));
+        assert_eq!(status, Status::Panic as i32);
+        let message = last_error(|last| last.message.to_str().unwrap().to_owned());
+        assert!(message.contains("boom"), "{message}");
+    }
+
+    #[test]
+    fn success_clears_the_last_error() {
+        status(|| Err(Error::Closed));
+        assert!(last_error(|last| !last.message.is_empty()));
+        status(|| Ok(Status::Timeout));
+        assert!(last_error(|last| last.message.is_empty()));
+    }
+}

@@ -1,0 +1,180 @@
+//! HTTP: one agent with TLS by the system's trust store, bounded answers, no redirects, and an end at any moment.
+
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::{HeaderMap, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector, NextTimeout, RustlsConnector, SocksConnector, TcpConnector,
+};
+use ureq::{Agent, Body};
+
+use super::watched::{Watch, WatchedConnector};
+use crate::closing::Closing;
+use crate::config::Settings;
+use crate::error::{Error, Result};
+
+/// Buffers of one connection. ureq's defaults (2 × 128 KiB) are sized for downloads; a client here mostly waits.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// An HTTP answer, read whole.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, at most `http.max_answer_bytes` long.
+    pub body: Vec<u8>,
+}
+
+/// Makes requests on behalf of one client. Clones share connections.
+#[derive(Clone)]
+pub struct Http {
+    agent: Agent,
+    max_answer_bytes: u64,
+    closing: Closing,
+}
+
+impl Http {
+    /// An agent by these settings. With a `watch`, waiting for answers is watched (see [`Watch`]).
+    pub fn new(settings: &Settings, closing: Closing, watch: Option<Arc<dyn Watch>>) -> Http {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            // A redirect would carry the token in the body to whatever address the answer names.
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .user_agent(concat!("b24events/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(settings.connect_timeout))
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .build();
+        let connector =
+            ().chain(SocksConnector::default())
+                .chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(RustlsConnector::default())
+                .chain(WatchedConnector::new(watch));
+        Http {
+            agent: Agent::with_parts(config, connector, CallerResolver),
+            max_answer_bytes: settings.max_answer_bytes,
+            closing,
+        }
+    }
+
+    /// Interrupts every request in flight and refuses new ones.
+    pub fn shutdown(&self) {
+        self.agent.clone().shutdown();
+    }
+
+    /// `POST` of a JSON text.
+    pub fn post_json(&self, url: &str, body: &str, timeout: Duration) -> Result<Answer> {
+        let request = self.agent.post(url).content_type("application/json");
+        let request = request.config().timeout_global(Some(timeout)).build();
+        self.answer(url, request.send(body))
+    }
+
+    /// `POST` of form fields.
+    pub fn post_form(&self, url: &str, fields: &[(&str, &str)], timeout: Duration) -> Result<Answer> {
+        let request = self.agent.post(url).config().timeout_global(Some(timeout)).build();
+        self.answer(url, request.send_form(fields.iter().copied()))
+    }
+
+    /// `GET` for long polling: `timeout` bounds the wait for the head of the answer, and again that for its body.
+    pub fn get(&self, url: &str, timeout: Duration) -> Result<Answer> {
+        let request = self.agent.get(url).config();
+        let request = request.timeout_recv_response(Some(timeout)).timeout_recv_body(Some(timeout)).build();
+        self.answer(url, request.call())
+    }
+
+    fn answer(&self, url: &str, result: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<Answer> {
+        self.closing.check()?;
+        let read = result.and_then(|response| {
+            let (head, mut body) = response.into_parts();
+            let body = body.with_config().limit(self.max_answer_bytes).read_to_vec()?;
+            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        });
+        // A closed socket reads like an end of the answer, so what came together with closing is not trusted.
+        self.closing.check()?;
+        read.map_err(|error| self.explain(url, error))
+    }
+
+    /// ureq's errors in plain words. The address is reduced to its host: path and query may hold secrets.
+    fn explain(&self, url: &str, error: ureq::Error) -> Error {
+        let host = url.parse::<Uri>().ok().and_then(|uri| uri.authority().map(|a| a.to_string())).unwrap_or_default();
+        match error {
+            ureq::Error::Timeout(what) => Error::Network(format!(
+                "{host} did not answer in time ({what}); check the network, or raise http.timeout_ms / http.connect_timeout_ms"
+            )),
+            ureq::Error::HostNotFound => {
+                Error::Network(format!("the host name {host} cannot be resolved; check it and the DNS settings"))
+            }
+            ureq::Error::BodyExceedsLimit(limit) => Error::protocol(format!(
+                "the answer of {host} is longer than {limit} bytes; raise http.max_answer_bytes or ask for less (fetch.limit)"
+            )),
+            ureq::Error::Rustls(error) => tls(&host, &error.to_string()),
+            ureq::Error::Tls(text) => tls(&host, text),
+            ureq::Error::Pem(error) => tls(&host, &error.to_string()),
+            ureq::Error::Protocol(error) => {
+                Error::protocol(format!("{host} does not answer in HTTP as it should: {error}"))
+            }
+            ureq::Error::InvalidProxyUrl => {
+                Error::Config("the proxy's address in the environment is not usable".into())
+            }
+            ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(inner) => tls(&host, &inner.to_string()),
+                None => Error::Network(format!("the connection to {host} failed: {}", plain(&error))),
+            },
+            ureq::Error::ConnectionFailed => Error::Network(format!("no connection to {host}")),
+            other => Error::Network(format!("the request to {host} failed: {}", kind(&other))),
+        }
+    }
+}
+
+fn tls(host: &str, text: &str) -> Error {
+    Error::Tls(format!(
+        "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system"
+    ))
+}
+
+/// What the operating system says; our own or ureq's wrapped texts could quote an address.
+fn plain(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => std::io::Error::from_raw_os_error(code).to_string(),
+        None => error.kind().to_string(),
+    }
+}
+
+/// The name of an error's variant, without what it holds.
+fn kind(error: &ureq::Error) -> String {
+    format!("{error:?}").chars().take_while(|c| c.is_ascii_alphanumeric()).collect()
+}
+
+/// Resolves names on the calling thread.
+///
+/// ureq's own resolver starts a thread when a timeout is set and leaves it behind when the time is over; a library
+/// that 1C unloads at will must not leave threads behind. The system's resolver has time limits of its own.
+#[derive(Debug)]
+struct CallerResolver;
+
+impl Resolver for CallerResolver {
+    fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?.trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut found = self.empty();
+        // An error here is the resolver's way of saying "no such name"; its text adds nothing for the reader.
+        for address in (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)? {
+            if found.len() == 16 {
+                break;
+            }
+            found.push(address);
+        }
+        if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
+    }
+}

@@ -1,0 +1,245 @@
+//! The methods of offline events, typed (protocol.md §2.1).
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::call::{Portal, Repeat};
+use super::php;
+use crate::error::{Error, Result};
+
+/// One record of an offline queue, named as the portal names it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Record {
+    /// `ID`: the record's number in the queue.
+    #[serde(rename = "ID", default, deserialize_with = "php::text")]
+    pub id: String,
+    /// `TIMESTAMP_X`: when the object changed last, as the portal spells it.
+    #[serde(rename = "TIMESTAMP_X", default, deserialize_with = "php::text")]
+    pub timestamp: String,
+    /// `EVENT_NAME`, such as `ONCRMDEALUPDATE`.
+    #[serde(rename = "EVENT_NAME", default, deserialize_with = "php::text")]
+    pub event_name: String,
+    /// `EVENT_DATA`: an object, `[]` or `false`.
+    #[serde(rename = "EVENT_DATA", default = "null")]
+    pub event_data: Box<RawValue>,
+    /// `EVENT_ADDITIONAL`: an object, `[]` or `false`.
+    #[serde(rename = "EVENT_ADDITIONAL", default = "null")]
+    pub event_additional: Box<RawValue>,
+    /// `MESSAGE_ID`: 32 characters that name the change; acknowledged by it.
+    #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
+    pub message_id: String,
+    /// `PROCESS_ID` of the reservation that holds the record; only `event.offline.list` tells it.
+    #[serde(rename = "PROCESS_ID", default, deserialize_with = "php::text")]
+    pub process_id: String,
+    /// `ERROR`: whether the record is marked as failed; only `event.offline.list` tells it.
+    #[serde(rename = "ERROR", default, deserialize_with = "php::number")]
+    pub error: u64,
+}
+
+fn null() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
+
+/// What `event.offline.get` answered: the JSON as it came, and what delivery needs of it.
+#[derive(Debug)]
+pub struct Taken {
+    /// `{"process_id":…,"events":[…]}`.
+    pub json: String,
+    /// The reservation, when there is one.
+    pub process_id: Option<String>,
+    /// `MESSAGE_ID` of each record.
+    pub message_ids: Vec<String>,
+}
+
+/// How `event.offline.get` takes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// `clear=0`: they stay in the queue, reserved.
+    Reserve,
+    /// `clear=1`: they leave the queue.
+    Remove,
+}
+
+/// One binding of `event.get`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Binding {
+    /// The event's name.
+    #[serde(default, deserialize_with = "php::text")]
+    pub event: String,
+    /// The handler's address; empty for offline bindings.
+    #[serde(default, deserialize_with = "php::text")]
+    pub handler: String,
+    /// The queue's source key; empty for handlers and for the queue without one.
+    #[serde(default, deserialize_with = "php::text")]
+    pub connector_id: String,
+    /// 1 for an offline binding.
+    #[serde(default, deserialize_with = "php::number")]
+    pub offline: u64,
+}
+
+/// A page of `event.offline.list`.
+#[derive(Debug)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<u64>,
+}
+
+impl Portal {
+    /// `event.bind` with `event_type=offline`: changes of this kind go into the client's queue from now on.
+    /// Binding what is bound already is no error.
+    pub fn bind_offline(&self, event: &str) -> Result<()> {
+        match self.call("event.bind", &json!({"event": event, "event_type": "offline"}), Repeat::Yes) {
+            Err(Error::Refused(refusal)) if is_bound_already(&refusal.code, &refusal.text) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// `event.unbind`: returns how many bindings went.
+    pub fn unbind_offline(&self, event: &str) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Count {
+            #[serde(default, deserialize_with = "php::number")]
+            count: u64,
+        }
+        let answer = self.call("event.unbind", &json!({"event": event, "event_type": "offline"}), Repeat::Yes)?;
+        Ok(read::<Count>("event.unbind", answer.result())?.count)
+    }
+
+    /// `event.get`: all bindings of the application.
+    pub fn bindings(&self) -> Result<Vec<Binding>> {
+        let answer = self.call("event.get", &json!({}), Repeat::Yes)?;
+        read("event.get", answer.result())
+    }
+
+    /// `event.offline.get`: takes up to `limit` records.
+    pub fn take(&self, limit: u32, take: Take) -> Result<Taken> {
+        // A lost answer of a reserving call leaves a reservation behind, which can be found again; a lost answer of
+        // a removing call has removed records, and a second call would only remove more.
+        let repeat = if take == Take::Reserve { Repeat::Yes } else { Repeat::No };
+        let clear = u8::from(take == Take::Remove);
+        let answer = self.call("event.offline.get", &json!({"limit": limit, "clear": clear}), repeat)?;
+        taken(answer.into_result())
+    }
+
+    /// `event.offline.get` of a reservation: the records that it still holds.
+    pub fn take_again(&self, process_id: &str) -> Result<Taken> {
+        let answer = self.call("event.offline.get", &json!({"clear": 0, "process_id": process_id}), Repeat::Yes)?;
+        taken(answer.into_result())
+    }
+
+    /// `event.offline.list`: a page of the queue, reserved and failed records too. Changes nothing.
+    pub fn list_queue(&self, filter: &serde_json::Value, start: u64) -> Result<Page> {
+        #[derive(Deserialize)]
+        struct Outline {
+            #[serde(default)]
+            result: Vec<Record>,
+            next: Option<u64>,
+        }
+        let answer = self.call("event.offline.list", &json!({"filter": filter, "start": start}), Repeat::Yes)?;
+        let outline: Outline = read("event.offline.list", &answer.into_text())?;
+        Ok(Page { records: outline.result, next: outline.next })
+    }
+
+    /// `event.offline.clear`: confirms records of a reservation, all of it when `message_ids` is `None`.
+    pub fn clear(&self, process_id: &str, message_ids: Option<&[&str]>) -> Result<()> {
+        #[derive(Serialize)]
+        struct Params<'a> {
+            process_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            message_id: Option<&'a [&'a str]>,
+        }
+        self.call("event.offline.clear", &Params { process_id, message_id: message_ids }, Repeat::Yes).map(drop)
+    }
+
+    /// `event.offline.error`: marks records of a reservation as failed.
+    pub fn mark_failed(&self, process_id: &str, message_ids: &[&str]) -> Result<()> {
+        let params = json!({"process_id": process_id, "message_id": message_ids});
+        self.call("event.offline.error", &params, Repeat::Yes).map(drop)
+    }
+
+    /// `feature.get`: whether the portal's plan includes a feature, such as `rest_offline_extended`.
+    pub fn has_feature(&self, code: &str) -> Result<bool> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Feature {
+            Named { value: serde_json::Value },
+            Plain(serde_json::Value),
+        }
+        let answer = self.call("feature.get", &json!({"CODE": code}), Repeat::Yes)?;
+        let (Feature::Named { value } | Feature::Plain(value)) = read("feature.get", answer.result())?;
+        Ok(match value {
+            serde_json::Value::Bool(yes) => yes,
+            serde_json::Value::String(text) => matches!(text.as_str(), "Y" | "y" | "1" | "true"),
+            serde_json::Value::Number(number) => number.as_u64() == Some(1),
+            _ => false,
+        })
+    }
+}
+
+fn is_bound_already(code: &str, text: &str) -> bool {
+    code == "ERROR_EVENT_BINDING_EXISTS" || text.contains("already binded") || text.contains("already bound")
+}
+
+fn taken(json: String) -> Result<Taken> {
+    #[derive(Deserialize)]
+    struct Outline {
+        #[serde(default, deserialize_with = "php::text")]
+        process_id: String,
+        #[serde(default)]
+        events: Vec<Head>,
+    }
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
+        message_id: String,
+    }
+    let outline: Outline = read("event.offline.get", &json)?;
+    Ok(Taken {
+        process_id: Some(outline.process_id).filter(|id| !id.is_empty()),
+        message_ids: outline.events.into_iter().map(|head| head.message_id).collect(),
+        json,
+    })
+}
+
+/// The records of an answer of `event.offline.get`.
+pub fn read_records(json: &str) -> Result<Vec<Record>> {
+    #[derive(Deserialize)]
+    struct Outline {
+        #[serde(default)]
+        events: Vec<Record>,
+    }
+    read::<Outline>("event.offline.get", json).map(|outline| outline.events)
+}
+
+/// Reads a `result`; serde's texts name places and types, never values of secrets, as results of these methods hold none.
+fn read<T: serde::de::DeserializeOwned>(method: &str, json: &str) -> Result<T> {
+    serde_json::from_str(json)
+        .map_err(|error| Error::protocol(format!("the answer to {method} has an unexpected shape: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_php_spells_them() {
+        let record: Record = serde_json::from_str(
+            r#"{"ID":"2","TIMESTAMP_X":"2026-11-24T10:00:00+03:00","EVENT_NAME":"ONCRMDEALADD","EVENT_DATA":{"FIELDS":{"ID":7}},
+               "EVENT_ADDITIONAL":[],"MESSAGE_ID":"d41d8cd98f00b204e9800998ecf8427e","PROCESS_ID":null,"ERROR":"1"}"#,
+        )
+        .unwrap();
+        assert_eq!((record.id.as_str(), record.error, record.process_id.as_str()), ("2", 1, ""));
+        assert_eq!(record.event_data.get(), r#"{"FIELDS":{"ID":7}}"#);
+        let bare: Record = serde_json::from_str(r#"{"ID":3,"EVENT_DATA":false}"#).unwrap();
+        assert_eq!((bare.id.as_str(), bare.event_data.get(), bare.event_additional.get()), ("3", "false", "null"));
+    }
+
+    #[test]
+    fn an_empty_queue_has_no_reservation() {
+        let taken = taken(r#"{"process_id":null,"events":[]}"#.into()).unwrap();
+        assert!(taken.process_id.is_none() && taken.message_ids.is_empty());
+    }
+}

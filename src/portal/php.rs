@@ -1,0 +1,106 @@
+//! What PHP's `json_encode` does to answers: numbers as strings, and `[]` where an empty map is meant.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A text that may come as text, number or boolean. `null` and `false` are the empty text.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = String;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text or a number")
+        }
+        fn visit_str<E>(self, value: &str) -> Result<String, E> {
+            Ok(value.to_owned())
+        }
+        fn visit_string<E>(self, value: String) -> Result<String, E> {
+            Ok(value)
+        }
+        fn visit_u64<E>(self, value: u64) -> Result<String, E> {
+            Ok(value.to_string())
+        }
+        fn visit_i64<E>(self, value: i64) -> Result<String, E> {
+            Ok(value.to_string())
+        }
+        fn visit_f64<E>(self, value: f64) -> Result<String, E> {
+            Ok(value.to_string())
+        }
+        fn visit_bool<E>(self, value: bool) -> Result<String, E> {
+            Ok(if value { "1".into() } else { String::new() })
+        }
+        fn visit_unit<E>(self) -> Result<String, E> {
+            Ok(String::new())
+        }
+    }
+    deserializer.deserialize_any(Text)
+}
+
+/// A whole number that may come as a text. Anything that is no number is 0.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = text(deserializer)?;
+    // `1795485144.12` is a time with fractions; only the seconds matter.
+    Ok(text.split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or(0))
+}
+
+/// A map that may come as `[]`, `false` or `null` when it is empty.
+pub fn map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    struct Map<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Map<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map or an empty list")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(de::value::MapAccessDeserializer::new(map))
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+            while seq.next_element::<de::IgnoredAny>()?.is_some() {}
+            Ok(T::default())
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_unit<E>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+    }
+    deserializer.deserialize_any(Map(PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    #[derive(serde::Deserialize, Default, Debug, PartialEq)]
+    #[serde(default)]
+    struct Answer {
+        #[serde(deserialize_with = "super::text")]
+        id: String,
+        #[serde(deserialize_with = "super::number")]
+        count: u64,
+        #[serde(deserialize_with = "super::map")]
+        fields: BTreeMap<String, u8>,
+    }
+
+    fn read(json: &str) -> Answer {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn numbers_and_texts_are_the_same() {
+        assert_eq!(read(r#"{"id":2,"count":"7"}"#), read(r#"{"id":"2","count":7}"#));
+        assert_eq!(read(r#"{"id":null,"count":"x"}"#), Answer::default());
+        assert_eq!(read(r#"{"count":1795485144.12}"#).count, 1795485144);
+    }
+
+    #[test]
+    fn an_empty_map_may_be_a_list() {
+        for empty in ["[]", "{}", "false", "null", "[1,[2]]"] {
+            assert_eq!(read(&format!(r#"{{"fields":{empty}}}"#)), Answer::default(), "{empty}");
+        }
+        assert_eq!(read(r#"{"fields":{"a":1}}"#).fields["a"], 1);
+    }
+}

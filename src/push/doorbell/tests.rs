@@ -1,0 +1,100 @@
+use super::*;
+use crate::clock::SystemClock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const AT_ONCE: Timeout = Timeout::After(Duration::ZERO);
+const LONG: Duration = Duration::from_secs(3600);
+
+fn doorbell() -> (Arc<Doorbell>, Closing) {
+    let closing = Closing::new();
+    (Arc::new(Doorbell::new(LONG, Arc::new(SystemClock), closing.clone())), closing)
+}
+
+#[test]
+fn signals_are_joined() {
+    let (bell, _closing) = doorbell();
+    assert_eq!(bell.wait(AT_ONCE), Ok(None));
+    bell.ring_to_look();
+    bell.ring(2);
+    bell.ring(3);
+    assert_eq!(bell.wait(AT_ONCE), Ok(Some(Notification { count: 5, signalled: true })));
+    assert_eq!(bell.wait(Timeout::After(Duration::from_millis(5))), Ok(None));
+    bell.ring(u64::MAX);
+    bell.ring(1);
+    assert_eq!(bell.wait(AT_ONCE), Ok(Some(Notification { count: u64::MAX, signalled: true })));
+}
+
+#[test]
+fn a_waiting_thread_is_woken_by_a_ring_and_by_closing() {
+    let (bell, closing) = doorbell();
+    let wait = |bell: &Arc<Doorbell>| {
+        let bell = bell.clone();
+        std::thread::spawn(move || bell.wait(Timeout::Never))
+    };
+    let first = wait(&bell);
+    bell.ring_to_look();
+    assert_eq!(first.join().unwrap(), Ok(Some(Notification::default())));
+    let others = [wait(&bell), wait(&bell)];
+    closing.close();
+    for other in others {
+        assert_eq!(other.join().unwrap(), Err(Error::Closed));
+    }
+}
+
+#[test]
+fn of_two_waiting_threads_both_are_served() {
+    let (bell, _closing) = doorbell();
+    bell.ring(1);
+    bell.report(Error::Network("x".into()));
+    let waits: Vec<_> = (0..2)
+        .map(|_| {
+            let bell = bell.clone();
+            std::thread::spawn(move || bell.wait(Timeout::Never).is_ok())
+        })
+        .collect();
+    let mut outcomes: Vec<bool> = waits.into_iter().map(|wait| wait.join().unwrap()).collect();
+    outcomes.sort();
+    assert_eq!(outcomes, [false, true]);
+}
+
+#[test]
+fn rings_by_itself_when_it_is_time() {
+    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Closing::new());
+    assert!(bell.tick() <= Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(25));
+    bell.tick();
+    assert_eq!(bell.wait(AT_ONCE), Ok(Some(Notification { count: 0, signalled: false })));
+    let (slow, _closing) = doorbell();
+    slow.look_within(Duration::ZERO);
+    assert_eq!(slow.tick(), LONG);
+    assert_eq!(slow.wait(AT_ONCE), Ok(Some(Notification::default())));
+    slow.look_within(Duration::from_secs(1));
+    assert!(slow.tick() <= Duration::from_secs(1));
+}
+
+#[test]
+fn the_beacon_shows_what_waits() {
+    struct Light(AtomicBool);
+    impl Beacon for Light {
+        fn show(&self, waiting: bool) {
+            self.0.store(waiting, Ordering::SeqCst);
+        }
+    }
+    let (bell, closing) = doorbell();
+    bell.ring(1);
+    let light = Arc::new(Light(AtomicBool::new(false)));
+    bell.set_beacon(light.clone());
+    let shown = || light.0.load(Ordering::SeqCst);
+    assert!(shown());
+    bell.wait(AT_ONCE).unwrap();
+    assert!(!shown());
+    bell.report(Error::Network("x".into()));
+    bell.ring(1);
+    assert!(bell.wait(AT_ONCE).is_err());
+    assert!(shown(), "the ring is still there");
+    bell.wait(AT_ONCE).unwrap();
+    assert!(!shown());
+    closing.close();
+    bell.closed();
+    assert!(shown());
+}

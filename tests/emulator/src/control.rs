@@ -1,0 +1,169 @@
+//! Everything a test can make happen, as values and as the JSON of `POST /control`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::faults::{DelayNext, DropNext, FailNext};
+use crate::options::Limits;
+use crate::portal::Plan;
+use crate::portal::limits::Blocked;
+use crate::portal::pull::{ConfigSpelling, ExpireAction};
+use crate::server::Server;
+use crate::sync::lock;
+use crate::time;
+
+/// One thing to do. In JSON: `"drop_connections"`, `{"fail_next": {"method": "profile", "status": 502}}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Control {
+    FailNext(FailNext),
+    DropNext(DropNext),
+    DelayNext(DelayNext),
+    /// Forgets the faults that still wait.
+    ClearFaults,
+    /// Waited before every REST answer from now on.
+    SetDelay {
+        ms: u64,
+    },
+    /// Ends every held poll without an answer.
+    DropConnections,
+    /// The push server goes down: connections are closed, messages are lost.
+    StopPush,
+    StartPush,
+    /// The push server forgets all it kept and every connection ends.
+    RestartPush,
+    /// A new shared channel; the old one is refused. With `command` the old one says so first.
+    ExpireChannel {
+        #[serde(default)]
+        command: bool,
+        #[serde(default = "reconnect")]
+        action: ExpireAction,
+    },
+    /// Access tokens end, refresh tokens stay good.
+    ExpireTokens,
+    /// Access and refresh tokens end.
+    RevokeTokens,
+    Limits(Limits),
+    NoLimits,
+    /// Blocks a method. The vendor's code leaves the time of the end out of the refusal, its documentation has it.
+    OperatingLimit {
+        method: String,
+        seconds: u32,
+        #[serde(default = "yes")]
+        tells_time: bool,
+    },
+    NoOperatingLimit,
+    ConfigSpelling(ConfigSpelling),
+    Plan(Plan),
+    /// Scopes of the application, separated by commas.
+    Scope {
+        scope: String,
+    },
+    ClearQueue,
+    /// What a change in the portal does.
+    MakeEvent {
+        event: String,
+        data: Value,
+        #[serde(default)]
+        by_connector: String,
+        #[serde(default = "by_administrator")]
+        additional: Value,
+    },
+    /// A message into the application's shared channel.
+    Publish {
+        module_id: String,
+        command: String,
+        #[serde(default)]
+        params: Value,
+    },
+    /// The body of the push server's next answer, whatever it is.
+    PublishRaw {
+        text: String,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn reconnect() -> ExpireAction {
+    ExpireAction::Reconnect
+}
+
+pub(crate) fn by_administrator() -> Value {
+    json!({"user_id": "1"})
+}
+
+impl Control {
+    pub(crate) fn apply(self, server: &Server) {
+        let portal = || lock(&server.portal);
+        let faults = || lock(&server.faults);
+        match self {
+            Self::FailNext(fail) => faults().fail_next(fail),
+            Self::DropNext(drop) => faults().drop_next(&drop),
+            Self::DelayNext(delay) => faults().delay_next(&delay),
+            Self::ClearFaults => faults().clear(),
+            Self::SetDelay { ms } => *lock(&server.delay) = Duration::from_millis(ms),
+            Self::DropConnections => server.push.drop_connections(),
+            Self::StopPush => server.push.stop(),
+            Self::StartPush => server.push.start(),
+            Self::RestartPush => server.push.restart(),
+            Self::ExpireChannel { command, action } => portal().channels.renew_shared(command.then_some(action)),
+            Self::ExpireTokens => portal().tokens.expire(),
+            Self::RevokeTokens => portal().tokens.revoke(),
+            Self::Limits(limits) => portal().set_limits(Some(limits)),
+            Self::NoLimits => portal().set_limits(None),
+            Self::OperatingLimit { method, seconds, tells_time } => {
+                let until = time::unix_now() + i64::from(seconds);
+                portal().operating.block(&method, Blocked { until, tells_time });
+            }
+            Self::NoOperatingLimit => portal().operating.unblock_all(),
+            Self::ConfigSpelling(spelling) => portal().spelling = spelling,
+            Self::Plan(plan) => portal().plan = plan,
+            Self::Scope { scope } => portal().scope = scope,
+            Self::ClearQueue => portal().queue.clear(),
+            Self::MakeEvent { event, data, by_connector, additional } => {
+                let mut portal = portal();
+                portal.raise(&event.to_uppercase(), &data, &additional, &by_connector);
+                portal.end_hit();
+            }
+            Self::Publish { module_id, command, params } => {
+                let portal = portal();
+                server.push.publish(&portal.channels.shared.id, &module_id, &command, &params);
+            }
+            Self::PublishRaw { text } => server.push.publish_raw(text.into_bytes()),
+        }
+    }
+}
+
+/// Reads the body of `POST /control`: one item or an array of them.
+pub(crate) fn parse(body: &[u8]) -> Result<Vec<Control>, serde_json::Error> {
+    let value: Value = serde_json::from_slice(body)?;
+    if value.is_array() { serde_json::from_value(value) } else { Ok(vec![serde_json::from_value(value)?]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelling() {
+        let items = [
+            r#""drop_connections""#,
+            r#"{"fail_next": {"method": "sub", "times": 2, "status": 302, "headers": {"Location": "http://x/"}}}"#,
+            r#"{"drop_next": {"when": {"mid_answer": {"after_bytes": 10}}}}"#,
+            r#"{"drop_next": {"method": "oauth", "when": "after_handling"}}"#,
+            r#"{"limits": {"burst": 3, "per_second": 2}}"#,
+            r#"{"config_spelling": "document"}"#,
+            r#"{"expire_channel": {"command": true, "action": "get_config"}}"#,
+            r#"{"make_event": {"event": "ONCRMDEALADD", "data": false, "additional": []}}"#,
+        ];
+        for item in items {
+            assert_eq!(parse(item.as_bytes()).map(|items| items.len()).unwrap_or_default(), 1, "{item}");
+        }
+        assert_eq!(parse(format!("[{}]", items.join(",")).as_bytes()).unwrap().len(), items.len());
+        assert!(parse(br#"{"fail_next": {"status": 500, "methid": "profile"}}"#).is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! A Bitrix24 portal on loopback, for tests: REST, the authorization server and the push server on one port.
+//!
+//! [`Emulator::start`] returns when the port is open; dropping the emulator ends everything and frees the port.
+//! The calls block, none of them for long, and may come from any thread.
+//!
+//! | address | what answers | in `src` |
+//! |---|---|---|
+//! | `/rest/{method}` | the portal, for applications | `portal/rest.rs`, `portal/methods.rs` |
+//! | `/rest/{user}/{secret}/{method}` | the portal, for webhooks | the same |
+//! | `/oauth/token/` | the authorization server | `portal/oauth.rs` |
+//! | `/sub/` | the push server, long polling | `push/long_polling.rs` |
+//! | `/control` | whatever a test wants to happen: [`Control`] in JSON | `control.rs` |
+
+#![forbid(unsafe_code)]
+
+mod control;
+mod faults;
+mod http;
+mod journal;
+mod options;
+mod php;
+mod portal;
+mod push;
+mod random;
+mod server;
+mod sync;
+mod time;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+pub use control::Control;
+pub use faults::{DelayNext, DropNext, DropWhen, FailNext};
+pub use journal::{Counters, RecordedRequest};
+pub use options::{AccessLog, Limits, Options};
+pub use portal::application::Application;
+pub use portal::offline::QueueRecord;
+pub use portal::pull::{ConfigSpelling, ExpireAction};
+pub use portal::tokens::Tokens;
+pub use portal::{ADMINISTRATOR, EMPLOYEE, Plan};
+
+use portal::Portal;
+use push::{PushServer, Settings};
+use server::Server;
+use sync::lock;
+
+/// How long dropping waits for the threads; connections end at once, so this is never reached.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// A running portal.
+pub struct Emulator {
+    address: SocketAddr,
+    server: Arc<Server>,
+    runtime: Option<Runtime>,
+}
+
+impl Emulator {
+    /// Opens the port and starts to answer.
+    ///
+    /// # Errors
+    /// The address is taken or not a loopback address, the push version is not between 1 and 5, or the system has
+    /// no threads to give.
+    pub fn start(options: Options) -> io::Result<Self> {
+        if !options.listen.ip().is_loopback() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the emulator listens on loopback only"));
+        }
+        if !(1..=5).contains(&options.push_version) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "push_version is 1 to 5"));
+        }
+        let listener = TcpListener::bind(options.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("b24-emulator")
+            .enable_all()
+            .build()?;
+        let entered = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let push = Arc::new(PushServer::new(Settings {
+            version: options.push_version,
+            client_id: options.push_shared.then(|| "43253464643".to_owned()),
+            hold: options.hold,
+            server_name: address.to_string(),
+        }));
+        let portal = Portal::new(&options, address.to_string(), Arc::clone(&push));
+        let server = Arc::new(Server::new(options, portal, push));
+        runtime.spawn(server::accept(Arc::clone(&server), listener));
+        runtime.spawn(server::renew_channels(Arc::clone(&server)));
+        drop(entered);
+        Ok(Self { address, server, runtime: Some(runtime) })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn portal_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The keys of the installed application.
+    pub fn application(&self) -> Application {
+        lock(&self.server.portal).application.clone()
+    }
+
+    /// A token pair of a user: [`ADMINISTRATOR`], or anybody else, such as [`EMPLOYEE`].
+    pub fn issue_tokens(&self, user_id: u32) -> Tokens {
+        lock(&self.server.portal).tokens.issue(user_id)
+    }
+
+    /// A code for `grant_type=authorization_code`, good once within 30 seconds.
+    pub fn authorization_code(&self, user_id: u32) -> String {
+        lock(&self.server.portal).tokens.new_code(user_id)
+    }
+
+    /// The administrator's incoming webhook, with a slash at its end.
+    pub fn webhook_url(&self) -> String {
+        format!("{}/rest/{ADMINISTRATOR}/{}/", self.portal_url(), lock(&self.server.portal).webhook_secret)
+    }
+
+    /// What a change in the portal does: the event goes into the queues bound to it and its subscribers are told.
+    /// `by_connector` is the `auth_connector` the change was made with, or empty.
+    pub fn make_event(&self, event: &str, data: Value, by_connector: &str) {
+        self.control(Control::MakeEvent {
+            event: event.to_owned(),
+            data,
+            by_connector: by_connector.to_owned(),
+            additional: control::by_administrator(),
+        });
+    }
+
+    /// Any message into the application's shared channel.
+    pub fn publish(&self, module_id: &str, command: &str, params: Value) {
+        self.control(Control::Publish { module_id: module_id.to_owned(), command: command.to_owned(), params });
+    }
+
+    /// The body of the push server's next answer: half an envelope, invalid UTF-8, nothing.
+    pub fn publish_raw(&self, bytes: impl Into<Vec<u8>>) {
+        self.server.push.publish_raw(bytes.into());
+    }
+
+    /// Everything in a connector's queue, reserved or not, failed or not. The empty name is the queue without a
+    /// source key.
+    pub fn queue(&self, connector: &str) -> Vec<QueueRecord> {
+        let portal = lock(&self.server.portal);
+        portal.queue.records().iter().filter(|record| record.connector_id == connector).cloned().collect()
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.server.counters()
+    }
+
+    /// The last 2000 requests, the oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        lock(&self.server.journal).requests()
+    }
+
+    /// Makes something happen, mostly something bad.
+    pub fn control(&self, control: Control) {
+        control.apply(&self.server);
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(SHUTDOWN);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What kind of portal to be.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Called with one line per answered request.
+pub type AccessLog = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Start from `Options::default()` and change what the test is about.
+pub struct Options {
+    /// Loopback addresses only; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `server.version` of the push server: 1 to 5.
+    pub push_version: u32,
+    /// Whether many portals share the push server (as in the cloud): then subscriptions must carry `clientId`.
+    pub push_shared: bool,
+    /// How long a poll is held when nothing is published.
+    pub hold: Duration,
+    /// Whether the plan has `clear=0` (feature `rest_offline_extended`).
+    pub offline_extended: bool,
+    /// Whether the plan has `auth_connector` (feature `rest_auth_connector`).
+    pub auth_connector_allowed: bool,
+    /// Scopes of the application, separated by commas.
+    pub scope: String,
+    /// Life of an access token.
+    pub token_ttl: Duration,
+    /// Life of a channel; at its end the portal makes a new one and says so in the old one.
+    pub channel_ttl: Duration,
+    /// Waited before every REST answer.
+    pub delay: Duration,
+    /// The leaky bucket; none by default.
+    pub limits: Option<Limits>,
+    /// Where to write a line per answered request.
+    pub access_log: Option<AccessLog>,
+}
+
+/// A leaky bucket: how many calls it holds and how many drain in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub burst: u32,
+    pub per_second: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            push_version: 4,
+            push_shared: true,
+            hold: Duration::from_secs(40),
+            offline_extended: true,
+            auth_connector_allowed: true,
+            scope: "crm,pull,user_brief".to_owned(),
+            token_ttl: Duration::from_secs(3600),
+            channel_ttl: Duration::from_secs(43_205),
+            delay: Duration::ZERO,
+            limits: None,
+            access_log: None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The installed application and the methods that tell about it and its user.
+
+use serde_json::{Value, json};
+
+use super::call::{Authorization, Caller, Outcome, Params};
+use super::error::RestError;
+use super::{ADMINISTRATOR, Portal};
+use crate::{random, time};
+
+/// Keys of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    pub client_id: String,
+    pub client_secret: String,
+    /// Proves that a call of a handler comes from the portal.
+    pub application_token: String,
+    /// The portal's own id.
+    pub member_id: String,
+}
+
+impl Application {
+    pub fn new() -> Self {
+        Self {
+            client_id: format!("local.{}.{:08}", random::hex(14), time::unix_now() % 100_000_000),
+            client_secret: random::hex(50),
+            application_token: random::hex(32),
+            member_id: random::hex(32),
+        }
+    }
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub fn app_info(portal: &Portal, caller: &Caller) -> Outcome {
+    let scopes: Vec<&str> = portal.scope.split(',').map(str::trim).collect();
+    if caller.by == Authorization::Webhook {
+        return Ok(json!({"SCOPE": scopes, "LICENSE": "ru_pro100"}).into());
+    }
+    Ok(json!({
+        "ID": "1",
+        "CODE": portal.application.client_id,
+        "VERSION": 1,
+        "STATUS": "L",
+        "INSTALLED": true,
+        "PAYMENT_EXPIRED": "N",
+        "DAYS": null,
+        "LANGUAGE_ID": "ru",
+        "LICENSE": "ru_pro100",
+        "LICENSE_TYPE": "pro100",
+        "LICENSE_FAMILY": "pro",
+    })
+    .into())
+}
+
+fn name(user: u32) -> (&'static str, &'static str) {
+    if user == ADMINISTRATOR {
+        ("Анна", "Администратор")
+    } else {
+        ("Семён", "Сотрудник")
+    }
+}
+
+pub fn profile(caller: &Caller) -> Outcome {
+    let (first, last) = name(caller.user);
+    Ok(json!({
+        "ID": caller.user.to_string(),
+        "ADMIN": caller.is_admin,
+        "NAME": first,
+        "LAST_NAME": last,
+        "PERSONAL_GENDER": "",
+        "PERSONAL_PHOTO": "",
+        "TIME_ZONE": "Europe/Moscow",
+        "TIME_ZONE_OFFSET": 0,
+    })
+    .into())
+}
+
+pub fn user_current(caller: &Caller) -> Outcome {
+    let (first, last) = name(caller.user);
+    Ok(json!({
+        "ID": caller.user.to_string(),
+        "ACTIVE": true,
+        "NAME": first,
+        "LAST_NAME": last,
+        "WORK_POSITION": "",
+        "USER_TYPE": "employee",
+    })
+    .into())
+}
+
+pub fn scope(portal: &Portal, params: &Params) -> Outcome {
+    let all = params.get("full").is_some_and(crate::php::truth);
+    let scopes: Vec<&str> =
+        if all { vec!["crm", "pull", "user_brief"] } else { portal.scope.split(',').map(str::trim).collect() };
+    Ok(json!(scopes).into())
+}
+
+pub fn server_time() -> Outcome {
+    Ok(Value::String(time::iso(time::unix_now())).into())
+}
+
+/// Whether the plan has a feature. A code nobody knows is answered with yes, as the vendor's documentation warns.
+pub fn feature_get(portal: &Portal, params: &Params) -> Outcome {
+    let available = match params.text("code").as_str() {
+        "" | "0" => return Err(RestError::bad_request("CODE_EMPTY", "CODE can't be empty")),
+        "rest_offline_extended" => portal.plan.offline_extended,
+        "rest_auth_connector" => portal.plan.auth_connector,
+        _ => true,
+    };
+    Ok(json!({"value": if available { "Y" } else { "N" }}).into())
+}

@@ -1,0 +1,81 @@
+//! One call of a method: who calls, with what.
+
+use serde_json::{Map, Value};
+
+use super::error::RestError;
+use crate::php;
+
+/// Who stands behind a call.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub user: u32,
+    pub is_admin: bool,
+    pub by: Authorization,
+    /// The source key; empty when there is none.
+    pub connector: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    Application,
+    Webhook,
+}
+
+impl Caller {
+    /// Webhooks know no application, so methods about the application's own things refuse them.
+    pub fn require_application(&self) -> Result<(), RestError> {
+        match self.by {
+            Authorization::Application => Ok(()),
+            Authorization::Webhook => Err(RestError::wrong_auth_type()),
+        }
+    }
+
+    pub fn require_admin(&self, reason: &str) -> Result<(), RestError> {
+        if self.is_admin { Ok(()) } else { Err(RestError::access_denied(reason)) }
+    }
+}
+
+/// Parameters with names in any case.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Map<String, Value>);
+
+impl Params {
+    pub fn new(raw: Map<String, Value>) -> Self {
+        Self(raw.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
+    }
+
+    /// `isset`: null counts as absent.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        // The order of the rest is the order of the caller.
+        self.0.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    /// The text of a parameter; empty when absent or an array.
+    pub fn text(&self, name: &str) -> String {
+        self.get(name).and_then(php::text).unwrap_or_default()
+    }
+
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.get(name).map(php::int)
+    }
+}
+
+/// What a method answers.
+#[derive(Debug)]
+pub struct Success {
+    pub result: Value,
+    pub total: Option<u64>,
+    pub next: Option<u64>,
+}
+
+impl From<Value> for Success {
+    fn from(result: Value) -> Self {
+        Self { result, total: None, next: None }
+    }
+}
+
+pub type Outcome = Result<Success, RestError>;

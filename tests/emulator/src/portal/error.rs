@@ -1,0 +1,111 @@
+//! Error answers of REST, with the codes and texts of the vendor.
+
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+#[derive(Debug)]
+pub struct RestError {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub description: String,
+    /// Further keys of the answer, such as `argument` or `time`.
+    pub additional: Vec<(&'static str, Value)>,
+}
+
+impl RestError {
+    pub fn new(status: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
+        Self { status, code, description: description.into(), additional: Vec::new() }
+    }
+
+    pub fn body(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("error".to_owned(), json!(self.code));
+        body.insert("error_description".to_owned(), json!(self.description));
+        body.extend(self.additional.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        Value::Object(body)
+    }
+
+    pub fn method_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ERROR_METHOD_NOT_FOUND", "Method not found!")
+    }
+
+    pub fn no_auth_found() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "NO_AUTH_FOUND", "Wrong authorization data")
+    }
+
+    pub fn invalid_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "Unable to get application by token")
+    }
+
+    pub fn expired_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "expired_token", "The access token provided has expired.")
+    }
+
+    pub fn invalid_credentials() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", "Invalid request credentials")
+    }
+
+    pub fn insufficient_scope() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "insufficient_scope",
+            "The request requires higher privileges than provided by the access token",
+        )
+    }
+
+    pub fn access_denied(reason: &str) -> Self {
+        let text = if reason.is_empty() { "Access denied!".to_owned() } else { format!("Access denied! {reason}") };
+        Self::new(StatusCode::FORBIDDEN, "ACCESS_DENIED", text)
+    }
+
+    pub fn wrong_auth_type() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "WRONG_AUTH_TYPE", "Current authorization type is denied for this method")
+    }
+
+    pub fn wrong_license(feature: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "WRONG_LICENSE",
+            format!("Feature is not available on the current plan: {feature}"),
+        )
+    }
+
+    pub fn query_limit_exceeded() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "QUERY_LIMIT_EXCEEDED", "Too many requests")
+    }
+
+    pub fn operation_time_limit() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "OPERATION_TIME_LIMIT",
+            "Method is blocked due to operation time limit.",
+        )
+    }
+
+    pub fn event_not_found() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "ERROR_EVENT_NOT_FOUND", "Event not found")
+    }
+
+    pub fn core(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "ERROR_CORE", description)
+    }
+
+    /// A bad request whose description is all there is to say; CRM leaves the code empty.
+    pub fn bad_request(code: &'static str, description: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, description)
+    }
+
+    pub fn wrong_value(argument: &str, description: &str) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "ERROR_ARGUMENT", description);
+        error.additional.push(("argument", json!(argument)));
+        error
+    }
+
+    pub fn missing_argument(argument: &str) -> Self {
+        Self::wrong_value(argument, &format!("Argument '{argument}' is null or empty"))
+    }
+
+    pub fn bad_query(description: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "ERROR_ARGUMENT", description)
+    }
+}

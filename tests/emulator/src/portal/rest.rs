@@ -1,0 +1,138 @@
+//! A REST request: reading its parameters, finding out who calls, writing the answer.
+
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::{Map, Value, json};
+
+use super::call::{Authorization, Caller, Params};
+use super::error::RestError;
+use super::tokens::Access;
+use super::{ADMINISTRATOR, Portal, methods};
+use crate::http::{Answer, Request};
+use crate::php;
+
+/// What the path of a request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// In lower case.
+    pub method: String,
+    /// User and secret.
+    pub webhook: Option<(String, String)>,
+}
+
+impl Route {
+    /// Reads `/rest/{method}` and `/rest/{user}/{secret}/{method}`, with or without `.json`.
+    pub fn parse(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/rest/")?;
+        let segments: Vec<&str> = rest.trim_end_matches('/').split('/').collect();
+        let (method, webhook) = match segments[..] {
+            [method] => (method, None),
+            [user, secret, method] => (method, Some((user.to_owned(), secret.to_owned()))),
+            _ => return None,
+        };
+        let method = php::params::decode(method).to_lowercase();
+        Some(Self { method: method.strip_suffix(".json").unwrap_or(&method).to_owned(), webhook })
+    }
+}
+
+/// Parameters of the query and of the body, JSON or form; the body wins.
+pub fn params(request: &Request) -> Params {
+    let mut params = php::params::parse(&request.query);
+    let is_json = request.header(&CONTENT_TYPE).to_lowercase().starts_with("application/json");
+    params.extend(if is_json { json_body(&request.body) } else { form_body(&request.body) });
+    Params::new(params)
+}
+
+/// What is not a JSON map gives no parameters, as with PHP.
+fn json_body(body: &[u8]) -> Map<String, Value> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+fn form_body(body: &[u8]) -> Map<String, Value> {
+    php::params::parse(&String::from_utf8_lossy(body))
+}
+
+/// Runs one hit.
+pub fn handle(portal: &mut Portal, route: &Route, request: &Request) -> Answer {
+    *portal.calls.entry(route.method.clone()).or_default() += 1;
+    let outcome = call(portal, route, request);
+    portal.end_hit();
+    match outcome {
+        Ok(body) => answer(StatusCode::OK, &body),
+        Err(error) => answer(error.status, &error.body()),
+    }
+}
+
+fn call(portal: &mut Portal, route: &Route, request: &Request) -> Result<Value, RestError> {
+    if !portal.admit() {
+        return Err(RestError::query_limit_exceeded());
+    }
+    if methods::scope_of(&route.method).is_none() {
+        return Err(RestError::method_not_found());
+    }
+    let mut params = params(request);
+    let caller = authorize(portal, route, request, &mut params)?;
+    let timed = methods::run(portal, &caller, &route.method, params)?;
+    let mut body = Map::new();
+    body.insert("result".to_owned(), timed.success.result);
+    if let Some(next) = timed.success.next {
+        body.insert("next".to_owned(), json!(next));
+    }
+    if let Some(total) = timed.success.total {
+        body.insert("total".to_owned(), json!(total));
+    }
+    body.insert("time".to_owned(), timed.time);
+    Ok(Value::Object(body))
+}
+
+fn authorize(portal: &Portal, route: &Route, request: &Request, params: &mut Params) -> Result<Caller, RestError> {
+    let (user, by) = match &route.webhook {
+        Some((user, secret)) => {
+            if *secret != portal.webhook_secret || user.parse() != Ok(ADMINISTRATOR) {
+                return Err(RestError::invalid_credentials());
+            }
+            (ADMINISTRATOR, Authorization::Webhook)
+        }
+        None => {
+            let token = token(request, params).ok_or_else(RestError::no_auth_found)?;
+            match portal.tokens.check(&token) {
+                Access::User(user) => (user, Authorization::Application),
+                Access::Expired => return Err(RestError::expired_token()),
+                Access::Unknown => return Err(RestError::invalid_token()),
+            }
+        }
+    };
+    let connector = params.take("auth_connector").and_then(|connector| php::text(&connector));
+    if connector.is_some() && !portal.plan.auth_connector {
+        return Err(RestError::wrong_license("auth_connector"));
+    }
+    Ok(Caller { user, is_admin: user == ADMINISTRATOR, by, connector: connector.unwrap_or_default() })
+}
+
+fn token(request: &Request, params: &mut Params) -> Option<String> {
+    let parameter = params.take("auth").and_then(|token| php::text(&token)).filter(|token| !token.is_empty());
+    let bearer = request.header(&AUTHORIZATION).strip_prefix("Bearer ").map(str::trim);
+    parameter.or_else(|| bearer.filter(|token| !token.is_empty()).map(str::to_owned))
+}
+
+pub fn answer(status: StatusCode, body: &Value) -> Answer {
+    Answer::new(status, "application/json; charset=utf-8", php::json::encode(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes() {
+        let method = |path| Route::parse(path).map(|route| route.method);
+        assert_eq!(method("/rest/Event.Offline.Get.json").as_deref(), Some("event.offline.get"));
+        assert_eq!(method("/rest/1/secret/crm.deal.add/").as_deref(), Some("crm.deal.add"));
+        assert_eq!(Route::parse("/rest/1/secret/profile").unwrap().webhook, Some(("1".into(), "secret".into())));
+        assert_eq!(method("/rest/a/b/c/d"), None);
+        assert_eq!(method("/sub/"), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Token pairs of the application and how long they are good for.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::{random, time};
+
+/// Life of an authorization code.
+const CODE_TTL: Duration = Duration::from_secs(30);
+
+/// A token pair as it is given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    pub access_token: String,
+    pub refresh_token: String,
+    /// Unix seconds.
+    pub expires: i64,
+    pub user_id: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Access {
+    User(u32),
+    /// Known, but no longer good: its time is over, it was replaced or revoked.
+    Expired,
+    Unknown,
+}
+
+struct Issued {
+    user: u32,
+    /// `None` when the token was ended before its time.
+    good_until: Option<Instant>,
+    refresh_token: String,
+}
+
+pub struct TokenStore {
+    ttl: Duration,
+    access: HashMap<String, Issued>,
+    /// Refresh token to access token.
+    refresh: HashMap<String, String>,
+    codes: HashMap<String, (u32, Instant)>,
+}
+
+impl TokenStore {
+    pub fn new(ttl: Duration) -> Self {
+        Self { ttl, access: HashMap::new(), refresh: HashMap::new(), codes: HashMap::new() }
+    }
+
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    pub fn issue(&mut self, user: u32) -> Tokens {
+        let tokens = Tokens {
+            access_token: random::hex(70),
+            refresh_token: random::hex(70),
+            expires: time::unix_now() + time::seconds(self.ttl),
+            user_id: user,
+        };
+        let good_until = Some(Instant::now() + self.ttl);
+        let refresh_token = tokens.refresh_token.clone();
+        self.access.insert(tokens.access_token.clone(), Issued { user, good_until, refresh_token });
+        self.refresh.insert(tokens.refresh_token.clone(), tokens.access_token.clone());
+        tokens
+    }
+
+    pub fn check(&self, access_token: &str) -> Access {
+        match self.access.get(access_token) {
+            None => Access::Unknown,
+            Some(issued) if issued.good_until.is_some_and(|end| Instant::now() < end) => Access::User(issued.user),
+            Some(_) => Access::Expired,
+        }
+    }
+
+    /// A new pair for an old one, which is dead from now on.
+    pub fn renew(&mut self, refresh_token: &str) -> Option<Tokens> {
+        let access_token = self.refresh.remove(refresh_token)?;
+        let issued = self.access.get_mut(&access_token)?;
+        issued.good_until = None;
+        let user = issued.user;
+        Some(self.issue(user))
+    }
+
+    pub fn new_code(&mut self, user: u32) -> String {
+        let code = random::hex(70);
+        self.codes.insert(code.clone(), (user, Instant::now() + CODE_TTL));
+        code
+    }
+
+    /// A code is good for one exchange.
+    pub fn exchange_code(&mut self, code: &str) -> Option<Tokens> {
+        let (user, good_until) = self.codes.remove(code)?;
+        (Instant::now() < good_until).then(|| self.issue(user))
+    }
+
+    /// Access tokens end now, refresh tokens stay good.
+    pub fn expire(&mut self) {
+        self.access.values_mut().for_each(|issued| issued.good_until = None);
+    }
+
+    /// Everything ends now.
+    pub fn revoke(&mut self) {
+        self.expire();
+        for issued in self.access.values() {
+            self.refresh.remove(&issued.refresh_token);
+        }
+        self.codes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_kills_the_old_pair() {
+        let mut store = TokenStore::new(Duration::from_secs(60));
+        let old = store.issue(1);
+        let new = store.renew(&old.refresh_token).unwrap();
+        assert_eq!(store.check(&old.access_token), Access::Expired);
+        assert_eq!(store.check(&new.access_token), Access::User(1));
+        assert_eq!(store.renew(&old.refresh_token), None);
+        store.revoke();
+        assert_eq!(store.renew(&new.refresh_token), None);
+        assert_eq!(store.check("nonsense"), Access::Unknown);
+    }
+
+    #[test]
+    fn codes_are_good_once() {
+        let mut store = TokenStore::new(Duration::ZERO);
+        let code = store.new_code(7);
+        let tokens = store.exchange_code(&code).unwrap();
+        assert_eq!(tokens.user_id, 7);
+        assert_eq!(store.exchange_code(&code), None);
+        assert_eq!(store.check(&tokens.access_token), Access::Expired);
+    }
+}

@@ -1,0 +1,99 @@
+//! `b24-emulator serve`
+
+use std::time::Duration;
+
+use b24_emulator::{ADMINISTRATOR, EMPLOYEE, Emulator, Limits, Options};
+use lexopt::{Arg, Error, Parser, ValueExt};
+
+pub fn serve(arguments: &mut Parser) -> Result<(), Error> {
+    let emulator = Emulator::start(options(arguments)?).map_err(|error| Error::Custom(Box::new(error)))?;
+    print!("{}", introduction(&emulator));
+    wait_for_ctrl_c().map_err(|error| Error::Custom(Box::new(error)))
+}
+
+fn options(arguments: &mut Parser) -> Result<Options, Error> {
+    let mut options = Options { access_log: Some(Box::new(|line| eprintln!("{line}"))), ..Options::default() };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("listen") => options.listen = arguments.value()?.parse()?,
+            Arg::Long("push-version") => options.push_version = arguments.value()?.parse()?,
+            Arg::Long("push-personal") => options.push_shared = false,
+            Arg::Long("hold") => options.hold = seconds(arguments)?,
+            Arg::Long("channel-ttl") => options.channel_ttl = seconds(arguments)?,
+            Arg::Long("token-ttl") => options.token_ttl = seconds(arguments)?,
+            Arg::Long("no-reserve") => options.offline_extended = false,
+            Arg::Long("no-connector") => options.auth_connector_allowed = false,
+            Arg::Long("limits") => options.limits = Some(arguments.value()?.parse_with(limits)?),
+            Arg::Long("quiet") => options.access_log = None,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(options)
+}
+
+fn seconds(arguments: &mut Parser) -> Result<Duration, Error> {
+    Ok(Duration::from_secs(arguments.value()?.parse()?))
+}
+
+fn limits(text: &str) -> Result<Limits, String> {
+    let (burst, per_second) = text.split_once('/').ok_or("write BURST/RATE, such as 50/2")?;
+    Ok(Limits {
+        burst: burst.parse().map_err(|error| format!("{burst}: {error}"))?,
+        per_second: per_second.parse().map_err(|error| format!("{per_second}: {error}"))?,
+    })
+}
+
+fn introduction(emulator: &Emulator) -> String {
+    let url = emulator.portal_url();
+    let application = emulator.application();
+    let administrator = emulator.issue_tokens(ADMINISTRATOR);
+    let employee = emulator.issue_tokens(EMPLOYEE);
+    let webhook = emulator.webhook_url();
+    let token = &administrator.access_token;
+    let call = |method: &str, fields: &str| format!("curl -s '{url}/rest/{method}' -d 'auth={token}{fields}'");
+    format!(
+        "\
+portal             {url}
+client_id          {client_id}
+client_secret      {client_secret}
+application_token  {application_token}
+member_id          {member_id}
+webhook            {webhook}
+access_token       {token}
+refresh_token      {refresh_token}
+access_token of a user who is no administrator
+                   {employee}
+
+bind an event      {bind}
+add a deal         {add}
+look at the queue  {list}
+take and delete    {get}
+take and reserve   {reserve}
+confirm            {clear}
+get a channel      {config}
+renew the tokens   curl -s '{url}/oauth/token/' -d 'grant_type=refresh_token&client_id={client_id}&client_secret={client_secret}&refresh_token={refresh_token}'
+break something    curl -s '{url}/control' -d '{{\"fail_next\": {{\"method\": \"event.offline.get\", \"times\": 3, \"status\": 502, \"body\": \"<h1>Bad Gateway</h1>\"}}}}'
+see what happened  curl -s '{url}/control'
+
+Ctrl-C ends it.
+",
+        client_id = application.client_id,
+        client_secret = application.client_secret,
+        application_token = application.application_token,
+        member_id = application.member_id,
+        refresh_token = administrator.refresh_token,
+        employee = employee.access_token,
+        bind = call("event.bind", "&event=ONCRMDEALADD&event_type=offline"),
+        add = call("crm.deal.add", "&fields[TITLE]=From curl"),
+        list = call("event.offline.list", ""),
+        get = call("event.offline.get", ""),
+        reserve = call("event.offline.get", "&clear=0"),
+        clear = call("event.offline.clear", "&process_id=PROCESS_ID"),
+        config = call("pull.application.config.get", ""),
+    )
+}
+
+fn wait_for_ctrl_c() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(tokio::signal::ctrl_c())
+}

@@ -1,0 +1,235 @@
+//! The one port: what comes in, who answers it, what goes wrong on the way.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::control;
+use crate::faults::{DropWhen, Faults};
+use crate::http::{Answer, AnswerBody, Dropped, Request};
+use crate::journal::{Counters, Journal};
+use crate::options::{AccessLog, Options};
+use crate::portal::rest::Route;
+use crate::portal::{Portal, oauth, rest};
+use crate::push::{PushServer, long_polling};
+use crate::sync::lock;
+
+/// Bodies longer than this are refused by closing the connection.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+/// How long to wait when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+pub struct Server {
+    pub portal: Mutex<Portal>,
+    pub push: Arc<PushServer>,
+    pub faults: Mutex<Faults>,
+    pub journal: Mutex<Journal>,
+    pub delay: Mutex<Duration>,
+    access_log: Option<AccessLog>,
+}
+
+/// Who a request is for.
+enum Endpoint {
+    Rest(Route),
+    OAuth,
+    Push,
+    Control,
+    Nobody,
+}
+
+impl Endpoint {
+    fn of(path: &str) -> Self {
+        match path {
+            "/oauth/token" | "/oauth/token/" => Self::OAuth,
+            "/sub" | "/sub/" => Self::Push,
+            "/control" | "/control/" => Self::Control,
+            path => Route::parse(path).map_or(Self::Nobody, Self::Rest),
+        }
+    }
+
+    /// The name faults know it by.
+    fn target(&self) -> Option<&str> {
+        match self {
+            Self::Rest(route) => Some(&route.method),
+            Self::OAuth => Some("oauth"),
+            Self::Push => Some("sub"),
+            Self::Control | Self::Nobody => None,
+        }
+    }
+}
+
+impl Server {
+    pub fn new(options: Options, portal: Portal, push: Arc<PushServer>) -> Self {
+        Self {
+            portal: Mutex::new(portal),
+            push,
+            faults: Mutex::default(),
+            journal: Mutex::default(),
+            delay: Mutex::new(options.delay),
+            access_log: options.access_log,
+        }
+    }
+
+    pub fn counters(&self) -> Counters {
+        // One lock at a time: whoever answers a request takes several.
+        let mut counters = Counters {
+            subscriptions_open: self.push.open_subscriptions(),
+            messages_published: self.push.published(),
+            faults_applied: lock(&self.faults).applied,
+            ..Counters::default()
+        };
+        {
+            let journal = lock(&self.journal);
+            counters.connections = journal.connections;
+            counters.requests = journal.seen;
+            counters.polls = journal.polls;
+            counters.polls_served = journal.polls_served;
+        }
+        let portal = lock(&self.portal);
+        counters.calls.clone_from(&portal.calls);
+        counters.renewals = portal.renewals;
+        counters.events_made = portal.events_made;
+        counters.limit_refusals = portal.limit_refusals;
+        counters.operating_refusals = portal.operating_refusals;
+        counters
+    }
+
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Result<Response<AnswerBody>, Dropped> {
+        let clock = Instant::now();
+        let request = read(request).await?;
+        lock(&self.journal).record(&request);
+        let outcome = self.outcome(&request).await;
+        if let Some(log) = &self.access_log {
+            // The path only: a query may carry a token.
+            let ended = outcome.as_ref().map_or("dropped".to_owned(), |answer| answer.status().as_str().to_owned());
+            log(&format!("{} {} {ended} {:.1?}", request.method, request.path, clock.elapsed()));
+        }
+        outcome
+    }
+
+    async fn outcome(&self, request: &Request) -> Result<Response<AnswerBody>, Dropped> {
+        let endpoint = Endpoint::of(&request.path);
+        let fate = endpoint.target().map(|target| lock(&self.faults).fate(target)).unwrap_or_default();
+        if fate.drop == Some(DropWhen::BeforeHandling) {
+            return Err(Dropped);
+        }
+        let answer = match fate.fail {
+            Some(answer) => answer,
+            None => self.answer(&endpoint, request).await?,
+        };
+        let delay = fate.delay + self.usual_delay(&endpoint);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        match fate.drop {
+            Some(DropWhen::MidAnswer { after_bytes }) => Ok(answer.into_response(Some(after_bytes))),
+            Some(DropWhen::AfterHandling | DropWhen::BeforeHandling) => Err(Dropped),
+            None => Ok(answer.into_response(None)),
+        }
+    }
+
+    async fn answer(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, Dropped> {
+        match endpoint {
+            Endpoint::Rest(route) => Ok(rest::handle(&mut lock(&self.portal), route, request)),
+            Endpoint::OAuth => {
+                let params = rest::params(request);
+                let (status, body) = oauth::token(&mut lock(&self.portal), &params);
+                Ok(rest::answer(status, &body))
+            }
+            Endpoint::Push => {
+                lock(&self.journal).polls += 1;
+                let answer = long_polling::serve(&self.push, &request.query).await?;
+                lock(&self.journal).polls_served += u64::from(answer.status == StatusCode::OK);
+                Ok(answer)
+            }
+            Endpoint::Control => Ok(self.control(request)),
+            Endpoint::Nobody => Ok(Answer::new(StatusCode::NOT_FOUND, "text/html", "<h1>404 Not Found</h1>")),
+        }
+    }
+
+    fn usual_delay(&self, endpoint: &Endpoint) -> Duration {
+        match endpoint {
+            Endpoint::Rest(_) => *lock(&self.delay),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// `POST` does what the body says, `GET` shows the counters and the queue.
+    fn control(&self, request: &Request) -> Answer {
+        if request.method == Method::GET {
+            let counters = self.counters();
+            let queue = lock(&self.portal).queue.records().to_vec();
+            let shown = json!({"counters": counters, "queue": queue});
+            return Answer::new(StatusCode::OK, "application/json", shown.to_string());
+        }
+        match control::parse(&request.body) {
+            Ok(items) => {
+                for item in items {
+                    item.apply(self);
+                }
+                Answer::new(StatusCode::OK, "application/json", r#"{"result":true}"#)
+            }
+            Err(error) => {
+                let body = json!({"error": "CONTROL", "error_description": error.to_string()});
+                Answer::new(StatusCode::BAD_REQUEST, "application/json", body.to_string())
+            }
+        }
+    }
+}
+
+async fn read(request: hyper::Request<Incoming>) -> Result<Request, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
+    Ok(Request {
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or("").to_owned(),
+        headers: head.headers,
+        body,
+    })
+}
+
+/// Takes connections until the runtime ends.
+pub async fn accept(server: Arc<Server>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                lock(&server.journal).connections += 1;
+                tokio::spawn(serve_connection(Arc::clone(&server), stream));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn serve_connection(server: Arc<Server>, stream: TcpStream) {
+    // Without it the answer to a held poll could wait for an acknowledgement. A failure only costs time.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let server = Arc::clone(&server);
+        async move { server.respond(request).await }
+    });
+    // An error is a client that went away or a connection dropped on purpose.
+    let _ = http1::Builder::new()
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+}
+
+/// Replaces channels at the end of their time, as the portal's agent does.
+pub async fn renew_channels(server: Arc<Server>) {
+    loop {
+        let end = lock(&server.portal).channels.next_end();
+        tokio::time::sleep_until(end.into()).await;
+        lock(&server.portal).channels.renew_expired();
+    }
+}
