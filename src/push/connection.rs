@@ -143,7 +143,7 @@ impl Connection {
                 signals.malformed = malformed;
                 // From the same position the same would come again.
                 self.position = Position::default();
-                self.failed(now, None);
+                self.failed(now, Some(started));
             }
         }
         signals

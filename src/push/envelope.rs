@@ -94,7 +94,7 @@ mod tests {
         let text = r##"#!NGINXNMS!#{"id":1,#!NGINXNMS!#{"id":2}#!NGINXNME!#"##;
         assert_eq!(found(text), [Found::Malformed, Found::Message(json!({"id":2}))]);
         assert_eq!(
-            found(b"#!NGINXNMS!#{\"a\":\"\xff\"}#!NGINXNME!##!NGINXNMS!#1#!NGINXNME!#"),
+            found(b"#!NGINXNMS!#{\"a\":\"\xff\"}#!NGINXNME!##!NGINXNMS!#{}#!NGINXNME!#"),
             [Found::Malformed, Found::Message(json!({}))]
         );
         assert_eq!(found(r##"#!NGINXNMS!#{"id":"##), [Found::Malformed]);

@@ -44,7 +44,8 @@ pub fn read(answer: &Answer, connector_id: &str) -> Polled {
     match answer.status {
         200 if answer.body.is_empty() => Polled::PositionLost,
         200 => messages(answer, connector_id),
-        304 => Polled::Nothing { mid: told_position(&answer.headers) },
+        // Push servers on nginx end a hold with 408.
+        304 | 408 => Polled::Nothing { mid: told_position(&answer.headers) },
         400 | 403 => Polled::ChannelRefused,
         status => Polled::Unusable { text: format!("HTTP {status}"), malformed: 0 },
     }

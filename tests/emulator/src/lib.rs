@@ -1,7 +1,7 @@
 //! A Bitrix24 portal on loopback, for tests: REST, the authorization server and the push server on one port.
 //!
 //! [`Emulator::start`] returns when the port is open; dropping the emulator ends everything and frees the port.
-//! The calls block, none of them for long, and may come from any thread.
+//! The calls block, none of them for long, and may come from any thread that is not a thread of a tokio runtime.
 //!
 //! | address | what answers | in `src` |
 //! |---|---|---|
@@ -51,6 +51,8 @@ use sync::lock;
 
 /// How long dropping waits for the threads; connections end at once, so this is never reached.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Shorter lives would keep the portal busy with nothing but making channels.
+const MIN_CHANNEL_TTL: Duration = Duration::from_millis(100);
 
 /// A running portal.
 pub struct Emulator {
@@ -63,15 +65,10 @@ impl Emulator {
     /// Opens the port and starts to answer.
     ///
     /// # Errors
-    /// The address is taken or not a loopback address, the push version is not between 1 and 5, or the system has
-    /// no threads to give.
+    /// The address is taken or not a loopback address, the push version is not between 1 and 5, channels would end
+    /// as soon as they begin, or the system has no threads to give.
     pub fn start(options: Options) -> io::Result<Self> {
-        if !options.listen.ip().is_loopback() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the emulator listens on loopback only"));
-        }
-        if !(1..=5).contains(&options.push_version) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "push_version is 1 to 5"));
-        }
+        check(&options)?;
         let listener = TcpListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -166,6 +163,20 @@ impl Emulator {
     pub fn control(&self, control: Control) {
         control.apply(&self.server);
     }
+}
+
+fn check(options: &Options) -> io::Result<()> {
+    let refuse = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    if !options.listen.ip().is_loopback() {
+        return refuse("the emulator listens on loopback only");
+    }
+    if !(1..=5).contains(&options.push_version) {
+        return refuse("push_version is 1 to 5");
+    }
+    if options.channel_ttl < MIN_CHANNEL_TTL {
+        return refuse("channel_ttl is at least 100 ms");
+    }
+    Ok(())
 }
 
 impl Drop for Emulator {

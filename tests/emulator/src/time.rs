@@ -1,6 +1,6 @@
 //! Times as the servers write them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
@@ -8,6 +8,8 @@ use jiff::tz::{Offset, TimeZone};
 
 /// The portal lives in Moscow, as most do.
 const PORTAL_OFFSET_HOURS: i8 = 3;
+/// A life nobody sees the end of.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
 /// Time since the Unix epoch.
@@ -17,6 +19,11 @@ pub fn now() -> Duration {
 
 pub fn unix_now() -> i64 {
     seconds(now())
+}
+
+/// The end of something that lives from now on.
+pub fn end_of(life: Duration) -> Instant {
+    Instant::now() + life.min(FOR_EVER)
 }
 
 pub fn seconds(time: Duration) -> i64 {

@@ -80,6 +80,16 @@ fn missed_messages_come_with_mid_and_only_with_it() {
 }
 
 #[test]
+fn a_channel_keeps_the_last_1000() {
+    let client = Client::new(quick());
+    for n in 0..1005 {
+        client.emulator.publish("rest", "event_offline", json!([n]));
+    }
+    let kept = messages(&text_of(client.poll(&format!("{}&mid=0", client.subscription())).unwrap()));
+    assert_eq!((kept.len(), &kept[0]["text"]["params"]), (1000, &json!([5])));
+}
+
+#[test]
 fn an_array_with_format_json() {
     let client = Client::new(quick());
     let subscription = client.subscription();
@@ -114,6 +124,11 @@ fn heads_are_the_recorded_ones() {
     let target = format!("/sub/?{}", client.subscription());
     let recorded = include_str!("../../vectors/v3_lp_304_hold_without_mid.http");
     assert_eq!(head(&String::from_utf8(raw(&client, &target)).unwrap()), head(recorded));
+    let recorded = include_str!("../../vectors/v3_lp_304_hold_with_mid.http");
+    assert_eq!(
+        head(&String::from_utf8(raw(&client, &format!("{target}&mid={}", "9".repeat(26)))).unwrap()),
+        head(recorded)
+    );
     client.emulator.publish("rest", "event_offline", json!([]));
     let recorded = include_str!("../../vectors/v3_lp_200_one.http");
     assert_eq!(head(&String::from_utf8(raw(&client, &format!("{target}&mid=0"))).unwrap()), head(recorded));
@@ -136,7 +151,7 @@ fn heads_of_version_1_are_the_recorded_ones() {
 
 #[test]
 fn version_1_goes_on_by_tag_and_time() {
-    let client = Client::new(Options { push_version: 1, push_shared: false, ..quick() });
+    let client = Client::new(Options { push_version: 1, push_shared: false, hold: Duration::from_secs(2), ..quick() });
     let subscription = client.subscription();
     let poll = client.poll_held(&subscription);
     client.emulator.publish("rest", "event_offline", json!([{"connector_id": "", "count": 1}]));

@@ -271,4 +271,6 @@ fn only_loopback_and_known_versions() {
     let start = |options| Emulator::start(options).map(drop);
     assert!(start(Options { listen: "0.0.0.0:0".parse().unwrap(), ..quick() }).is_err());
     assert!(start(Options { push_version: 6, ..quick() }).is_err());
+    assert!(start(Options { channel_ttl: Duration::ZERO, ..quick() }).is_err());
+    assert!(start(Options { channel_ttl: Duration::MAX, token_ttl: Duration::MAX, ..quick() }).is_ok());
 }

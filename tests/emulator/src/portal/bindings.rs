@@ -79,7 +79,7 @@ pub fn bind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
         user = caller.user;
     }
     let target = Target::parse(caller, params, "Offline events binding requires administrator access rights")?;
-    if !target.offline && !(target.handler.starts_with("http://") || target.handler.starts_with("https://")) {
+    if !target.offline && !is_web_address(&target.handler) {
         return Err(RestError::wrong_value("HANDLER", "Wrong handler URL"));
     }
     if !available(portal).contains(&target.event) {
@@ -149,6 +149,10 @@ pub fn get(portal: &Portal, caller: &Caller) -> Outcome {
         })
         .collect();
     Ok(Value::Array(bindings).into())
+}
+
+fn is_web_address(handler: &str) -> bool {
+    handler.starts_with("http://") || handler.starts_with("https://")
 }
 
 fn wanted_user(params: &Params) -> Option<u32> {

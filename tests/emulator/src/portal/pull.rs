@@ -105,8 +105,8 @@ impl Channel {
             id: push.open_channel(),
             public_id: random::hex(32),
             start,
-            end: start + time::seconds(ttl),
-            expires: Instant::now() + ttl,
+            end: start.saturating_add(time::seconds(ttl)),
+            expires: time::end_of(ttl),
         }
     }
 }

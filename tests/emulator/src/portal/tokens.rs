@@ -54,10 +54,10 @@ impl TokenStore {
         let tokens = Tokens {
             access_token: random::hex(70),
             refresh_token: random::hex(70),
-            expires: time::unix_now() + time::seconds(self.ttl),
+            expires: time::unix_now().saturating_add(time::seconds(self.ttl)),
             user_id: user,
         };
-        let good_until = Some(Instant::now() + self.ttl);
+        let good_until = Some(time::end_of(self.ttl));
         let refresh_token = tokens.refresh_token.clone();
         self.access.insert(tokens.access_token.clone(), Issued { user, good_until, refresh_token });
         self.refresh.insert(tokens.refresh_token.clone(), tokens.access_token.clone());
@@ -83,7 +83,7 @@ impl TokenStore {
 
     pub fn new_code(&mut self, user: u32) -> String {
         let code = random::hex(70);
-        self.codes.insert(code.clone(), (user, Instant::now() + CODE_TTL));
+        self.codes.insert(code.clone(), (user, time::end_of(CODE_TTL)));
         code
     }
 

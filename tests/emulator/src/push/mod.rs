@@ -243,13 +243,11 @@ impl PushServer {
 
     fn messages_after(&self, channels: &[String], position: &Position) -> Vec<Message> {
         let state = self.state();
-        let mut found: Vec<Message> = channels
-            .iter()
-            .filter_map(|id| state.channels.get(id))
-            .flat_map(|channel| &channel.kept)
-            .filter(|message| position.is_before(message))
-            .cloned()
-            .collect();
+        let mut found = Vec::new();
+        for Channel { kept, .. } in channels.iter().filter_map(|id| state.channels.get(id)) {
+            let from = kept.partition_point(|message| !position.is_before(message));
+            found.extend(kept.range(from..).cloned());
+        }
         found.sort_unstable_by_key(|message| message.id);
         found
     }

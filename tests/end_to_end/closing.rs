@@ -1,0 +1,84 @@
+//! Closing ends every wait, at any moment.
+
+use std::time::{Duration, Instant};
+
+use super::setting::*;
+use b24events::clock::Timeout;
+use b24events::error::Error;
+use serde_json::json;
+
+/// The bound that users are promised. Generous machines need microseconds.
+const PROMISED: Duration = Duration::from_millis(100);
+
+fn close_in_time(client: &b24events::client::Client) {
+    let start = Instant::now();
+    client.close();
+    let took = start.elapsed();
+    assert!(took < PROMISED, "closing took {took:?}");
+}
+
+#[test]
+fn while_a_poll_is_held_and_threads_wait() {
+    let setting = Setting::new();
+    let client = setting.connected();
+    until("the poll", || setting.emulator.counters().subscriptions_open == 1);
+    std::thread::scope(|scope| {
+        let waits: Vec<_> = (0..3).map(|_| scope.spawn(|| client.wait(Timeout::Never).map(drop))).collect();
+        let next = scope.spawn(|| client.next(Timeout::Never).map(drop));
+        close_in_time(&client);
+        for wait in waits {
+            assert_eq!(wait.join().unwrap(), Err(Error::Closed));
+        }
+        assert_eq!(next.join().unwrap(), Err(Error::Closed));
+    });
+    let start = Instant::now();
+    client.join();
+    assert!(start.elapsed() < PROMISED, "{:?}", start.elapsed());
+}
+
+#[test]
+fn while_calls_are_under_way() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.control(json!({"set_delay": {"ms": 60000}}));
+    let before = setting.emulator.counters().requests;
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| client.call("profile", "").map(drop));
+        let fetch = scope.spawn(|| client.fetch(0).map(drop));
+        let connect = scope.spawn(|| client.connect(Timeout::Never));
+        until("three requests", || setting.emulator.counters().requests >= before + 3);
+        close_in_time(&client);
+        for end in [call, fetch, connect] {
+            assert_eq!(end.join().unwrap(), Err(Error::Closed));
+        }
+    });
+}
+
+#[test]
+fn while_a_repeat_is_waited_for() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.control(json!({"operating_limit": {"method": "profile", "seconds": 30}}));
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| client.call("profile", "").map(drop));
+        until("the pause", || setting.log().contains("repeating in"));
+        close_in_time(&client);
+        assert_eq!(call.join().unwrap(), Err(Error::Closed));
+    });
+}
+
+#[test]
+fn afterwards_everything_says_closed() {
+    let setting = Setting::new();
+    let client = setting.connected();
+    setting.deals([1]);
+    let batch = client.next(LONG).unwrap().unwrap();
+    client.close();
+    client.close();
+    assert_eq!(client.wait(AT_ONCE), Err(Error::Closed));
+    assert_eq!(client.fetch(0).err(), Some(Error::Closed));
+    assert_eq!(client.connect(LONG), Err(Error::Closed));
+    assert_eq!(client.call("profile", ""), Err(Error::Closed));
+    assert_eq!(batch.acknowledge(), Err(Error::Closed));
+    assert_eq!(setting.queued(), 1, "it stays reserved");
+}

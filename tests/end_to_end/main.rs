@@ -1,0 +1,9 @@
+//! The client against the emulator, end to end.
+
+mod bad_input;
+mod closing;
+mod delivery;
+mod push;
+mod rest;
+mod secrets;
+mod setting;

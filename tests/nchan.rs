@@ -1,0 +1,149 @@
+//! A real push server that is not ours: nginx with the nchan module, long polling.
+//!
+//! Needs nginx and its module (Debian: `nginx`, `libnginx-mod-nchan`). Without them the test says so and passes,
+//! unless `B24_REQUIRE_NGINX=1` is set, as `.ci/run` does.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use b24_emulator::{ADMINISTRATOR, Control, Emulator, FailNext, Options};
+use b24events::client::{Client, Hooks};
+use b24events::clock::Timeout;
+use b24events::config::Config;
+use serde_json::json;
+
+const LONG: Timeout = Timeout::After(Duration::from_secs(30));
+const CHANNEL: &str = "0d875ab13a17a97fc2f5aabbccddeeff.abc";
+
+/// nginx with nchan on a free port; ended and removed when dropped.
+struct Nginx {
+    process: Child,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Nginx {
+    fn start() -> Option<Nginx> {
+        let binary = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().map(Path::new).find(|path| path.exists());
+        let module = Path::new("/usr/lib/nginx/modules/ngx_nchan_module.so");
+        let (Some(binary), true) = (binary, module.exists()) else {
+            assert!(std::env::var_os("B24_REQUIRE_NGINX").is_none(), "nginx with nchan is required and not installed");
+            eprintln!("skipped: nginx or its module nchan is not installed");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = std::env::temp_dir().join(format!("b24events-nchan-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let root = folder.display();
+        let config = format!(
+            "load_module {};
+             daemon off; worker_processes 1; pid {root}/pid; error_log stderr;
+             events {{ worker_connections 256; }}
+             http {{
+               access_log off; client_body_temp_path {root}/a; proxy_temp_path {root}/b; fastcgi_temp_path {root}/c;
+               uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;
+               server {{
+                 listen 127.0.0.1:{port};
+                 location /pub/ {{ nchan_publisher; nchan_channel_id $arg_CHANNEL_ID; nchan_message_buffer_length 1000; }}
+                 location /sub/ {{ nchan_subscriber longpoll; nchan_channel_id $arg_CHANNEL_ID; nchan_subscriber_timeout 2s;
+                                   nchan_subscriber_first_message newest; }}
+               }}
+             }}",
+            module.display()
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, config).unwrap();
+        let process = Command::new(binary).arg("-p").arg(&folder).arg("-c").arg(&file).stderr(Stdio::inherit()).spawn().unwrap();
+        let nginx = Nginx { process, folder, port };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "nginx does not answer");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(nginx)
+    }
+
+    /// Publishes an envelope as a portal does, once somebody listens: nchan knows nothing of `mid`, so it would not
+    /// replay what comes between two polls.
+    fn publish(&self, mid: u32, connector: &str) {
+        let start = Instant::now();
+        while !self.request("GET", "").contains("\"subscribers\": 1") {
+            assert!(start.elapsed() < Duration::from_secs(20), "nobody listens");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let message = json!({"id": mid, "mid": mid.to_string(), "text": {
+            "module_id": "rest", "command": "event_offline", "params": [{"connector_id": connector, "count": 1}]}});
+        let body = format!("#!NGINXNMS!#{message}#!NGINXNME!#");
+        let answer = self.request("POST", &body);
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    }
+
+    fn request(&self, method: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let length = body.len();
+        let head = "Host: x\r\nAccept: text/json\r\nConnection: close";
+        write!(stream, "{method} /pub/?CHANNEL_ID={CHANNEL} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // nginx's master ends its worker on SIGTERM; SIGKILL would leave the worker behind.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn signals_come_through_nginx_and_nchan() {
+    let Some(nginx) = Nginx::start() else { return };
+    let emulator = Emulator::start(Options::default()).unwrap();
+    // The portal is the emulator, but it names nginx as its push server.
+    let answer = json!({"result": {
+        "server": {"version": 3, "server_enabled": true, "long_polling": format!("http://127.0.0.1:{}/sub/", nginx.port)},
+        "channels": {"shared": {"id": CHANNEL, "type": "shared"}}}});
+    emulator.control(Control::FailNext(FailNext {
+        method: Some("pull.application.config.get".into()),
+        times: 1000,
+        status: 200,
+        body: Some(answer.to_string()),
+        ..FailNext::default()
+    }));
+    let mut config = Config::new();
+    config.set("portal.url", &emulator.portal_url()).unwrap();
+    config.set("auth.access_token", &emulator.issue_tokens(ADMINISTRATOR).access_token).unwrap();
+    config.set("connector.id", "OneC").unwrap();
+    let hooks = Hooks { log: Some(Arc::new(|_, text| eprintln!("{text}"))), tokens: None };
+    let client = Client::new(&config, hooks).unwrap();
+    client.connect(LONG).unwrap();
+    assert!(!client.wait(LONG).unwrap().unwrap().signalled, "the look after connecting");
+
+    let mut looks = 0;
+    for mid in 1..=20 {
+        nginx.publish(2 * mid - 1, "Other");
+        nginx.publish(2 * mid, "OneC");
+        loop {
+            let notification = client.wait(LONG).unwrap().expect("a signal");
+            if notification.signalled {
+                assert_eq!(notification.count, 1);
+                break;
+            }
+            looks += 1;
+        }
+    }
+    // Longer than a hold: it ends without a message, and listening goes on.
+    assert!(client.wait(Timeout::from_millis(2500)).unwrap().is_none_or(|notification| !notification.signalled));
+    nginx.publish(41, "OneC");
+    while !client.wait(LONG).unwrap().expect("a signal").signalled {}
+    let stats: serde_json::Value = serde_json::from_str(&client.stats()).unwrap();
+    println!("nchan: {stats}, own looks {looks}");
+    assert_eq!((&stats["malformed"], &stats["failures"], &stats["signals"]), (&json!(0), &json!(0), &json!(21)));
+}
