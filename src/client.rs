@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::clock::{Clock, SystemClock, Timeout};
 use crate::closing::Closing;
 use crate::config::{Config, Level};
+use crate::delivery::ledger::Ledger;
+use crate::delivery::state_file::StateFile;
 use crate::delivery::{Batch, Delivery};
 use crate::error::{Error, Result};
 use crate::log::{Log, LogSink};
-use crate::portal::tokens::TokensSink;
+use crate::portal::tokens::{TokenPair, TokensSink};
 use crate::portal::{Portal, Repeat, Surroundings};
 use crate::push::doorbell::{Beacon, Doorbell, Notification};
 use crate::push::listener::Listener;
@@ -21,7 +23,7 @@ pub struct Hooks {
     /// Log lines.
     pub log: Option<LogSink>,
     /// New tokens.
-    pub tokens: Option<TokensSink>,
+    pub tokens: Option<Arc<dyn Fn(&TokenPair) + Send + Sync>>,
 }
 
 /// One application on one portal. Every method may be called from any thread; those that block say so.
@@ -30,6 +32,7 @@ pub struct Client {
     listener: Listener,
     doorbell: Arc<Doorbell>,
     delivery: Delivery,
+    ledger: Arc<Ledger>,
     /// The last batch was full: the next one is fetched without waiting for a signal.
     more: AtomicBool,
     around: Surroundings,
@@ -50,11 +53,17 @@ impl Client {
             log: Log::new(hooks.log, settings.log_level),
             stats: Arc::new(Stats::default()),
         };
-        let portal = Arc::new(Portal::new(&settings, hooks.tokens, around.clone()));
+        let file = settings.state_dir.as_deref().map(StateFile::open).transpose()?;
+        let ledger = Arc::new(Ledger::new(file, settings.access_token.clone(), &settings.connector_id)?);
+        let portal = Arc::new(Portal::new(&settings, keep_tokens(ledger.clone(), hooks.tokens), around.clone()));
+        if let Some(pair) = ledger.tokens() {
+            portal.use_tokens(pair);
+        }
         let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, around.closing.clone()));
         Ok(Client {
             listener: Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()),
-            delivery: Delivery::new(&settings, portal.clone(), around.clone()),
+            delivery: Delivery::new(&settings, portal.clone(), ledger.clone(), around.clone()),
+            ledger,
             portal,
             doorbell,
             more: AtomicBool::new(false),
@@ -100,12 +109,50 @@ impl Client {
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
         let batch = self.delivery.fetch(limit).inspect_err(|error| {
             // The host has used up a notification for this: it is to get another one when a repeat makes sense.
+            self.more.store(false, Ordering::Relaxed);
             if error.is_transient() {
                 self.doorbell.ring_to_look();
             }
         })?;
         self.more.store(batch.is_full(), Ordering::Relaxed);
         Ok(batch)
+    }
+
+    /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed. Blocks for a REST call.
+    pub fn fetch_failed(&self, limit: u32) -> Result<Batch> {
+        self.delivery.fetch_failed(limit)
+    }
+
+    /// Makes due again what was dropped without acknowledging, and reservations that nobody knows as far as
+    /// `recover.orphans` allows: the next fetch hands them out first. Returns how many reservations. Blocks for REST
+    /// calls.
+    pub fn recover(&self) -> Result<usize> {
+        let due = self.delivery.recover()?;
+        if due > 0 {
+            self.doorbell.ring_to_look();
+        }
+        Ok(due)
+    }
+
+    /// Tokens and open reservations as JSON, to go on elsewhere with [`Client::restore`]. Holds secrets by purpose.
+    /// Works after closing too.
+    pub fn state(&self) -> String {
+        self.ledger.to_json(&self.portal.tokens())
+    }
+
+    /// Goes on from what [`Client::state`] gave: its open reservations are handed out first. Its tokens are used, unless
+    /// the configured ones are newer.
+    pub fn restore(&self, json: &str) -> Result<()> {
+        if let Some(pair) = self.ledger.restore(json)? {
+            self.portal.use_tokens(pair);
+        }
+        self.more.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives a notification back that could not be used, so that nobody misses it.
+    pub fn give_back(&self, notification: Notification) {
+        self.doorbell.give_back(notification);
     }
 
     /// Waits for a notification and fetches, until there is a batch that is not empty; `None` when the time is over.
@@ -179,6 +226,17 @@ impl Drop for Client {
         self.close();
         self.join();
     }
+}
+
+/// A new pair goes into the ledger first and to the host then; either may be the one who keeps it.
+fn keep_tokens(ledger: Arc<Ledger>, host: Option<Arc<dyn Fn(&TokenPair) + Send + Sync>>) -> TokensSink {
+    Arc::new(move |pair| {
+        let kept = ledger.keep_tokens(pair);
+        if let Some(host) = &host {
+            host(pair);
+        }
+        kept
+    })
 }
 
 fn named(event: &str) -> Result<&str> {

@@ -57,7 +57,8 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, config).unwrap();
-        let process = Command::new(binary).arg("-p").arg(&folder).arg("-c").arg(&file).stderr(Stdio::inherit()).spawn().unwrap();
+        let process =
+            Command::new(binary).arg("-p").arg(&folder).arg("-c").arg(&file).stderr(Stdio::inherit()).spawn().unwrap();
         let nginx = Nginx { process, folder, port };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -86,7 +87,11 @@ impl Nginx {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let length = body.len();
         let head = "Host: x\r\nAccept: text/json\r\nConnection: close";
-        write!(stream, "{method} /pub/?CHANNEL_ID={CHANNEL} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        write!(
+            stream,
+            "{method} /pub/?CHANNEL_ID={CHANNEL} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

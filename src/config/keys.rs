@@ -56,11 +56,12 @@ pub static KEYS: &[Key] = &[
         "Address of the portal, such as `https://my.bitrix24.com`. Not a webhook address: offline events need an application's token.",
         "Адрес портала, например `https://my.bitrix24.ru`. Не адрес вебхука: офлайн-событиям нужен токен приложения.",
     ),
-    required(
+    key(
         "auth.access_token",
         Kind::Secret,
-        "The application's access token, of a user who is an administrator.",
-        "Токен доступа приложения, выданный пользователю-администратору.",
+        None,
+        "The application's access token, of a user who is an administrator. May be left out when a state is restored that holds one.",
+        "Токен доступа приложения, выданный пользователю-администратору. Не нужен, если восстановлено состояние, в котором он есть.",
     ),
     key(
         "auth.refresh_token",
@@ -111,6 +112,27 @@ pub static KEYS: &[Key] = &[
         Some("auto"),
         "Whether records stay reserved in the portal until they are acknowledged (`clear=0`). `auto`: where the portal's plan allows it. `yes`: refuse to work otherwise. `no`: the portal deletes them when it hands them out.",
         "Оставлять ли записи за собой на портале до подтверждения (`clear=0`). `auto` — если позволяет тариф, `yes` — иначе не работать, `no` — портал удаляет записи при выдаче.",
+    ),
+    key(
+        "recover.orphans",
+        Kind::Choice(&["aged", "exclusive", "no"]),
+        Some("aged"),
+        "What to do with reservations that this client does not know (an answer was lost, a process died without state). `aged`: take them over when they have been seen for `recover.orphan_age_s`. `exclusive`: at once; only when this client is the queue's only consumer. `no`: leave them.",
+        "Что делать с резервами, о которых клиент не знает (ответ потерялся, процесс погиб без состояния). `aged` — забрать, когда видны дольше `recover.orphan_age_s`; `exclusive` — сразу, только если у очереди один потребитель; `no` — не трогать.",
+    ),
+    key(
+        "recover.orphan_age_s",
+        Kind::Integer(0, 2_592_000),
+        Some("3600"),
+        "How long (seconds) an unknown reservation must have been seen before it is taken over. Longer than any consumer works on a batch.",
+        "Сколько секунд неизвестный резерв должен быть виден, прежде чем его забрать. Дольше, чем любой потребитель обрабатывает пакет.",
+    ),
+    key(
+        "state.dir",
+        Kind::Text,
+        Some(""),
+        "Folder in which tokens and open reservations survive the process; made if need be, locked for one client. It holds secrets: only the owner may read it. Empty: the host keeps the state (`b24_client_state`).",
+        "Папка, в которой токены и открытые резервы переживают процесс; создаётся при необходимости, занята одним клиентом. Содержит секреты, доступна только владельцу. Пусто — состояние хранит сама программа (`State`/`Состояние`).",
     ),
     key(
         "push.poll_interval_ms",

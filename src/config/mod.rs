@@ -5,6 +5,7 @@ mod keys;
 mod markdown;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -86,6 +87,12 @@ impl Config {
                 "no" => Reserve::No,
                 _ => Reserve::Auto,
             },
+            orphans: match self.text("recover.orphans") {
+                "exclusive" => Some(Duration::ZERO),
+                "no" => None,
+                _ => Some(Duration::from_secs(self.number("recover.orphan_age_s"))),
+            },
+            state_dir: Some(self.text("state.dir")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
             poll_interval: self.millis("push.poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
             call_timeout: self.millis("http.timeout_ms"),
@@ -137,6 +144,9 @@ pub struct Settings {
     pub(crate) connector_id: String,
     pub(crate) fetch_limit: u32,
     pub(crate) reserve: Reserve,
+    /// How long an unknown reservation is left alone; `None`: for ever.
+    pub(crate) orphans: Option<Duration>,
+    pub(crate) state_dir: Option<PathBuf>,
     pub(crate) poll_interval: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) call_timeout: Duration,

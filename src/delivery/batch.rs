@@ -2,18 +2,20 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::ledger::{Key, Ledger};
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::portal::Portal;
-use crate::portal::offline_events::{Take, Taken};
+use crate::portal::offline_events::Taken;
 use crate::stats::Stats;
 
-/// Records taken together. Dropping it without acknowledging leaves them reserved in the portal.
+/// Records taken together. Dropping it without acknowledging leaves them reserved, see [`super::Delivery::recover`].
 pub struct Batch {
     taken: Taken,
-    take: Take,
     full: bool,
     marks: Mutex<Vec<Mark>>,
+    /// Where it stands in the ledger; an empty batch is in none.
+    ledger: Option<(Arc<Ledger>, Key)>,
     portal: Arc<Portal>,
     stats: Arc<Stats>,
 }
@@ -27,10 +29,15 @@ enum Mark {
 }
 
 impl Batch {
-    pub(super) fn new(taken: Taken, take: Take, limit: u32, portal: Arc<Portal>, stats: Arc<Stats>) -> Batch {
+    pub(super) fn new(
+        taken: Taken,
+        full: bool,
+        ledger: Option<(Arc<Ledger>, Key)>,
+        portal: Arc<Portal>,
+        stats: Arc<Stats>,
+    ) -> Batch {
         let marks = Mutex::new(vec![Mark::Open; taken.message_ids.len()]);
-        let full = taken.message_ids.len() as u64 >= u64::from(limit);
-        Batch { taken, take, full, marks, portal, stats }
+        Batch { taken, full, marks, ledger, portal, stats }
     }
 
     /// Number of records.
@@ -77,7 +84,7 @@ impl Batch {
         for mark in marks.iter_mut().filter(|mark| **mark == Mark::Open) {
             *mark = Mark::Acknowledged;
         }
-        Ok(())
+        self.settle(&marks, &[])
     }
 
     /// Acknowledges these records. Those acknowledged before are passed over.
@@ -89,7 +96,7 @@ impl Batch {
         }
         self.stats.acknowledged.add(chosen.len() as u64);
         self.set(&mut marks, &chosen, Mark::Acknowledged);
-        Ok(())
+        self.settle(&marks, &self.ids(&chosen))
     }
 
     /// Marks these records as failed: the portal keeps them, and hands them out only to who asks for failed ones.
@@ -109,11 +116,22 @@ impl Batch {
         self.portal.mark_failed(process_id, &self.ids(&chosen))?;
         self.stats.failed.add(chosen.len() as u64);
         self.set(&mut marks, &chosen, Mark::Failed);
-        Ok(())
+        self.settle(&marks, &[])
+    }
+
+    /// Whether every record is acknowledged or marked as failed.
+    pub fn is_settled(&self) -> bool {
+        lock(&self.marks).iter().all(|mark| *mark != Mark::Open)
     }
 
     fn reservation(&self) -> Option<&str> {
-        self.taken.process_id.as_deref().filter(|_| self.take == Take::Reserve)
+        self.taken.process_id.as_deref()
+    }
+
+    /// Tells the ledger which records are done with.
+    fn settle(&self, marks: &[Mark], message_ids: &[&str]) -> Result<()> {
+        let Some((ledger, key)) = &self.ledger else { return Ok(()) };
+        ledger.settle(*key, message_ids, marks.iter().all(|mark| *mark != Mark::Open))
     }
 
     fn with_mark(&self, marks: &[Mark], wanted: Mark) -> Vec<&str> {
@@ -151,6 +169,14 @@ impl Batch {
             if let Some(mark) = marks.get_mut(*place) {
                 *mark = value;
             }
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if let Some((ledger, key)) = &self.ledger {
+            ledger.dropped(*key);
         }
     }
 }

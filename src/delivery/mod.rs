@@ -1,23 +1,35 @@
-//! From the queue to the host: reserve, hand over as a batch, acknowledge.
+//! From the queue to the host: reserve, hand over as a batch, acknowledge; and what survives in between.
 
 mod batch;
+pub mod ledger;
+pub mod state_file;
 
 pub use batch::Batch;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use ledger::{Ledger, Taking};
 
 use crate::config::{Level, Reserve, Settings};
 use crate::error::{Error, Result, Status};
-use crate::portal::offline_events::{Take, Taken};
+use crate::lock;
+use crate::portal::offline_events::{MOST_RECORDS, Take, Taken};
 use crate::portal::{Portal, Surroundings};
 
 /// Takes records for one client.
 pub struct Delivery {
     portal: Arc<Portal>,
+    ledger: Arc<Ledger>,
     reserve: Reserve,
     limit: u32,
     plan: AtomicU8,
+    /// Read-locked while records are taken and entered into the ledger, write-locked while orphans are looked for: what
+    /// is on its way into the ledger is no orphan.
+    taking: RwLock<()>,
+    orphans: Option<Duration>,
+    next_search: Mutex<Option<Instant>>,
     around: Surroundings,
 }
 
@@ -26,46 +38,166 @@ const PLAN_UNKNOWN: u8 = 0;
 const PLAN_RESERVES: u8 = 1;
 const PLAN_REMOVES: u8 = 2;
 
+/// Orphans are looked for at the first fetch, after a lost answer, and then no more often than this.
+const SHORTEST_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
+
 impl Delivery {
     /// Nothing is asked yet.
-    pub fn new(settings: &Settings, portal: Arc<Portal>, around: Surroundings) -> Delivery {
+    pub fn new(settings: &Settings, portal: Arc<Portal>, ledger: Arc<Ledger>, around: Surroundings) -> Delivery {
         Delivery {
             portal,
+            ledger,
             reserve: settings.reserve,
             limit: settings.fetch_limit,
             plan: AtomicU8::new(PLAN_UNKNOWN),
+            taking: RwLock::new(()),
+            orphans: settings.orphans,
+            next_search: Mutex::new(Some(around.clock.now())),
             around,
         }
     }
 
-    /// Takes up to `limit` records (0: `fetch.limit`). The batch may be empty.
+    /// Takes up to `limit` records (0: `fetch.limit`). What was taken before and is due again comes first, with as many
+    /// records as it holds. The batch may be empty.
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
-        let limit = match limit {
-            0 => self.limit,
-            1..=1000 => limit,
-            _ => {
-                return Err(Error::InvalidArgument(format!(
-                    "limit cannot be {limit}; allowed: 0 (fetch.limit) to 1000"
-                )));
-            }
-        };
-        let (taken, take) = self.take(limit)?;
-        self.around.stats.fetched.add(taken.message_ids.len() as u64);
-        Ok(Batch::new(taken, take, limit, self.portal.clone(), self.around.stats.clone()))
+        let limit = self.checked(limit)?;
+        self.search_if_due();
+        if let Some(batch) = self.due()? {
+            return Ok(batch);
+        }
+        self.take(limit, false)
     }
 
-    fn take(&self, limit: u32) -> Result<(Taken, Take)> {
+    /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
+    pub fn fetch_failed(&self, limit: u32) -> Result<Batch> {
+        self.take(self.checked(limit)?, true)
+    }
+
+    /// Makes due what the host has dropped without acknowledging, and looks for orphans. Returns how many takings are
+    /// due now because of it.
+    pub fn recover(&self) -> Result<usize> {
+        let dropped = self.ledger.recover();
+        Ok(dropped + self.search()?)
+    }
+
+    fn checked(&self, limit: u32) -> Result<u32> {
+        match limit {
+            0 => Ok(self.limit),
+            1..=MOST_RECORDS => Ok(limit),
+            _ => Err(Error::InvalidArgument(format!(
+                "limit cannot be {limit}; allowed: 0 (fetch.limit) to {MOST_RECORDS}"
+            ))),
+        }
+    }
+
+    fn take(&self, limit: u32, failed: bool) -> Result<Batch> {
         let take = self.way()?;
-        match self.portal.take(limit, take) {
+        // Before anything is taken: what cannot be kept is left where it is.
+        self.ledger.make_room(limit)?;
+        let _taking = self.taking.read().unwrap_or_else(PoisonError::into_inner);
+        match self.portal.take(limit, take, failed) {
             // The plan was changed since it was asked for.
             Err(error)
                 if error.status() == Status::License && take == Take::Reserve && self.reserve == Reserve::Auto =>
             {
                 self.remember(PLAN_REMOVES);
-                self.portal.take(limit, Take::Remove).map(|taken| (taken, Take::Remove))
+                self.enter(self.portal.take(limit, Take::Remove, failed)?, Take::Remove, limit)
             }
-            other => other.map(|taken| (taken, take)),
+            Err(error) => {
+                if take == Take::Reserve && error.is_transient() {
+                    // The answer may have been lost on its way, and with it the name of a reservation.
+                    *lock(&self.next_search) = Some(self.around.clock.now());
+                }
+                Err(error)
+            }
+            Ok(taken) => self.enter(taken, take, limit),
         }
+    }
+
+    /// Enters what was taken into the ledger and makes a batch of it.
+    fn enter(&self, taken: Taken, take: Take, limit: u32) -> Result<Batch> {
+        let full = taken.message_ids.len() as u64 >= u64::from(limit);
+        self.around.stats.fetched.add(taken.message_ids.len() as u64);
+        if taken.message_ids.is_empty() {
+            return Ok(self.batch(taken, None, full));
+        }
+        let taking = match (take, &taken.process_id) {
+            (Take::Reserve, Some(process_id)) => Taking::Reserved(process_id.clone()),
+            (Take::Reserve, None) => {
+                return Err(Error::protocol(
+                    "the portal handed out reserved records without their process_id; report this to Bitrix24's support",
+                ));
+            }
+            // Records whose shape is unknown cannot be kept, but they can be handed on.
+            (Take::Remove, _) => Taking::Removed(taken.to_records().unwrap_or_default()),
+        };
+        let (key, written) = self.ledger.enter(taking);
+        if let Err(error) = written {
+            // They are out of the queue or reserved already: the host gets them, and the next fetch is refused.
+            self.around.log.line(Level::Error, || format!("what was taken could not be kept: {error}"));
+        }
+        Ok(self.batch(taken, Some(key), full))
+    }
+
+    /// The next taking that is due again and still holds records.
+    fn due(&self) -> Result<Option<Batch>> {
+        while let Some((key, taking)) = self.ledger.next_due() {
+            let taken = match taking {
+                Taking::Removed(records) => Taken::from_records(&records),
+                Taking::Reserved(process_id) => match self.portal.take_again(&process_id) {
+                    // The answer names the reservation, except where it holds nothing any more.
+                    Ok(taken) => Taken { process_id: Some(process_id), ..taken },
+                    Err(error) => {
+                        self.ledger.still_due(key);
+                        return Err(error);
+                    }
+                },
+            };
+            if taken.message_ids.is_empty() {
+                self.ledger.settle(key, &[], true)?;
+                continue;
+            }
+            self.around.stats.fetched.add(taken.message_ids.len() as u64);
+            // After it there may be more, and that there is something new was not looked at.
+            return Ok(Some(self.batch(taken, Some(key), true)));
+        }
+        Ok(None)
+    }
+
+    fn batch(&self, taken: Taken, key: Option<ledger::Key>, full: bool) -> Batch {
+        let ledger = key.map(|key| (self.ledger.clone(), key));
+        Batch::new(taken, full, ledger, self.portal.clone(), self.around.stats.clone())
+    }
+
+    /// A search that fails must not keep new records from the host; it is tried again later.
+    fn search_if_due(&self) {
+        let now = self.around.clock.now();
+        if lock(&self.next_search).is_some_and(|at| at <= now) {
+            if let Err(error) = self.search() {
+                *lock(&self.next_search) = Some(now + SHORTEST_SEARCH_INTERVAL);
+                self.around.log.line(Level::Warning, || format!("the search for lost reservations failed: {error}"));
+            }
+        }
+    }
+
+    /// Looks for reservations that nobody knows.
+    fn search(&self) -> Result<usize> {
+        let Some(age) = self.orphans.filter(|_| self.reserve != Reserve::No) else {
+            *lock(&self.next_search) = None;
+            return Ok(0);
+        };
+        if self.way()? == Take::Remove {
+            *lock(&self.next_search) = None;
+            return Ok(0);
+        }
+        let _alone = self.taking.write().unwrap_or_else(PoisonError::into_inner);
+        let reservations = self.portal.reservations()?;
+        let adopted = self.ledger.adopt(reservations, self.around.clock.unix(), age.as_secs())?;
+        *lock(&self.next_search) = Some(self.around.clock.now() + (age / 2).max(SHORTEST_SEARCH_INTERVAL));
+        if adopted > 0 {
+            self.around.log.line(Level::Warning, || format!("{adopted} reservations that nobody knew are taken over"));
+        }
+        Ok(adopted)
     }
 
     fn way(&self) -> Result<Take> {
@@ -85,19 +217,19 @@ impl Delivery {
     }
 
     fn remember(&self, plan: u8) -> Take {
-        if self.plan.swap(plan, Ordering::Relaxed) == plan {
-            return if plan == PLAN_RESERVES { Take::Reserve } else { Take::Remove };
+        let (take, level, text) = match plan {
+            PLAN_RESERVES => {
+                (Take::Reserve, Level::Info, "records stay reserved in the portal until they are acknowledged")
+            }
+            _ => (
+                Take::Remove,
+                Level::Warning,
+                "the portal's plan does not allow to reserve records: the portal deletes them when it hands them out",
+            ),
+        };
+        if self.plan.swap(plan, Ordering::Relaxed) != plan {
+            self.around.log.line(level, || text.into());
         }
-        if plan == PLAN_RESERVES {
-            self.around
-                .log
-                .line(Level::Info, || "records stay reserved in the portal until they are acknowledged".into());
-            Take::Reserve
-        } else {
-            self.around.log.line(Level::Warning, || {
-                "the portal's plan does not allow to reserve records: the portal deletes them when it hands them out".into()
-            });
-            Take::Remove
-        }
+        take
     }
 }

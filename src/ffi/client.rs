@@ -200,6 +200,78 @@ pub unsafe extern "C" fn b24_client_next(
     })
 }
 
+/// Takes records that were marked as failed (`b24_batch_fail_records`), to try them again.
+///
+/// Parameters, statuses and blocking as `b24_client_fetch`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_fetch_failed(
+    client: *mut b24_client,
+    limit: u32,
+    out: *mut *mut b24_batch,
+) -> b24_status {
+    boundary::status(|| {
+        // SAFETY: by contract.
+        unsafe { text::prepare(out, std::ptr::null_mut())? };
+        let batch = CLIENTS.get(client)?.client.fetch_failed(limit)?;
+        // SAFETY: checked by `prepare`.
+        unsafe { out.write(BatchHandle::give_out(batch)) };
+        Ok(Status::Ok)
+    })
+}
+
+/// Makes the next fetches hand out first what may have been lost: batches that were freed without being acknowledged, and
+/// reservations that nobody knows as far as the key `recover.orphans` allows. At the start of a client this happens by
+/// itself; a running client looks for unknown reservations from time to time.
+///
+/// `reservations`: receives how many reservations are due because of it; may be NULL.
+///
+/// Returns `B24_OK`, or an error as `b24_client_fetch`. Blocks, at most for a few times `http.timeout_ms`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_recover(client: *mut b24_client, reservations: *mut usize) -> b24_status {
+    boundary::status(|| {
+        let found = CLIENTS.get(client)?.client.recover()?;
+        if !reservations.is_null() {
+            // SAFETY: not NULL, and valid by contract.
+            unsafe { reservations.write(found) };
+        }
+        Ok(Status::Ok)
+    })
+}
+
+/// Tells the client's state as JSON: tokens, and what is taken and not acknowledged. A host that sets no `state.dir` keeps
+/// it in its own database, after every batch and every new pair of tokens, and gives it to `b24_client_restore` of its
+/// next client, on this machine or another. It holds secrets: keep it where you keep passwords.
+///
+/// `json`: receives the text; free it with `b24_string_free`.
+///
+/// Returns `B24_OK`, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Works after `b24_client_close` too. Does not block.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_state(client: *const b24_client, json: *mut *mut c_char) -> b24_status {
+    boundary::status(|| {
+        // SAFETY: by contract.
+        unsafe { text::prepare(json, std::ptr::null_mut())? };
+        let state = CLIENTS.get(client)?.client.state();
+        // SAFETY: checked by `prepare`.
+        unsafe { text::give(json, state) };
+        Ok(Status::Ok)
+    })
+}
+
+/// Goes on from a state that `b24_client_state` told: what it holds as not acknowledged is handed out before anything new.
+/// Its tokens are used, unless `auth.access_token` was set to others since. Call it once, before the first fetch.
+///
+/// Returns `B24_OK`; `B24_STATE` when the text is no state, or is one of another `connector.id`; `B24_INVALID_ARGUMENT`,
+/// `B24_INVALID_HANDLE`. Does not block.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *const c_char) -> b24_status {
+    boundary::status(|| {
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        client.client.restore(unsafe { text::borrowed("json", json)? })?;
+        Ok(Status::Ok)
+    })
+}
+
 /// Calls any REST method of the portal. Token and source key are added, an expired token is renewed, and limits are
 /// waited for. After trouble of the network the call is not repeated, as it may have run.
 ///

@@ -190,7 +190,7 @@ pub extern "C" fn b24_config_on_tokens(
 ) -> b24_status {
     set_hooks(config, |hooks| {
         let user_data = UserData(user_data);
-        hooks.tokens = callback.map(|callback| -> crate::portal::tokens::TokensSink {
+        hooks.tokens = callback.map(|callback| -> Arc<dyn Fn(&TokenPair) + Send + Sync> {
             Arc::new(move |pair: &TokenPair| {
                 let texts = [pair.access.expose(), pair.refresh.expose(), &pair.client_endpoint, &pair.member_id]
                     .map(text::owned);

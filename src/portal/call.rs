@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::http::Http;
-use super::tokens::{Tokens, TokensSink};
+use super::tokens::{TokenPair, Tokens, TokensSink};
 use super::{php, refusal};
 use crate::clock::Clock;
 use crate::closing::Closing;
@@ -91,7 +91,7 @@ impl Answer {
 
 impl Portal {
     /// Nothing is sent yet.
-    pub fn new(settings: &Settings, tokens_sink: Option<TokensSink>, around: Surroundings) -> Portal {
+    pub fn new(settings: &Settings, tokens_sink: TokensSink, around: Surroundings) -> Portal {
         Portal {
             http: Http::new(settings, around.closing.clone(), None),
             tokens: Tokens::new(settings, tokens_sink, around.clock.clone()),
@@ -155,6 +155,11 @@ impl Portal {
 
     fn token(&self, deadline: Instant) -> Result<Secret> {
         let token = self.tokens.access();
+        if token.is_empty() {
+            return Err(Error::Config(
+                "auth.access_token is not set; set it, or restore a state that holds tokens".into(),
+            ));
+        }
         if !self.tokens.is_due() {
             return Ok(token);
         }
@@ -163,17 +168,35 @@ impl Portal {
     }
 
     fn renew(&self, stale: &Secret, deadline: Instant) -> Result<()> {
-        let Some(pair) = self.tokens.renew(stale, &self.http, self.left(deadline))? else {
+        let Some((pair, stored)) = self.tokens.renew(stale, &self.http, self.left(deadline))? else {
             return Ok(());
         };
         self.stats.renewals.add(1);
         self.log.line(Level::Info, || "tokens renewed".into());
-        // The portal may have been renamed; its authorization server tells the address that is right now.
+        if let Err(error) = stored {
+            self.log.line(Level::Error, || format!("the new tokens could not be kept: {error}"));
+        }
+        self.follow(&pair);
+        Ok(())
+    }
+
+    /// The pair in use.
+    pub fn tokens(&self) -> TokenPair {
+        self.tokens.pair()
+    }
+
+    /// Uses these tokens from now on.
+    pub fn use_tokens(&self, pair: TokenPair) {
+        self.follow(&pair);
+        self.tokens.replace(pair);
+    }
+
+    /// The portal may have been renamed; its authorization server tells the address that is right now.
+    fn follow(&self, pair: &TokenPair) {
         if let Ok(address) = Address::parse(&pair.client_endpoint, self.allow_plain) {
             let rest = format!("{}{}", address.origin(), address.path().trim_end_matches('/'));
             *lock(&self.rest) = rest.into();
         }
-        Ok(())
     }
 
     fn left(&self, deadline: Instant) -> Duration {

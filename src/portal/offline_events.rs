@@ -1,5 +1,7 @@
 //! The methods of offline events, typed (protocol.md §2.1).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -52,6 +54,26 @@ pub struct Taken {
     pub message_ids: Vec<String>,
 }
 
+impl Taken {
+    /// From records that were kept, without a reservation.
+    pub fn from_records(records: &[(String, Box<RawValue>)]) -> Taken {
+        let events: Vec<&RawValue> = records.iter().map(|(_, json)| json.as_ref()).collect();
+        let message_ids = records.iter().map(|(id, _)| id.clone()).collect();
+        Taken { json: json!({"process_id": null, "events": events}).to_string(), process_id: None, message_ids }
+    }
+
+    /// Each record's `MESSAGE_ID` and JSON.
+    pub fn to_records(&self) -> Result<Vec<(String, Box<RawValue>)>> {
+        #[derive(Deserialize)]
+        struct Outline {
+            #[serde(default)]
+            events: Vec<Box<RawValue>>,
+        }
+        let outline: Outline = read("event.offline.get", &self.json)?;
+        Ok(self.message_ids.iter().cloned().zip(outline.events).collect())
+    }
+}
+
 /// How `event.offline.get` takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
@@ -60,6 +82,9 @@ pub enum Take {
     /// `clear=1`: they leave the queue.
     Remove,
 }
+
+/// Most records that this library takes at once.
+pub const MOST_RECORDS: u32 = 1000;
 
 /// One binding of `event.get`.
 #[derive(Debug, Clone, Deserialize)]
@@ -114,20 +139,34 @@ impl Portal {
         read("event.get", answer.result())
     }
 
-    /// `event.offline.get`: takes up to `limit` records.
-    pub fn take(&self, limit: u32, take: Take) -> Result<Taken> {
+    /// `event.offline.get`: takes up to `limit` records; `failed`: of those marked as failed.
+    pub fn take(&self, limit: u32, take: Take, failed: bool) -> Result<Taken> {
         // A lost answer of a reserving call leaves a reservation behind, which can be found again; a lost answer of
         // a removing call has removed records, and a second call would only remove more.
         let repeat = if take == Take::Reserve { Repeat::Yes } else { Repeat::No };
-        let clear = u8::from(take == Take::Remove);
-        let answer = self.call("event.offline.get", &json!({"limit": limit, "clear": clear}), repeat)?;
+        let params = json!({"limit": limit, "clear": u8::from(take == Take::Remove), "error": u8::from(failed)});
+        let answer = self.call("event.offline.get", &params, repeat)?;
         taken(answer.into_result())
     }
 
     /// `event.offline.get` of a reservation: the records that it still holds.
     pub fn take_again(&self, process_id: &str) -> Result<Taken> {
-        let answer = self.call("event.offline.get", &json!({"clear": 0, "process_id": process_id}), Repeat::Yes)?;
+        let params = json!({"clear": 0, "process_id": process_id, "limit": MOST_RECORDS});
+        let answer = self.call("event.offline.get", &params, Repeat::Yes)?;
         taken(answer.into_result())
+    }
+
+    /// `event.offline.list`: the `process_id`s of all reservations in this queue, those of failed records aside.
+    pub fn reservations(&self) -> Result<BTreeSet<String>> {
+        let mut found = BTreeSet::new();
+        let mut start = Some(0);
+        while let Some(from) = start {
+            let page = self.list_queue(&json!({">PROCESS_ID": "", "ERROR": 0}), from)?;
+            found.extend(page.records.into_iter().map(|record| record.process_id).filter(|id| !id.is_empty()));
+            // A page that does not lead on would be asked for for ever.
+            start = page.next.filter(|next| *next > from);
+        }
+        Ok(found)
     }
 
     /// `event.offline.list`: a page of the queue, reserved and failed records too. Changes nothing.

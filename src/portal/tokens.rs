@@ -28,8 +28,9 @@ pub struct TokenPair {
     pub member_id: String,
 }
 
-/// Told of every new pair before it is used, so that the host can store it.
-pub type TokensSink = Arc<dyn Fn(&TokenPair) + Send + Sync>;
+/// Told of every new pair before it is used, so that it is stored first. An error keeps the pair from being lost
+/// silently: it is used all the same, because the old one is dead, and the error is logged.
+pub type TokensSink = Arc<dyn Fn(&TokenPair) -> Result<()> + Send + Sync>;
 
 /// A token is renewed this long before it expires, so that it does not expire on the way.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -41,13 +42,13 @@ pub struct Tokens {
     client_id: String,
     client_secret: Secret,
     server: Address,
-    sink: Option<TokensSink>,
+    sink: TokensSink,
     clock: Arc<dyn Clock>,
 }
 
 impl Tokens {
     /// The pair that the settings hold.
-    pub fn new(settings: &Settings, sink: Option<TokensSink>, clock: Arc<dyn Clock>) -> Tokens {
+    pub fn new(settings: &Settings, sink: TokensSink, clock: Arc<dyn Clock>) -> Tokens {
         Tokens {
             current: Mutex::new(TokenPair {
                 access: settings.access_token.clone(),
@@ -63,6 +64,16 @@ impl Tokens {
             sink,
             clock,
         }
+    }
+
+    /// The pair in use.
+    pub fn pair(&self) -> TokenPair {
+        lock(&self.current).clone()
+    }
+
+    /// Uses this pair from now on.
+    pub fn replace(&self, pair: TokenPair) {
+        *lock(&self.current) = pair;
     }
 
     /// The access token to use now.
@@ -92,9 +103,9 @@ impl Tokens {
             .fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
     }
 
-    /// Renews the pair, unless another thread has done so since `stale` was read. Returns the new pair when this
-    /// call made it. Only one renewal runs at a time: a refresh token works once.
-    pub fn renew(&self, stale: &Secret, http: &Http, timeout: Duration) -> Result<Option<TokenPair>> {
+    /// Renews the pair, unless another thread has done so since `stale` was read. Returns the new pair when this call
+    /// made it, and whether it could be stored. Only one renewal runs at a time: a refresh token works once.
+    pub fn renew(&self, stale: &Secret, http: &Http, timeout: Duration) -> Result<Option<(TokenPair, Result<()>)>> {
         let _alone = lock(&self.renewing);
         let refresh = {
             let current = lock(&self.current);
@@ -112,12 +123,10 @@ impl Tokens {
         ];
         let answer = http.post_form(&url, &fields, timeout)?;
         let pair = self.read(answer.status, &answer.body)?;
-        // Stored by the host before it is used: if we die now, the new pair is not lost with us.
-        if let Some(sink) = &self.sink {
-            sink(&pair);
-        }
+        // Stored before it is used: if we die now, the new pair is not lost with us.
+        let stored = (self.sink)(&pair);
         *lock(&self.current) = pair.clone();
-        Ok(Some(pair))
+        Ok(Some((pair, stored)))
     }
 
     fn read(&self, http_status: u16, body: &[u8]) -> Result<TokenPair> {

@@ -43,7 +43,9 @@ fn a_redirect_is_not_followed() {
     let other = Setting::new();
     let client = setting.client();
     let target = format!("{}/rest/profile.json", other.emulator.portal_url());
-    setting.control(json!({"fail_next": {"method": "profile", "status": 307, "body": "", "headers": {"Location": target}}}));
+    setting.control(
+        json!({"fail_next": {"method": "profile", "status": 307, "body": "", "headers": {"Location": target}}}),
+    );
     let error = client.call("profile", "").unwrap_err();
     assert_eq!((error.status(), error.http_status()), (Status::Protocol, 307));
     assert!(error.to_string().contains("portal.url"), "{error}");
@@ -57,7 +59,9 @@ fn broken_records_leave_the_reservation_in_place() {
     setting.deals([1]);
     let before = client.fetch(0).unwrap();
     setting.deals([2]);
-    setting.control(json!({"fail_next": {"method": "event.offline.get", "times": 9, "status": 200, "body": "{\"result\":[1,2]}"}}));
+    setting.control(
+        json!({"fail_next": {"method": "event.offline.get", "times": 9, "status": 200, "body": "{\"result\":[1,2]}"}}),
+    );
     assert_eq!(client.fetch(0).err().unwrap().status(), Status::Protocol);
     before.acknowledge().unwrap();
     assert_eq!(setting.queued(), 1);

@@ -4,6 +4,7 @@ mod bad_input;
 mod closing;
 mod delivery;
 mod push;
+mod recovery;
 mod rest;
 mod secrets;
 mod setting;

@@ -86,7 +86,8 @@ fn errors_become_statuses() {
         (503, "OVERLOAD_LIMIT", Status::RateLimit),
         (400, "SOMETHING", Status::Portal),
     ] {
-        setting.control(json!({"fail_next": {"method": "profile", "status": status, "error": code, "description": "d"}}));
+        setting
+            .control(json!({"fail_next": {"method": "profile", "status": status, "error": code, "description": "d"}}));
         assert_eq!(client.call("profile", "").unwrap_err().status(), expected, "{code}");
     }
 }
@@ -95,7 +96,9 @@ fn errors_become_statuses() {
 fn limits_are_waited_for() {
     let setting = Setting::new();
     let client = setting.client();
-    setting.control(json!({"fail_next": {"method": "crm.deal.add", "times": 2, "status": 503, "error": "QUERY_LIMIT_EXCEEDED"}}));
+    setting.control(
+        json!({"fail_next": {"method": "crm.deal.add", "times": 2, "status": 503, "error": "QUERY_LIMIT_EXCEEDED"}}),
+    );
     call(&client, "crm.deal.add", json!({"fields": {}}));
     setting.control(json!({"operating_limit": {"method": "profile", "seconds": 1}}));
     call(&client, "profile", json!({}));

@@ -28,7 +28,9 @@ fn no_secret_in_texts_logs_statistics_or_addresses() {
     collect(client.call("profile", "").unwrap_err().to_string());
     setting.control(json!({"fail_next": {"method": "profile", "status": 200, "body": format!("<html>{current}")}}));
     collect(client.call("profile", "").unwrap_err().to_string());
-    setting.control(json!({"fail_next": {"method": "oauth", "status": 200, "body": format!("{{\"access_token\":\"{current}\"}}")}}));
+    setting.control(
+        json!({"fail_next": {"method": "oauth", "status": 200, "body": format!("{{\"access_token\":\"{current}\"}}")}}),
+    );
     setting.control(json!("expire_tokens"));
     collect(client.call("profile", "").unwrap_err().to_string());
     setting.control(json!({"drop_next": {"method": "profile", "when": "before_handling"}}));

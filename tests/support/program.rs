@@ -27,12 +27,10 @@ pub fn run(command: &mut Command, needs: &str) -> String {
 
 impl Program {
     pub fn start(command: &mut Command, needs: &str) -> Program {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{:?} cannot be started: {error}; needed: {needs}", command.get_program()));
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(
+                |error| panic!("{:?} cannot be started: {error}; needed: {needs}", command.get_program()),
+            );
         let (sender, running) = mpsc::channel();
         let output = vec![read(child.stdout.take(), sender.clone()), read(child.stderr.take(), sender)];
         Program { name: format!("{command:?}"), child, output, running }
@@ -41,16 +39,18 @@ impl Program {
     /// Waits for the end and returns what the program printed. Panics with all of its output when it failed.
     pub fn finish(mut self) -> String {
         let hangs = self.running.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
-        let (report, stdout, success) = self.end();
+        let (report, stdout, success) = self.end(hangs);
         assert!(!hangs, "still running after {PATIENCE:?}: {report}");
         assert!(success, "{report}");
         stdout
     }
 
-    /// Ends the program if it has not ended itself. Returns what happened, what it printed, and whether it succeeded.
-    fn end(&mut self) -> (String, String, bool) {
-        // Fails only when it has ended already.
-        let _ = self.child.kill();
+    /// Waits for the end, or makes it. Returns what happened, what the program printed, and whether it succeeded.
+    fn end(&mut self, kill: bool) -> (String, String, bool) {
+        if kill {
+            // Fails only when it has ended already.
+            let _ = self.child.kill();
+        }
         let status = self.child.wait().expect("a child can be waited for");
         let mut output = self.output.drain(..).map(|output| output.join().expect("reading does not panic"));
         let [stdout, stderr] = [(); 2].map(|()| output.next().unwrap_or_default());
@@ -63,7 +63,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         if !self.output.is_empty() {
             // The test has given up on the program; what it printed tells why.
-            eprintln!("{}", self.end().0);
+            eprintln!("{}", self.end(true).0);
         }
     }
 }

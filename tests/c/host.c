@@ -1,0 +1,37 @@
+/*
+ * A host in C99 that uses every function of the library, the right way and every wrong way, against the emulator that
+ * tests/c_hosts.rs has started.
+ */
+
+#include "host.h"
+
+#include <unistd.h>
+
+#include "check.h"
+
+#define PART(function) {#function, function}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} PARTS[] = {
+    PART(library_functions), PART(handles_that_are_none), PART(arguments_that_are_none), PART(configuration),
+    PART(records),           PART(calls),                 PART(refusals),                PART(waiting),
+    PART(descriptor),        PART(closing),               PART(freeing),                 PART(log_callback),
+    PART(tokens_callback),
+};
+
+int main(void)
+{
+    size_t i;
+
+    /* A host that hangs is killed, and the last line printed tells in which part. */
+    alarm(60);
+    for (i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
+        printf("%s\n", PARTS[i].name);
+        fflush(stdout);
+        PARTS[i].run();
+    }
+    puts("all parts passed");
+    return EXIT_SUCCESS;
+}

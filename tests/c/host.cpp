@@ -1,0 +1,148 @@
+// A host in C++17: several threads share one client, some change the portal, some take records.
+
+#include "b24.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <iostream>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr int CHANGERS = 4;
+constexpr int DEALS_EACH = 25;
+constexpr int TAKERS = 3;
+constexpr std::size_t DEALS = CHANGERS * DEALS_EACH;
+
+void check(bool is_true, const std::string &what)
+{
+    if (!is_true)
+        throw std::logic_error("not true: " + what);
+}
+
+std::string variable(const char *name)
+{
+    const char *value = std::getenv(name);
+    check(value != nullptr, std::string(name) + " is set; run this program by: cargo test --test c_hosts");
+    return value;
+}
+
+b24::Client portal_client()
+{
+    const b24::Config config = b24::new_config();
+    const auto set = [&](const char *key, const std::string &value) {
+        b24::check(b24_config_set(config.get(), key, value.c_str()));
+    };
+    set("portal.url", variable("B24_PORTAL_URL"));
+    set("auth.access_token", variable("B24_ACCESS_TOKEN"));
+    set("fetch.limit", "7"); // many batches, so that the threads have something to share
+    return b24::new_client(config);
+}
+
+// What the takers have got, and the news that all of it is acknowledged.
+class Taken {
+public:
+    void add(const std::string &message_id)
+    {
+        const std::lock_guard<std::mutex> guard(lock_);
+        check(message_ids_.insert(message_id).second, "no record comes to two threads");
+    }
+
+    void acknowledged(std::size_t count)
+    {
+        const std::lock_guard<std::mutex> guard(lock_);
+        acknowledged_ += count;
+        if (acknowledged_ == DEALS)
+            complete_.set_value();
+    }
+
+    bool wait() { return complete_.get_future().wait_for(std::chrono::seconds(30)) == std::future_status::ready; }
+
+private:
+    std::mutex lock_;
+    std::set<std::string> message_ids_;
+    std::size_t acknowledged_ = 0;
+    std::promise<void> complete_;
+};
+
+void change(const b24::Client &client)
+{
+    for (int i = 0; i < DEALS_EACH; i++)
+        b24::call(client, "crm.deal.add", R"({"fields":{"TITLE":"from C++"}})");
+}
+
+// The main loop of a host, until the client is closed.
+void take(const b24::Client &client, Taken &taken)
+{
+    try {
+        for (;;) {
+            const b24::Batch batch = b24::next(client, -1);
+            for (std::size_t i = 0; i < b24_batch_len(batch.get()); i++) {
+                b24_record record;
+                b24::check(b24_batch_record(batch.get(), i, &record));
+                taken.add(record.message_id);
+            }
+            b24::check(b24_batch_ack(batch.get()));
+            taken.acknowledged(b24_batch_len(batch.get()));
+        }
+    } catch (const b24::Error &error) {
+        if (error.status != B24_CLOSED)
+            throw;
+    }
+}
+
+void errors_are_of_the_thread()
+{
+    const b24::Client client = portal_client();
+    try {
+        b24::call(client, "no.such.method");
+        check(false, "an unknown method is refused");
+    } catch (const b24::Error &error) {
+        check(error.status == B24_PORTAL && error.code == "ERROR_METHOD_NOT_FOUND" && error.http_status == 404,
+              std::string("all of the error is there: ") + error.what());
+    }
+    check(*b24_last_error_message() != '\0', "this thread has an error");
+    std::async(std::launch::async, [] {
+        check(*b24_last_error_message() == '\0', "another thread has none");
+    }).get();
+}
+
+void threads_share_a_client()
+{
+    const b24::Client client = portal_client();
+    Taken taken;
+    b24::check(b24_client_subscribe(client.get(), "ONCRMDEALADD"));
+    b24::check(b24_client_connect(client.get(), 10000));
+    std::vector<std::future<void>> changers, takers;
+    for (int i = 0; i < TAKERS; i++)
+        takers.push_back(std::async(std::launch::async, [&] { take(client, taken); }));
+    for (int i = 0; i < CHANGERS; i++)
+        changers.push_back(std::async(std::launch::async, [&] { change(client); }));
+    for (auto &changer : changers)
+        changer.get();
+    const bool complete = taken.wait();
+    b24::check(b24_client_close(client.get()));
+    for (auto &taker : takers)
+        taker.get();
+    check(complete, "every change has come as a record");
+}
+
+} // namespace
+
+int main()
+{
+    try {
+        check(b24_abi_version() == B24_ABI_VERSION, "header and library fit");
+        errors_are_of_the_thread();
+        threads_share_a_client();
+        std::cout << "all parts passed\n";
+        return EXIT_SUCCESS;
+    } catch (const std::exception &error) {
+        std::cerr << error.what() << '\n';
+        return EXIT_FAILURE;
+    }
+}

@@ -1,0 +1,20 @@
+/* The parts of the test host; each is one file. */
+
+#ifndef HOST_H
+#define HOST_H
+
+void library_functions(void);
+void handles_that_are_none(void);
+void arguments_that_are_none(void);
+void configuration(void);
+void records(void);
+void calls(void);
+void refusals(void);
+void waiting(void);
+void descriptor(void);
+void closing(void);
+void freeing(void);
+void log_callback(void);
+void tokens_callback(void);
+
+#endif

@@ -1,0 +1,143 @@
+//! Hosts in C99 and C++17 against the header and both libraries; `tests/c` holds them.
+//!
+//! They use what POSIX and `/proc` offer to a host, so they are programs for Linux.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::env;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{Folder, Portal, run, shared_library, static_library};
+
+/// What `cargo rustc --lib -- --print native-static-libs` says that the static library needs.
+const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+
+struct Language {
+    compiler: &'static str,
+    /// Names another compiler.
+    variable: &'static str,
+    standard: &'static str,
+    needs: &'static str,
+}
+
+const C: Language = Language {
+    compiler: "cc",
+    variable: "CC",
+    standard: "-std=c99",
+    needs: "a C compiler (Debian: gcc), or its name in CC",
+};
+const CPP: Language = Language {
+    compiler: "c++",
+    variable: "CXX",
+    standard: "-std=c++17",
+    needs: "a C++ compiler (Debian: g++), or its name in CXX",
+};
+
+#[derive(Clone, Copy)]
+enum Link {
+    Shared,
+    Static,
+}
+
+const QUICKSTART: &[&str] = &["quickstart.c"];
+const HOST: &[&str] =
+    &["host.c", "configuration.c", "handles.c", "delivery.c", "waiting.c", "callbacks.c", "portal.c", "threads.c"];
+const HOST_CPP: &[&str] = &["host.cpp"];
+
+impl Language {
+    fn compile(&self, arguments: impl FnOnce(&mut Command) -> &mut Command) {
+        let compiler = env::var(self.variable).unwrap_or_else(|_| self.compiler.to_owned());
+        let mut words = compiler.split_whitespace();
+        let mut command = Command::new(words.next().unwrap_or(self.compiler));
+        command.args(words).arg(self.standard).args(WARNINGS).arg("-I").arg(root().join("include"));
+        run(arguments(&mut command), self.needs);
+    }
+
+    /// Compiles and links a program of `tests/c`.
+    fn build(&self, folder: &Folder, sources: &[&str], link: Link) -> PathBuf {
+        let program = folder.path().join("host");
+        self.compile(|command| {
+            command.args(sources.iter().map(|source| root().join("tests/c").join(source)));
+            command.arg("-pthread").arg("-o").arg(&program);
+            match link {
+                Link::Shared => {
+                    install(&shared_library(), folder.path());
+                    let rpath = format!("-Wl,-rpath,{}", folder.path().display());
+                    command.arg("-L").arg(folder.path()).arg("-lb24events").arg(rpath)
+                }
+                Link::Static => command.arg(static_library()).args(NATIVE_LIBRARIES),
+            }
+        });
+        program
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// As a package does it: the linker finds the plain name, the loader the one with the version of the ABI.
+fn install(library: &Path, folder: &Path) {
+    for name in ["libb24events.so", "libb24events.so.0"] {
+        symlink(library, folder.join(name)).expect("a new folder takes a link");
+    }
+}
+
+fn quickstart(link: Link) {
+    let folder = Folder::new();
+    let program = C.build(&folder, QUICKSTART, link);
+    support::quickstart(&mut Command::new(program));
+}
+
+/// Runs a test host to its end and returns the portal it ran against.
+fn host(language: &Language, sources: &[&str], link: Link) -> Portal {
+    let folder = Folder::new();
+    let program = language.build(&folder, sources, link);
+    let portal = Portal::start();
+    let mut command = Command::new(program);
+    portal.describe_to(&mut command);
+    let output = run(&mut command, "nothing: it was just built");
+    assert!(output.ends_with("all parts passed\n"), "{output}");
+    portal
+}
+
+#[test]
+fn quickstart_with_the_shared_library() {
+    quickstart(Link::Shared);
+}
+
+#[test]
+fn quickstart_with_the_static_library() {
+    quickstart(Link::Static);
+}
+
+#[test]
+fn c_host_with_the_shared_library() {
+    host(&C, HOST, Link::Shared);
+}
+
+#[test]
+fn c_host_with_the_static_library() {
+    host(&C, HOST, Link::Static);
+}
+
+#[test]
+fn cpp_host_with_the_shared_library() {
+    assert_eq!(host(&CPP, HOST_CPP, Link::Shared).emulator.queue(""), []);
+}
+
+#[test]
+fn cpp_host_with_the_static_library() {
+    assert_eq!(host(&CPP, HOST_CPP, Link::Static).emulator.queue(""), []);
+}
+
+#[test]
+fn the_header_needs_nothing_before_it_and_stands_stricter_warnings() {
+    let header = root().join("include/b24events.h");
+    C.compile(|command| command.args(["-Wstrict-prototypes", "-Wc++-compat", "-fsyntax-only", "-x", "c"]).arg(&header));
+    CPP.compile(|command| command.args(["-Wold-style-cast", "-fsyntax-only", "-x", "c++"]).arg(&header));
+}

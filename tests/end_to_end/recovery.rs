@@ -1,0 +1,196 @@
+//! What survives a lost answer, a dropped batch and the end of the process.
+
+use std::path::PathBuf;
+
+use super::setting::*;
+use b24_emulator::Options;
+use b24events::config::Config;
+use b24events::error::{Error, Status};
+use serde_json::json;
+
+/// A folder for state that is removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        Folder(std::env::temp_dir().join(format!("b24events-{name}-{}", std::process::id())))
+    }
+
+    fn of(&self, setting: &Setting) -> Config {
+        let mut config = setting.config();
+        config.set("state.dir", self.0.to_str().unwrap()).unwrap();
+        config
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn exclusive(setting: &Setting) -> Config {
+    let mut config = setting.config();
+    config.set("recover.orphans", "exclusive").unwrap();
+    config
+}
+
+#[test]
+fn a_dropped_batch_comes_again_after_recovery() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals([1, 2]);
+    drop(client.fetch(0).unwrap());
+    setting.deals([3]);
+    assert_eq!(numbers(&mut client.fetch(0).unwrap()), [3]);
+    assert_eq!(client.recover().unwrap(), 2, "both were dropped");
+    let mut again = client.fetch(0).unwrap();
+    assert_eq!(numbers(&mut again), [1, 2]);
+    again.acknowledge().unwrap();
+    client.fetch(0).unwrap().acknowledge().unwrap();
+    assert_eq!((setting.queued(), client.recover().unwrap()), (0, 0));
+}
+
+#[test]
+fn a_batch_in_the_hands_of_the_host_does_not_come_again() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals([1]);
+    let held = client.fetch(0).unwrap();
+    assert_eq!(client.recover().unwrap(), 0);
+    assert!(client.fetch(0).unwrap().is_empty());
+    held.acknowledge().unwrap();
+}
+
+#[test]
+fn the_state_goes_on_in_another_client() {
+    let setting = Setting::new();
+    let first = setting.client();
+    setting.deals(1..=4);
+    let mut batch = first.fetch(0).unwrap();
+    let json = batch.take_json();
+    let ids = b24events::portal::offline_events::read_records(&json).unwrap();
+    batch.acknowledge_records(&[&ids[0].message_id]).unwrap();
+    setting.control(json!("expire_tokens"));
+    first.call("profile", "").unwrap();
+    first.close();
+    let state = first.state();
+    drop((first, batch));
+
+    // Elsewhere: only the address is known, everything else is in the state.
+    let application = setting.emulator.application();
+    let mut config = Config::new();
+    for (key, value) in [
+        ("portal.url", setting.emulator.portal_url()),
+        ("connector.id", "OneC".into()),
+        ("auth.client_id", application.client_id),
+        ("auth.client_secret", application.client_secret),
+        ("auth.server", setting.emulator.portal_url()),
+    ] {
+        config.set(key, &value).unwrap();
+    }
+    let second = setting.client_of(&config);
+    assert_eq!(second.fetch(0).err().unwrap().status(), Status::Config, "no token yet");
+    second.restore(&state).unwrap();
+    setting.deals([5]);
+    let mut rest = second.fetch(0).unwrap();
+    assert_eq!(numbers(&mut rest), [2, 3, 4], "what was open comes first");
+    rest.acknowledge().unwrap();
+    assert_eq!(numbers(&mut second.fetch(0).unwrap()), [5]);
+    setting.control(json!("expire_tokens"));
+    second.call("profile", "").unwrap();
+}
+
+#[test]
+fn the_state_in_a_folder_goes_on_after_the_process() {
+    for offline_extended in [true, false] {
+        let setting = Setting::with(Options { offline_extended, ..Options::default() });
+        let folder = Folder::new(&format!("process-{offline_extended}"));
+        let config = folder.of(&setting);
+        let first = setting.client_of(&config);
+        first.subscribe("ONCRMDEALADD").unwrap();
+        setting.deals([1, 2]);
+        let mut batch = first.fetch(0).unwrap();
+        let json = batch.take_json();
+        let ids = b24events::portal::offline_events::read_records(&json).unwrap();
+        batch.acknowledge_records(&[&ids[1].message_id]).unwrap();
+        setting.control(json!("expire_tokens"));
+        first.call("profile", "").unwrap();
+        assert!(matches!(b24events::client::Client::new(&config, Default::default()), Err(Error::State(_))), "locked");
+        drop((first, batch));
+
+        let second = setting.client_of(&config);
+        let mut rest = second.fetch(0).unwrap();
+        assert_eq!(numbers(&mut rest), [1], "{offline_extended}");
+        rest.acknowledge().unwrap();
+        drop((second, rest));
+        let third = setting.client_of(&config);
+        assert!(third.fetch(0).unwrap().is_empty());
+        assert_eq!(setting.queued(), 0);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_stops_before_anything_is_taken() {
+    let setting = Setting::new();
+    let folder = Folder::new("unwritable");
+    let client = setting.client_of(&folder.of(&setting));
+    client.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals([1]);
+    // Root writes where it may not, so the folder itself is taken away.
+    std::fs::remove_dir_all(&folder.0).unwrap();
+    assert_eq!(client.fetch(0).err().unwrap().status(), Status::State);
+    assert_eq!(setting.emulator.queue("OneC")[0].process_id, "", "still free");
+}
+
+#[test]
+fn a_lost_answer_is_found_again_by_the_only_consumer() {
+    let setting = Setting::new();
+    let client = setting.client_of(&exclusive(&setting));
+    client.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals([1]);
+    setting.control(json!({"drop_next": {"method": "event.offline.get", "times": 1, "when": "after_handling"}}));
+    let mut seen = Vec::new();
+    while seen.is_empty() {
+        let mut batch = client.fetch(0).unwrap();
+        seen = numbers(&mut batch);
+        batch.acknowledge().unwrap();
+        if seen.is_empty() {
+            client.recover().unwrap();
+        }
+    }
+    assert_eq!((seen, setting.queued()), (vec![1], 0));
+}
+
+#[test]
+fn reservations_of_others_are_left_alone_while_they_are_young() {
+    let setting = Setting::new();
+    let other = setting.client();
+    setting.deals([1]);
+    let held = other.fetch(0).unwrap();
+    let mut config = setting.config();
+    let client = setting.client_of(&config);
+    assert!(client.fetch(0).unwrap().is_empty());
+    assert_eq!(client.recover().unwrap(), 0);
+    config.set("recover.orphan_age_s", "0").unwrap();
+    let impatient = setting.client_of(&config);
+    assert_eq!(numbers(&mut impatient.fetch(0).unwrap()), [1]);
+    drop(held);
+}
+
+#[test]
+fn failed_records_can_be_tried_again() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals([1, 2]);
+    let mut batch = client.fetch(0).unwrap();
+    let json = batch.take_json();
+    let records = b24events::portal::offline_events::read_records(&json).unwrap();
+    batch.fail_records(&[&records[0].message_id]).unwrap();
+    batch.acknowledge().unwrap();
+    assert_eq!(setting.client_of(&exclusive(&setting)).recover().unwrap(), 0, "failed ones are no orphans");
+    let mut failed = client.fetch_failed(0).unwrap();
+    assert_eq!(numbers(&mut failed), [1]);
+    failed.acknowledge().unwrap();
+    assert_eq!(setting.queued(), 0);
+}

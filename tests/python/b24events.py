@@ -1,0 +1,384 @@
+"""Bitrix24's offline events from Python: libb24events over ctypes, with nothing but the standard library.
+
+    with Client({"portal.url": "https://my.bitrix24.com", "auth.access_token": token}) as client:
+        client.subscribe("ONCRMDEALADD")
+        client.connect()
+        for batch in client:
+            with batch:
+                for record in batch:
+                    print(record["EVENT_NAME"], record["EVENT_DATA"])
+                batch.ack()
+
+The keys of the configuration are those of CONFIGURATION.md. Timeouts are seconds, None waits for ever. The library is
+looked for where the variable B24EVENTS_LIBRARY says, else where the system finds libraries.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import sys
+import time
+import weakref
+from ctypes import POINTER, Structure, byref, c_char_p, c_int32, c_size_t, c_ssize_t, c_uint32, c_uint64, c_void_p
+from types import MappingProxyType
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Optional, Sequence, Union
+
+ABI_VERSION = 1
+
+OK = 0
+TIMEOUT = 1
+INVALID_ARGUMENT = -1
+INVALID_HANDLE = -2
+CONFIG = -3
+NETWORK = -4
+TLS = -5
+PROTOCOL = -6
+AUTH = -7
+ACCESS_DENIED = -8
+WRONG_AUTH_TYPE = -9
+LICENSE = -10
+RATE_LIMIT = -11
+PORTAL = -12
+STATE = -13
+CLOSED = -14
+PANIC = -15
+
+LOG_ERROR = 1
+LOG_WARNING = 2
+LOG_INFO = 3
+LOG_DEBUG = 4
+
+# What a key of the configuration may be set to.
+Value = Union[str, int, bool]
+
+# Seconds that a call blocks without a look at what Python has to do besides.
+_PIECE = 0.5
+
+
+class B24Error(Exception):
+    """A call that failed: its status, the portal's code and HTTP status (or "" and 0), and what to do about it."""
+
+    def __init__(self, status: int, code: str, http_status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.http_status = http_status
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{status_name(self.status)}: {self.message}"
+
+
+class Tokens(NamedTuple):
+    """A new pair of tokens: store it, the old one is worthless from now on."""
+
+    access_token: str
+    refresh_token: str
+    expires: int
+    client_endpoint: str
+    member_id: str
+
+
+class Notification(NamedTuple):
+    """Records may have come into the queue: fetch them."""
+
+    connector_id: str
+    count: int
+    signalled: bool
+
+
+class _Tokens(Structure):
+    _fields_ = [
+        ("access_token", c_char_p),
+        ("refresh_token", c_char_p),
+        ("expires", c_uint64),
+        ("client_endpoint", c_char_p),
+        ("member_id", c_char_p),
+        ("reserved", c_void_p * 4),
+    ]
+
+
+class _Notification(Structure):
+    _fields_ = [
+        ("connector_id", c_char_p),
+        ("count", c_uint64),
+        ("signalled", c_int32),
+        ("reserved", c_int32 * 5),
+    ]
+
+
+_LogFunction = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+_TokensFunction = ctypes.CFUNCTYPE(None, c_void_p, POINTER(_Tokens))
+
+# What the functions return and take. Handles are opaque; texts that the host has to free come as bare pointers.
+_FUNCTIONS = {
+    "version": (c_char_p, []),
+    "abi_version": (c_uint32, []),
+    "status_name": (c_char_p, [c_int32]),
+    "last_error_message": (c_char_p, []),
+    "last_error_code": (c_char_p, []),
+    "last_error_http_status": (c_int32, []),
+    "string_free": (None, [c_void_p]),
+    "config_new": (c_int32, [POINTER(c_void_p)]),
+    "config_set": (c_int32, [c_void_p, c_char_p, c_char_p]),
+    "config_get": (c_int32, [c_void_p, c_char_p, POINTER(c_void_p)]),
+    "config_on_log": (c_int32, [c_void_p, _LogFunction, c_void_p]),
+    "config_on_tokens": (c_int32, [c_void_p, _TokensFunction, c_void_p]),
+    "config_free": (None, [c_void_p]),
+    "client_new": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "client_connect": (c_int32, [c_void_p, c_int32]),
+    "client_subscribe": (c_int32, [c_void_p, c_char_p]),
+    "client_unsubscribe": (c_int32, [c_void_p, c_char_p]),
+    "client_wait": (c_int32, [c_void_p, c_int32, POINTER(_Notification)]),
+    "client_fetch": (c_int32, [c_void_p, c_uint32, POINTER(c_void_p)]),
+    "client_next": (c_int32, [c_void_p, c_int32, POINTER(c_void_p)]),
+    "client_call": (c_int32, [c_void_p, c_char_p, c_char_p, POINTER(c_void_p)]),
+    "client_stats": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "client_fd": (c_ssize_t, [c_void_p]),
+    "client_close": (c_int32, [c_void_p]),
+    "client_free": (None, [c_void_p]),
+    "batch_len": (c_size_t, [c_void_p]),
+    "batch_json": (c_char_p, [c_void_p]),
+    "batch_process_id": (c_char_p, [c_void_p]),
+    "batch_ack": (c_int32, [c_void_p]),
+    "batch_ack_records": (c_int32, [c_void_p, POINTER(c_char_p), c_size_t]),
+    "batch_fail_records": (c_int32, [c_void_p, POINTER(c_char_p), c_size_t]),
+    "batch_free": (None, [c_void_p]),
+}
+
+
+def _load() -> ctypes.CDLL:
+    usual = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}.get(sys.platform, "libb24events.so.0")
+    library = ctypes.CDLL(os.environ.get("B24EVENTS_LIBRARY") or usual)
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(library, f"b24_{name}")
+        function.restype = result
+        function.argtypes = arguments
+    if library.b24_abi_version() != ABI_VERSION:
+        raise ImportError(f"the library has ABI {library.b24_abi_version()}, this module needs {ABI_VERSION}")
+    return library
+
+
+_library = _load()
+
+
+def version() -> str:
+    """The library's version."""
+    return _library.b24_version().decode()
+
+
+def status_name(status: int) -> str:
+    """Name of a status, such as "B24_TIMEOUT"."""
+    return _library.b24_status_name(status).decode()
+
+
+def _check(status: int) -> int:
+    """Lets success and timeouts pass, raises what the library says of anything else."""
+    if status >= OK:
+        return status
+    raise B24Error(
+        status,
+        _library.b24_last_error_code().decode(),
+        _library.b24_last_error_http_status(),
+        _library.b24_last_error_message().decode(),
+    )
+
+
+def _taken(text: c_void_p) -> str:
+    """A text that the library gave away, freed."""
+    try:
+        return ctypes.string_at(text).decode()
+    finally:
+        _library.b24_string_free(text)
+
+
+def _milliseconds(timeout: Optional[float]) -> int:
+    return -1 if timeout is None else min(round(timeout * 1000), 2**31 - 1)
+
+
+def _in_pieces(call: Callable[[int], int], timeout: Optional[float]) -> bool:
+    """Makes a call that waits. It waits in pieces, as Python hears Ctrl-C only between them. False: time is over."""
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        left = max(deadline - time.monotonic(), 0)
+        if _check(call(_milliseconds(min(left, _PIECE)))) == OK:
+            return True
+        if left <= _PIECE:
+            return False
+
+
+class _Handle:
+    """Owns a handle of the library, which ctypes takes for it; `free` or the end of a `with` block gives it back."""
+
+    def __init__(self, handle: c_void_p, free: Callable[[c_void_p], None], *kept: object) -> None:
+        self._as_parameter_ = handle
+        # Also when the object is forgotten. `kept` is what the library may use until then.
+        self._finalizer = weakref.finalize(self, lambda *_: free(handle), *kept)
+
+    def free(self) -> None:
+        """Gives the handle back; doing it again does nothing."""
+        self._finalizer()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
+
+
+class Config(_Handle):
+    """A configuration: a mapping of the keys of CONFIGURATION.md. Values may be text, numbers and booleans."""
+
+    def __init__(self, values: Mapping[str, Value] = MappingProxyType({})) -> None:
+        handle = c_void_p()
+        _check(_library.b24_config_new(byref(handle)))
+        super().__init__(handle, _library.b24_config_free)
+        # What the library calls must live as long as the clients, which keep this list.
+        self._callbacks: list = []
+        for key, value in values.items():
+            self[key] = value
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        _check(_library.b24_config_set(self, key.encode(), text.encode()))
+
+    def __getitem__(self, key: str) -> str:
+        """The value as it may be shown: secrets come as "***"."""
+        text = c_void_p()
+        _check(_library.b24_config_get(self, key.encode(), byref(text)))
+        return _taken(text)
+
+    def on_log(self, callback: Callable[[int, str], None]) -> None:
+        """Calls `callback(level, message)` for log lines, from any thread."""
+        function = _LogFunction(lambda _, level, message: callback(level, message.decode()))
+        _check(_library.b24_config_on_log(self, function, None))
+        self._callbacks.append(function)
+
+    def on_tokens(self, callback: Callable[[Tokens], None]) -> None:
+        """Calls `callback(tokens)` for every new pair, on the thread whose call renewed it."""
+
+        def called(_: object, pointer: Any) -> None:
+            tokens = pointer.contents
+            callback(
+                Tokens(
+                    tokens.access_token.decode(),
+                    tokens.refresh_token.decode(),
+                    tokens.expires,
+                    tokens.client_endpoint.decode(),
+                    tokens.member_id.decode(),
+                )
+            )
+
+        function = _TokensFunction(called)
+        _check(_library.b24_config_on_tokens(self, function, None))
+        self._callbacks.append(function)
+
+
+class Client(_Handle):
+    """One application on one portal. Any method may be called from any thread, several at once."""
+
+    def __init__(self, config: Union[Config, Mapping[str, Value]]) -> None:
+        if not isinstance(config, Config):
+            config = Config(config)
+        handle = c_void_p()
+        _check(_library.b24_client_new(config, byref(handle)))
+        super().__init__(handle, _library.b24_client_free, *config._callbacks)
+
+    def connect(self, timeout: Optional[float] = 30) -> bool:
+        """Subscribes to the push server. False when the time was too short; it is tried further then."""
+        return _check(_library.b24_client_connect(self, _milliseconds(timeout))) == OK
+
+    def subscribe(self, event: str) -> None:
+        """From now on changes of this kind go into the queue, for good."""
+        _check(_library.b24_client_subscribe(self, event.encode()))
+
+    def unsubscribe(self, event: str) -> None:
+        """Ends what `subscribe` began."""
+        _check(_library.b24_client_unsubscribe(self, event.encode()))
+
+    def wait(self, timeout: Optional[float] = None) -> Optional[Notification]:
+        """Waits for the next notification; None when the time is over."""
+        out = _Notification()
+        if not _in_pieces(lambda piece: _library.b24_client_wait(self, piece, byref(out)), timeout):
+            return None
+        return Notification(out.connector_id.decode(), out.count, bool(out.signalled))
+
+    def fetch(self, limit: int = 0) -> Batch:
+        """Takes records that are in the queue now; the batch may be empty."""
+        handle = c_void_p()
+        _check(_library.b24_client_fetch(self, limit, byref(handle)))
+        return Batch(handle)
+
+    def next(self, timeout: Optional[float] = None) -> Optional[Batch]:
+        """Waits for the next batch that is not empty; None when the time is over."""
+        handle = c_void_p()
+        if not _in_pieces(lambda piece: _library.b24_client_next(self, piece, byref(handle)), timeout):
+            return None
+        return Batch(handle)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches as they come, until the client is closed."""
+        while True:
+            try:
+                batch = self.next()
+            except B24Error as error:
+                if error.status == CLOSED:
+                    return
+                raise
+            if batch is not None:
+                yield batch
+
+    def call(self, method: str, params: Optional[Mapping[str, Any]] = None) -> dict:
+        """Calls a REST method; returns the portal's whole answer: {"result": …, "time": …}."""
+        answer = c_void_p()
+        _check(_library.b24_client_call(self, method.encode(), json.dumps(params or {}).encode(), byref(answer)))
+        return json.loads(_taken(answer))
+
+    def stats(self) -> dict:
+        """Counters and state."""
+        text = c_void_p()
+        _check(_library.b24_client_stats(self, byref(text)))
+        return json.loads(_taken(text))
+
+    def fileno(self) -> int:
+        """For `select` and `asyncio`: readable while `wait(0)` would not return None. -1 on systems without."""
+        return _library.b24_client_fd(self)
+
+    def close(self) -> None:
+        """Ends every call that waits, in whatever thread."""
+        _check(_library.b24_client_close(self))
+
+
+class Batch(_Handle):
+    """Records taken together, as dictionaries with the portal's field names."""
+
+    def __init__(self, handle: c_void_p) -> None:
+        super().__init__(handle, _library.b24_batch_free)
+        self.process_id: str = _library.b24_batch_process_id(handle).decode()
+        self.json: str = _library.b24_batch_json(handle).decode()
+        self.records: list[dict] = json.loads(self.json)["events"]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[dict]:
+        return iter(self.records)
+
+    def ack(self) -> None:
+        """Acknowledges every record that is not acknowledged or marked as failed yet: they leave the queue."""
+        _check(_library.b24_batch_ack(self))
+
+    def ack_records(self, message_ids: Sequence[str]) -> None:
+        """Acknowledges these records, named by their MESSAGE_ID."""
+        _check(_library.b24_batch_ack_records(self, *_texts(message_ids)))
+
+    def fail_records(self, message_ids: Sequence[str]) -> None:
+        """Marks these records as failed: the portal keeps them and no longer hands them out."""
+        _check(_library.b24_batch_fail_records(self, *_texts(message_ids)))
+
+
+def _texts(texts: Sequence[str]) -> tuple:
+    return (c_char_p * len(texts))(*(text.encode() for text in texts)), len(texts)

@@ -1,0 +1,33 @@
+"""Prints every deal that is added in a Bitrix24 portal: python3 quickstart.py"""
+
+import math
+import os
+import sys
+
+from b24events import B24Error, Client
+
+
+def main() -> None:
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else math.inf  # stop after so many; else run for ever
+    seen = 0
+    config = {
+        "portal.url": os.environ["B24_PORTAL_URL"],
+        "auth.access_token": os.environ["B24_ACCESS_TOKEN"],
+    }
+    with Client(config) as client:
+        client.subscribe("ONCRMDEALADD")
+        client.connect(timeout=30)
+        for batch in client:  # sleeps until the portal has something
+            with batch:
+                print(batch.json)
+                seen += len(batch)
+                batch.ack()  # else it comes again
+            if seen >= wanted:
+                break
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except B24Error as error:
+        sys.exit(str(error))

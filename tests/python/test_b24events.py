@@ -1,0 +1,243 @@
+"""The library as a Python host uses it, against the emulator that tests/python_host.rs has started."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import unittest
+import urllib.request
+import weakref
+
+import b24events
+from b24events import B24Error, Client, Config
+
+PATIENCE = 10.0
+
+
+def portal_config(connector: str) -> Config:
+    """Everything that the environment tells, for the queue of this source key."""
+    return Config(
+        {
+            "portal.url": os.environ["B24_PORTAL_URL"],
+            "auth.server": os.environ["B24_AUTH_SERVER"],
+            "auth.client_id": os.environ["B24_CLIENT_ID"],
+            "auth.client_secret": os.environ["B24_CLIENT_SECRET"],
+            "auth.access_token": os.environ["B24_ACCESS_TOKEN"],
+            "auth.refresh_token": os.environ["B24_REFRESH_TOKEN"],
+            "connector.id": connector,
+        }
+    )
+
+
+def portal_control(json_text: str) -> None:
+    """Makes something happen in the emulator; see Control in tests/emulator/src/control.rs."""
+    urllib.request.urlopen(os.environ["B24_PORTAL_URL"] + "/control", json_text.encode()).close()
+
+
+class PortalTest(unittest.TestCase):
+    """A test with a client of its own queue, and with somebody who changes things in the portal."""
+
+    def setUp(self) -> None:
+        self.connector = self.id().rpartition(".")[2]
+        self.somebody = self.enterContext_(Client(portal_config("")))
+        self.client = self.enterContext_(Client(portal_config(self.connector)))
+
+    def enterContext_(self, client: Client) -> Client:
+        self.addCleanup(client.free)
+        return client
+
+    def listen(self) -> None:
+        """From here on every notification is one of this test."""
+        self.client.subscribe("ONCRMDEALADD")
+        self.assertTrue(self.client.connect(PATIENCE))
+        self.assertFalse(self.client.wait(PATIENCE).signalled)
+
+    def add_deal(self, title: str = "Сделка") -> str:
+        return str(self.somebody.call("crm.deal.add", {"fields": {"TITLE": title}})["result"])
+
+    def assertFails(self, status: int, function, *arguments) -> B24Error:
+        with self.assertRaises(B24Error) as caught:
+            function(*arguments)
+        self.assertEqual(b24events.status_name(caught.exception.status), b24events.status_name(status))
+        return caught.exception
+
+
+class ConfigTest(unittest.TestCase):
+    def test_values(self) -> None:
+        with Config({"fetch.limit": 10, "http.allow_plain": True, "auth.access_token": "secret"}) as config:
+            self.assertEqual(config["fetch.limit"], "10")
+            self.assertEqual(config["http.allow_plain"], "true")
+            self.assertEqual(config["auth.access_token"], "***")
+            self.assertEqual(config["fetch.reserve"], "auto")
+
+    def test_refusals(self) -> None:
+        for values, text in [
+            ({"fetch.limits": 1}, "fetch.limit,"),
+            ({"fetch.limit": 1001}, "from 1 to 1000"),
+            ({"portal.url": "ftp://x"}, "portal.url"),
+        ]:
+            with self.subTest(values=values), self.assertRaises(B24Error) as caught:
+                Config(values)
+            self.assertEqual(caught.exception.status, b24events.CONFIG)
+            self.assertIn(text, caught.exception.message)
+            self.assertIn("B24_CONFIG", str(caught.exception))
+
+    def test_a_freed_one(self) -> None:
+        config = Config()
+        config.free()
+        config.free()
+        with self.assertRaises(B24Error) as caught:
+            config["fetch.limit"] = 1
+        self.assertEqual(caught.exception.status, b24events.INVALID_HANDLE)
+
+
+class DeliveryTest(PortalTest):
+    def test_a_change_becomes_a_record(self) -> None:
+        self.listen()
+        deal = self.add_deal()
+        notification = self.client.wait(PATIENCE)
+        self.assertEqual(notification, (self.connector, 1, True))
+        with self.client.fetch() as batch:
+            self.assertEqual(len(batch), 1)
+            self.assertEqual(len(batch.process_id), 32)
+            (record,) = batch
+            self.assertEqual(record["EVENT_NAME"], "ONCRMDEALADD")
+            self.assertEqual(record["EVENT_DATA"], {"FIELDS": {"ID": deal}})
+            self.assertEqual(
+                set(record), {"ID", "TIMESTAMP_X", "EVENT_NAME", "EVENT_DATA", "EVENT_ADDITIONAL", "MESSAGE_ID"}
+            )
+            batch.ack()
+        self.assertEqual(self.client.call("event.offline.list")["total"], 0)
+
+    def test_some_are_acknowledged_and_some_fail(self) -> None:
+        self.listen()
+        for _ in range(3):
+            self.add_deal()
+        with self.client.fetch() as batch:
+            first, second, third = (record["MESSAGE_ID"] for record in batch)
+            batch.ack_records([first])
+            batch.fail_records([second])
+            self.assertFails(b24events.INVALID_ARGUMENT, batch.ack_records, ["f" * 32])
+            left = self.client.call("event.offline.list", {"order": {"ID": "ASC"}})["result"]
+            self.assertEqual([(record["MESSAGE_ID"], record["ERROR"]) for record in left], [(second, "1"), (third, "0")])
+            batch.ack()
+        stats = self.client.stats()
+        self.assertEqual((stats["fetched"], stats["acknowledged"], stats["failed"]), (3, 2, 1))
+
+    def test_the_main_loop_ends_when_the_client_is_closed(self) -> None:
+        self.listen()
+        self.add_deal()
+        seen = []
+        for batch in self.client:
+            with batch:
+                seen += batch.records
+                batch.ack()
+            self.add_deal() if len(seen) < 3 else self.client.close()
+        self.assertEqual(len(seen), 3)
+
+    def test_time_is_over(self) -> None:
+        self.listen()
+        start = time.monotonic()
+        self.assertIsNone(self.client.wait(0.6))
+        self.assertIsNone(self.client.next(0.1))
+        self.assertGreaterEqual(time.monotonic() - start, 0.7)
+        self.assertIsNone(self.client.wait(0))
+
+
+class CallTest(PortalTest):
+    def test_an_answer(self) -> None:
+        deal = self.add_deal("Заказ «1»")
+        self.assertEqual(self.client.call("crm.deal.get", {"id": deal})["result"]["TITLE"], "Заказ «1»")
+
+    def test_a_refusal(self) -> None:
+        error = self.assertFails(b24events.PORTAL, self.client.call, "no.such.method")
+        self.assertEqual((error.code, error.http_status), ("ERROR_METHOD_NOT_FOUND", 404))
+
+    def test_who_is_no_administrator(self) -> None:
+        config = portal_config("")
+        config["auth.access_token"] = os.environ["B24_EMPLOYEE_TOKEN"]
+        with Client(config) as employee:
+            error = self.assertFails(b24events.ACCESS_DENIED, employee.subscribe, "ONCRMDEALADD")
+        self.assertNotIn(os.environ["B24_EMPLOYEE_TOKEN"], str(error))
+
+    def test_wait_before_connect(self) -> None:
+        self.assertFails(b24events.STATE, self.client.wait, 0)
+
+
+class ThreadTest(PortalTest):
+    def test_close_wakes_a_thread_that_waits(self) -> None:
+        self.listen()
+        errors = []
+        thread = threading.Thread(target=lambda: errors.append(self.assertFails(b24events.CLOSED, self.client.wait)))
+        thread.start()
+        self.client.close()
+        thread.join(PATIENCE)
+        self.assertEqual(len(errors), 1)
+
+    def test_ctrl_c_is_heard_while_waiting(self) -> None:
+        self.listen()
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        with self.assertRaises(KeyboardInterrupt):
+            self.client.next()
+
+    @unittest.skipUnless(sys.platform == "linux", "there is no descriptor on other systems")
+    def test_select(self) -> None:
+        self.listen()
+        self.assertEqual(select.select([self.client], [], [], 0)[0], [])
+        self.add_deal()
+        self.assertEqual(select.select([self.client], [], [], PATIENCE)[0], [self.client])
+        self.assertTrue(self.client.wait(0).signalled)
+        self.assertEqual(select.select([self.client], [], [], 0)[0], [])
+
+
+class CallbackTest(PortalTest):
+    def test_log_lines_come_even_when_the_config_is_forgotten(self) -> None:
+        lines = []
+        config = portal_config(self.connector)
+        config.on_log(lambda level, message: lines.append((level, message)))
+        client = Client(config)
+        del config
+        gc.collect()
+        client.connect(PATIENCE)
+        client.free()
+        self.assertTrue(any("subscribed" in message for _, message in lines), lines)
+        self.assertTrue(all(level == b24events.LOG_INFO for level, _ in lines), lines)
+
+    def test_a_forgotten_client_frees_itself(self) -> None:
+        lines = []
+        config = portal_config(self.connector)
+        config.on_log(lambda _, message: lines.append(message))
+        client = Client(config)
+        gone = weakref.ref(client)
+        del client
+        gc.collect()
+        self.assertIsNone(gone())
+        self.assertEqual(lines, ["closed"])
+
+    def test_new_tokens(self) -> None:
+        stored = []
+        config = portal_config("")
+        config.on_tokens(stored.append)
+        with Client(config) as client:
+            portal_control('"expire_tokens"')
+            client.call("profile")
+            (tokens,) = stored
+            self.assertNotEqual(tokens.access_token, os.environ["B24_ACCESS_TOKEN"])
+            self.assertGreater(tokens.expires, time.time())
+            self.assertEqual(tokens.member_id, os.environ["B24_MEMBER_ID"])
+            self.assertEqual(client.stats()["renewals"], 1)
+        # The pair in the environment is worthless now; the tests that follow go on with this one.
+        os.environ["B24_ACCESS_TOKEN"] = tokens.access_token
+        os.environ["B24_REFRESH_TOKEN"] = tokens.refresh_token
+
+
+if __name__ == "__main__":
+    # A test that hangs ends the program and tells where.
+    faulthandler.dump_traceback_later(90, exit=True)
+    unittest.main()

@@ -1,0 +1,33 @@
+//! A host in Python against the shared library, over ctypes; `tests/python` holds it.
+
+mod support;
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use support::{Portal, run, shared_library};
+
+const NEEDS: &str = "Python 3.9 or newer, or its name in PYTHON";
+
+/// A program of `tests/python` that finds the library.
+fn python(program: &str) -> Command {
+    let usual = if cfg!(windows) { "python" } else { "python3" };
+    let mut command = Command::new(env::var("PYTHON").unwrap_or_else(|_| usual.to_owned()));
+    command.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(program));
+    command.env("B24EVENTS_LIBRARY", shared_library()).env("PYTHONUTF8", "1");
+    command
+}
+
+#[test]
+fn quickstart() {
+    support::quickstart(&mut python("quickstart.py"));
+}
+
+#[test]
+fn unittest() {
+    let portal = Portal::start();
+    let mut tests = python("test_b24events.py");
+    portal.describe_to(&mut tests);
+    run(&mut tests, NEEDS);
+}
