@@ -20,5 +20,9 @@ fn main() {
     // The name that programs linked against the library ask the loader for: it changes with the ABI only.
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libb24events.so.0");
+        // Once loaded, the library stays mapped, though 1C unloads it at will: threads of the host keep values of the
+        // Rust runtime, and their destructors must be there when such a thread ends. From glibc 2.18 on the loader sees
+        // to that by itself; on older systems (1C servers run on 2.17) the thread would jump into the void.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }

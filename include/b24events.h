@@ -295,13 +295,14 @@ const char *b24_status_name(b24_status status);
 
 /**
  * What went wrong in the last failed call of this thread, in plain words and with the next step; "" after a success.
- * Holds no token and no secret. Valid until the thread's next call of this library; never NULL, never to be freed.
+ * Holds no token and no secret. Valid until the thread's next call that returns a status, a handle or a length; never
+ * NULL, never to be freed.
  */
 const char *b24_last_error_message(void);
 
 /**
  * The portal's error code of the last failed call of this thread, such as "ACCESS_DENIED"; "" when the portal named
- * none. Valid until the thread's next call of this library; never NULL, never to be freed.
+ * none. Valid as long as `b24_last_error_message`; never NULL, never to be freed.
  */
 const char *b24_last_error_code(void);
 
@@ -466,6 +467,47 @@ b24_status b24_client_next(struct b24_client *client,
                            struct b24_batch **out);
 
 /**
+ * Takes records that were marked as failed (`b24_batch_fail_records`), to try them again.
+ *
+ * Parameters, statuses and blocking as `b24_client_fetch`.
+ */
+b24_status b24_client_fetch_failed(struct b24_client *client, uint32_t limit, struct b24_batch **out);
+
+/**
+ * Makes the next fetches hand out first what may have been lost: batches that were freed without being acknowledged, and
+ * reservations that nobody knows as far as the key `recover.orphans` allows. At the start of a client this happens by
+ * itself; a running client looks for unknown reservations from time to time.
+ *
+ * `reservations`: receives how many reservations are due because of it; may be NULL.
+ *
+ * Returns `B24_OK`, or an error as `b24_client_fetch`. Blocks, at most for a few times `http.timeout_ms`.
+ */
+b24_status b24_client_recover(struct b24_client *client,
+                              size_t *reservations);
+
+/**
+ * Tells the client's state as JSON: tokens, and what is taken and not acknowledged. A host that sets no `state.dir` keeps
+ * it in its own database, after every batch and every new pair of tokens, and gives it to `b24_client_restore` of its
+ * next client, on this machine or another. It holds secrets: keep it where you keep passwords.
+ *
+ * `json`: receives the text; free it with `b24_string_free`.
+ *
+ * Returns `B24_OK`, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Works after `b24_client_close` too. Does not block.
+ */
+b24_status b24_client_state(const struct b24_client *client,
+                            char **json);
+
+/**
+ * Goes on from a state that `b24_client_state` told: what it holds as not acknowledged is handed out before anything new.
+ * Its tokens are used, unless `auth.access_token` was set to others since. Call it once, before the first fetch.
+ *
+ * Returns `B24_OK`; `B24_STATE` when the text is no state, or is one of another `connector.id`; `B24_INVALID_ARGUMENT`,
+ * `B24_INVALID_HANDLE`. Does not block.
+ */
+b24_status b24_client_restore(struct b24_client *client,
+                              const char *json);
+
+/**
  * Calls any REST method of the portal. Token and source key are added, an expired token is renewed, and limits are
  * waited for. After trouble of the network the call is not repeated, as it may have run.
  *
@@ -480,6 +522,49 @@ b24_status b24_client_call(struct b24_client *client,
                            const char *method,
                            const char *params_json,
                            char **result_json);
+
+/**
+ * Runs up to 50 calls in one request (the portal's method `batch`). Not repeated after trouble of the network.
+ *
+ * `calls_json`: a JSON object, a name for each call: {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A later
+ * call may use an earlier one's result: "$result[deal][CONTACT_ID]". `halt`: not 0: stop at the first call that fails.
+ * `result_json`: receives {"results":{"deal":{...}},"errors":{"name":{"error":...,"error_description":...}}}; free it with
+ * `b24_string_free`.
+ *
+ * Returns as `b24_client_call`; a call that fails inside is no error of this function. Blocks, at most for
+ * `http.timeout_ms`.
+ */
+b24_status b24_client_call_batch(struct b24_client *client,
+                                 const char *calls_json,
+                                 int32_t halt,
+                                 char **result_json);
+
+/**
+ * Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, `b24_config_on_tokens`)
+ * and uses it. Needs the keys `auth.client_id`, `auth.client_secret` and `auth.server`.
+ *
+ * `code`: what the portal's authorization page handed to the application; it lives for 30 seconds and works once.
+ *
+ * Returns `B24_OK`; `B24_AUTH` when the code or the application is not accepted; `B24_CONFIG` when keys are missing; or an
+ * error as `b24_client_fetch`. Blocks for one request, at most for `http.timeout_ms`.
+ */
+b24_status b24_client_authorize(struct b24_client *client,
+                                const char *code);
+
+/**
+ * Uses these tokens from now on. For hosts that renew the tokens themselves (`auth.renew=host`), and after the application
+ * was authorized anew.
+ *
+ * `access_token`; `refresh_token`: may be NULL or "". `expires`: when the access token expires, in seconds since 1970; 0
+ * when not known.
+ *
+ * Returns `B24_OK`; `B24_STATE` when `state.dir` cannot be written; `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Does not
+ * block.
+ */
+b24_status b24_client_set_tokens(struct b24_client *client,
+                                 const char *access_token,
+                                 const char *refresh_token,
+                                 uint64_t expires);
 
 /**
  * Counters and state of the client as a JSON object: requests, messages, signals, malformed, fetched, acknowledged,

@@ -7,7 +7,6 @@ use crate::clock::{Clock, SystemClock, Timeout};
 use crate::closing::Closing;
 use crate::config::{Config, Level};
 use crate::delivery::ledger::Ledger;
-use crate::delivery::state_file::StateFile;
 use crate::delivery::{Batch, Delivery};
 use crate::error::{Error, Result};
 use crate::log::{Log, LogSink};
@@ -15,6 +14,7 @@ use crate::portal::tokens::{TokenPair, TokensSink};
 use crate::portal::{Portal, Repeat, Surroundings};
 use crate::push::doorbell::{Beacon, Doorbell, Notification};
 use crate::push::listener::Listener;
+use crate::secret::Secret;
 use crate::stats::Stats;
 
 /// What the host wants to be told while the client lives.
@@ -23,7 +23,7 @@ pub struct Hooks {
     /// Log lines.
     pub log: Option<LogSink>,
     /// New tokens.
-    pub tokens: Option<Arc<dyn Fn(&TokenPair) + Send + Sync>>,
+    pub tokens: Option<TokensSink>,
 }
 
 /// One application on one portal. Every method may be called from any thread; those that block say so.
@@ -31,7 +31,7 @@ pub struct Client {
     portal: Arc<Portal>,
     listener: Listener,
     doorbell: Arc<Doorbell>,
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
     ledger: Arc<Ledger>,
     /// The last batch was full: the next one is fetched without waiting for a signal.
     more: AtomicBool,
@@ -53,16 +53,20 @@ impl Client {
             log: Log::new(hooks.log, settings.log_level),
             stats: Arc::new(Stats::default()),
         };
-        let file = settings.state_dir.as_deref().map(StateFile::open).transpose()?;
-        let ledger = Arc::new(Ledger::new(file, settings.access_token.clone(), &settings.connector_id)?);
-        let portal = Arc::new(Portal::new(&settings, keep_tokens(ledger.clone(), hooks.tokens), around.clone()));
+        let ledger = Arc::new(Ledger::new(
+            settings.state_dir.as_deref(),
+            settings.access_token.clone(),
+            &settings.connector_id,
+        )?);
+        let sink = keep_tokens(ledger.clone(), hooks.tokens, around.log.clone());
+        let portal = Arc::new(Portal::new(&settings, sink, around.clone())?);
         if let Some(pair) = ledger.tokens() {
             portal.use_tokens(pair);
         }
         let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, around.closing.clone()));
         Ok(Client {
             listener: Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()),
-            delivery: Delivery::new(&settings, portal.clone(), ledger.clone(), around.clone()),
+            delivery: Arc::new(Delivery::new(&settings, portal.clone(), ledger.clone(), around.clone())),
             ledger,
             portal,
             doorbell,
@@ -180,6 +184,30 @@ impl Client {
         self.portal.call_json(method, params_json, Repeat::No).map(|answer| answer.into_text())
     }
 
+    /// Runs up to 50 calls in one request, see [`Portal::call_batch`]. Blocks for at most `http.timeout_ms`.
+    pub fn call_batch(&self, calls_json: &str, halt: bool) -> Result<String> {
+        self.portal.call_batch(calls_json, halt)
+    }
+
+    /// Buys the first pair of tokens with an authorization code (good for 30 s), stores it and uses it. Blocks for one
+    /// request.
+    pub fn authorize(&self, code: &str) -> Result<()> {
+        self.portal.authorize(code)
+    }
+
+    /// Uses these tokens from now on: for hosts that renew them themselves (`auth.renew=host`), and after the application
+    /// was authorized anew. `expires`: seconds since 1970, 0 when not known.
+    pub fn set_tokens(&self, access: &str, refresh: &str, expires: u64) -> Result<()> {
+        if access.is_empty() {
+            return Err(Error::InvalidArgument("the access token is empty".into()));
+        }
+        let pair =
+            TokenPair { access: Secret::new(access), refresh: Secret::new(refresh), expires, ..self.portal.tokens() };
+        self.ledger.keep_tokens(&pair)?;
+        self.portal.use_tokens(pair);
+        Ok(())
+    }
+
     /// Counters and state as a JSON object. Holds no secret.
     pub fn stats(&self) -> String {
         let mut json = self.around.stats.to_json();
@@ -229,13 +257,14 @@ impl Drop for Client {
 }
 
 /// A new pair goes into the ledger first and to the host then; either may be the one who keeps it.
-fn keep_tokens(ledger: Arc<Ledger>, host: Option<Arc<dyn Fn(&TokenPair) + Send + Sync>>) -> TokensSink {
+fn keep_tokens(ledger: Arc<Ledger>, host: Option<TokensSink>, log: Log) -> TokensSink {
     Arc::new(move |pair| {
-        let kept = ledger.keep_tokens(pair);
+        if let Err(error) = ledger.keep_tokens(pair) {
+            log.line(Level::Error, || format!("the new tokens could not be kept: {error}"));
+        }
         if let Some(host) = &host {
             host(pair);
         }
-        kept
     })
 }
 

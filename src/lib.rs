@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod addin;
 pub mod client;
 pub mod clock;
 pub mod closing;
@@ -19,6 +20,7 @@ pub mod config;
 pub mod delivery;
 pub mod error;
 pub mod ffi;
+pub mod kept_file;
 pub mod log;
 pub mod portal;
 pub mod push;

@@ -14,6 +14,7 @@ use support::{Folder, Portal, run, shared_library, static_library};
 
 /// What `cargo rustc --lib -- --print native-static-libs` says that the static library needs.
 const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+const JUST_BUILT: &str = "nothing, it was just built";
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
 struct Language {
@@ -90,7 +91,7 @@ fn install(library: &Path, folder: &Path) {
 fn quickstart(link: Link) {
     let folder = Folder::new();
     let program = C.build(&folder, QUICKSTART, link);
-    support::quickstart(&mut Command::new(program));
+    support::quickstart(&mut Command::new(program), JUST_BUILT);
 }
 
 /// Runs a test host to its end and returns the portal it ran against.
@@ -100,7 +101,7 @@ fn host(language: &Language, sources: &[&str], link: Link) -> Portal {
     let portal = Portal::start();
     let mut command = Command::new(program);
     portal.describe_to(&mut command);
-    let output = run(&mut command, "nothing: it was just built");
+    let output = run(&mut command, JUST_BUILT);
     assert!(output.ends_with("all parts passed\n"), "{output}");
     portal
 }

@@ -21,7 +21,7 @@ fn python(program: &str) -> Command {
 
 #[test]
 fn quickstart() {
-    support::quickstart(&mut python("quickstart.py"));
+    support::quickstart(&mut python("quickstart.py"), NEEDS);
 }
 
 #[test]

@@ -16,7 +16,6 @@ pub(super) type Bool = u8;
 /// The types that a [`Variant`] can have (`ENUMVAR` of the platform's `types.h`).
 pub(super) mod vt {
     pub const EMPTY: u16 = 0;
-    pub const NULL: u16 = 1;
     pub const I2: u16 = 2;
     pub const I4: u16 = 3;
     pub const R4: u16 = 4;

@@ -12,12 +12,25 @@ use crate::error::{Error, Status};
 pub(super) enum Fault {
     Core(Error),
     /// The value of a parameter has a type that does not fit.
-    WrongType { method: &'static Method, param: &'static Param, found: Value },
+    WrongType {
+        method: &'static Method,
+        param: &'static Param,
+        found: Value,
+    },
     /// A parameter without default is missing.
-    MissingParam { method: &'static Method, param: &'static Param },
+    MissingParam {
+        method: &'static Method,
+        param: &'static Param,
+    },
     /// More parameters than the method has, or a number that cannot be.
-    WrongCount { method: &'static Method, given: c_long },
-    WrongPropertyType { property: &'static Property, found: Value },
+    WrongCount {
+        method: &'static Method,
+        given: c_long,
+    },
+    WrongPropertyType {
+        property: &'static Property,
+        found: Value,
+    },
     NotWritable(&'static Property),
     NoMethod(c_long),
     NoProperty(c_long),
@@ -27,7 +40,7 @@ pub(super) enum Fault {
     Ended,
     /// There is nothing to wait on.
     NotConnected,
-    /// `Disconnect` came while the call was waiting.
+    /// `Disconnect`, or `Connect` with new parameters, came while the call was under way.
     Disconnected,
     NoBatch(String),
     TooManyBatches(usize),
@@ -109,7 +122,9 @@ impl Fault {
             Fault::InitFailed => "the object was not initialized: Init got no connection to 1C; make a new one".into(),
             Fault::Ended => "the object was ended by Done; make a new one".into(),
             Fault::NotConnected => "not connected; call Connect first".into(),
-            Fault::Disconnected => "Disconnect has ended the call; call Connect to go on".into(),
+            Fault::Disconnected => "the connection was ended during the call, by Disconnect or by Connect with new parameters; call Connect to \
+                                    go on"
+                .into(),
             Fault::NoBatch(id) => format!(
                 "there is no open batch {id:.64}; pass batch_id of NextBatch or Fetch. A batch is closed when all its \
                  records are acknowledged or marked as failed, and by Disconnect; then what is left comes again"

@@ -33,5 +33,3 @@ mod russian;
 mod session;
 mod text;
 mod variant;
-
-pub use exports::*;

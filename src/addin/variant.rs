@@ -193,7 +193,7 @@ mod tests {
         let mut half = [0xd83d_u16];
         let half = VariantText { pointer: half.as_mut_ptr(), length: 1 };
         assert_eq!(read(vt::PWSTR, VariantValue { text: half }), Value::BrokenText);
-        assert_eq!(read(vt::NULL, VariantValue { i8: 0 }), Value::Other(vt::NULL));
+        assert_eq!(read(1, VariantValue { i8: 0 }), Value::Other(1));
         // SAFETY: NULL is allowed.
         assert_eq!(unsafe { Value::read(std::ptr::null()) }, Value::Empty);
     }

@@ -93,6 +93,20 @@ pub static KEYS: &[Key] = &[
         "Сервер авторизации (начало `server_endpoint` из ответа с токенами); в России также `https://oauth.bitrix24.tech`.",
     ),
     key(
+        "auth.renew",
+        Kind::Choice(&["auto", "host"]),
+        Some("auto"),
+        "Who renews an expired token. `auto`: the library. `host`: the host, which keeps the pair where several machines can read it and renews under its own lock; an expired token then ends the call with `B24_AUTH`, and `b24_client_set_tokens` puts the new pair in.",
+        "Кто продлевает токен. `auto` — библиотека; `host` — сама программа, которая хранит пару там, где её прочтут все машины, и продлевает под своей блокировкой: вызов с истёкшим токеном завершается ошибкой `B24_AUTH`, новую пару передаёт `УстановитьТокены`.",
+    ),
+    key(
+        "auth.tokens_file",
+        Kind::Text,
+        Some(""),
+        "File in which several processes of one machine share the tokens of one application: a refresh token works once, so only one of them renews while the others wait and read the new pair. Holds secrets.",
+        "Файл, в котором процессы одной машины делят токены одного приложения: токен продления действует один раз, поэтому продлевает один, остальные ждут и читают новую пару. Содержит секреты.",
+    ),
+    key(
         "connector.id",
         Kind::Text,
         Some(""),
@@ -175,6 +189,20 @@ pub static KEYS: &[Key] = &[
         Some("false"),
         "Allow `http://` to addresses other than loopback. Tokens then travel readable by everyone on the way.",
         "Разрешить `http://` не только для этого компьютера. Токены тогда сможет прочитать любой на пути.",
+    ),
+    key(
+        "rate.burst",
+        Kind::Integer(1, 10_000),
+        Some("50"),
+        "Size of the portal's leaky bucket: so many requests go at once. All clients of the process that talk to one portal share it. 250 on the Enterprise plan.",
+        "Размер «ведра» запросов портала: столько запросов проходит сразу. Общее для всех клиентов процесса на одном портале. На тарифе «Энтерпрайз» — 250.",
+    ),
+    key(
+        "rate.per_second",
+        Kind::Integer(0, 1_000),
+        Some("2"),
+        "Requests a second that drain from the bucket. 5 on the Enterprise plan; 0: no limit, for portals of one's own.",
+        "Сколько запросов в секунду вытекает из «ведра». На тарифе «Энтерпрайз» — 5; 0 — без ограничения, для своих серверов.",
     ),
     key(
         "log.level",

@@ -80,6 +80,10 @@ impl Config {
             client_id: self.text("auth.client_id").to_owned(),
             client_secret: self.secret("auth.client_secret"),
             auth_server: self.address("auth.server", allow_plain)?,
+            renewed_by_host: self.text("auth.renew") == "host",
+            tokens_file: self.path("auth.tokens_file"),
+            rate_burst: self.number("rate.burst") as f64,
+            rate_per_second: self.number("rate.per_second") as f64,
             connector_id: self.text("connector.id").to_owned(),
             fetch_limit: self.number("fetch.limit") as u32,
             reserve: match self.text("fetch.reserve") {
@@ -92,7 +96,7 @@ impl Config {
                 "no" => None,
                 _ => Some(Duration::from_secs(self.number("recover.orphan_age_s"))),
             },
-            state_dir: Some(self.text("state.dir")).filter(|folder| !folder.is_empty()).map(PathBuf::from),
+            state_dir: self.path("state.dir"),
             poll_interval: self.millis("push.poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
             call_timeout: self.millis("http.timeout_ms"),
@@ -126,6 +130,10 @@ impl Config {
         Duration::from_millis(self.number(name))
     }
 
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.text(name)).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     fn address(&self, name: &str, allow_plain: bool) -> Result<Address> {
         Address::parse(self.text(name), allow_plain).map_err(|text| Error::Config(format!("{name}: {text}")))
     }
@@ -141,6 +149,10 @@ pub struct Settings {
     pub(crate) client_id: String,
     pub(crate) client_secret: Secret,
     pub(crate) auth_server: Address,
+    pub(crate) renewed_by_host: bool,
+    pub(crate) tokens_file: Option<PathBuf>,
+    pub(crate) rate_burst: f64,
+    pub(crate) rate_per_second: f64,
     pub(crate) connector_id: String,
     pub(crate) fetch_limit: u32,
     pub(crate) reserve: Reserve,

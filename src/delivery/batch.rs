@@ -2,22 +2,20 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::ledger::{Key, Ledger};
+use super::Delivery;
+use super::ledger::Key;
 use crate::error::{Error, Result};
 use crate::lock;
-use crate::portal::Portal;
 use crate::portal::offline_events::Taken;
-use crate::stats::Stats;
 
-/// Records taken together. Dropping it without acknowledging leaves them reserved, see [`super::Delivery::recover`].
+/// Records taken together. Dropping it without acknowledging leaves them reserved, see [`Delivery::recover`].
 pub struct Batch {
     taken: Taken,
     full: bool,
     marks: Mutex<Vec<Mark>>,
-    /// Where it stands in the ledger; an empty batch is in none.
-    ledger: Option<(Arc<Ledger>, Key)>,
-    portal: Arc<Portal>,
-    stats: Arc<Stats>,
+    /// Where it stands in the ledger; an empty batch is not in it.
+    key: Option<Key>,
+    delivery: Arc<Delivery>,
 }
 
 /// What became of a record.
@@ -29,15 +27,9 @@ enum Mark {
 }
 
 impl Batch {
-    pub(super) fn new(
-        taken: Taken,
-        full: bool,
-        ledger: Option<(Arc<Ledger>, Key)>,
-        portal: Arc<Portal>,
-        stats: Arc<Stats>,
-    ) -> Batch {
+    pub(super) fn new(taken: Taken, full: bool, key: Option<Key>, delivery: Arc<Delivery>) -> Batch {
         let marks = Mutex::new(vec![Mark::Open; taken.message_ids.len()]);
-        Batch { taken, full, marks, ledger, portal, stats }
+        Batch { taken, full, marks, key, delivery }
     }
 
     /// Number of records.
@@ -77,10 +69,12 @@ impl Batch {
         }
         if let Some(process_id) = self.reservation() {
             // All of a reservation at once, unless failed ones have to stay in it.
-            let all = open.len() == marks.len();
-            self.portal.clear(process_id, (!all).then_some(&open))?;
+            match open.len() == marks.len() {
+                true => self.delivery.confirm(process_id, self.full)?,
+                false => self.delivery.portal.clear(process_id, Some(&open))?,
+            }
         }
-        self.stats.acknowledged.add(open.len() as u64);
+        self.delivery.around.stats.acknowledged.add(open.len() as u64);
         for mark in marks.iter_mut().filter(|mark| **mark == Mark::Open) {
             *mark = Mark::Acknowledged;
         }
@@ -92,9 +86,9 @@ impl Batch {
         let mut marks = lock(&self.marks);
         let chosen = self.choose(message_ids, &marks, Mark::Acknowledged)?;
         if let Some(process_id) = self.reservation().filter(|_| !chosen.is_empty()) {
-            self.portal.clear(process_id, Some(&self.ids(&chosen)))?;
+            self.delivery.portal.clear(process_id, Some(&self.ids(&chosen)))?;
         }
-        self.stats.acknowledged.add(chosen.len() as u64);
+        self.delivery.around.stats.acknowledged.add(chosen.len() as u64);
         self.set(&mut marks, &chosen, Mark::Acknowledged);
         self.settle(&marks, &self.ids(&chosen))
     }
@@ -113,8 +107,8 @@ impl Batch {
                     .into(),
             ));
         };
-        self.portal.mark_failed(process_id, &self.ids(&chosen))?;
-        self.stats.failed.add(chosen.len() as u64);
+        self.delivery.portal.mark_failed(process_id, &self.ids(&chosen))?;
+        self.delivery.around.stats.failed.add(chosen.len() as u64);
         self.set(&mut marks, &chosen, Mark::Failed);
         self.settle(&marks, &[])
     }
@@ -130,8 +124,8 @@ impl Batch {
 
     /// Tells the ledger which records are done with.
     fn settle(&self, marks: &[Mark], message_ids: &[&str]) -> Result<()> {
-        let Some((ledger, key)) = &self.ledger else { return Ok(()) };
-        ledger.settle(*key, message_ids, marks.iter().all(|mark| *mark != Mark::Open))
+        let Some(key) = self.key else { return Ok(()) };
+        self.delivery.ledger.settle(key, message_ids, marks.iter().all(|mark| *mark != Mark::Open))
     }
 
     fn with_mark(&self, marks: &[Mark], wanted: Mark) -> Vec<&str> {
@@ -175,8 +169,8 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if let Some((ledger, key)) = &self.ledger {
-            ledger.dropped(*key);
+        if let Some(key) = self.key {
+            self.delivery.ledger.dropped(key);
         }
     }
 }

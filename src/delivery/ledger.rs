@@ -3,14 +3,16 @@
 //! The ledger is kept in `state.dir` when that is set; else the host carries it (`b24_client_state`, 1C: `State`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::state_file::StateFile;
 use crate::error::{Error, Result};
+use crate::kept_file::{FileLock, KeptFile};
 use crate::lock;
+use crate::portal::kept_tokens::KeptTokens;
 use crate::portal::tokens::TokenPair;
 use crate::secret::Secret;
 
@@ -40,7 +42,7 @@ enum Place {
 /// See the module.
 pub struct Ledger {
     open: Mutex<Open>,
-    file: Option<StateFile>,
+    file: Option<(KeptFile, FileLock)>,
     /// The access token that the host configured: tells whether a kept pair descends from it.
     configured: Secret,
     connector_id: String,
@@ -70,30 +72,20 @@ impl Open {
 struct Written {
     version: u32,
     connector_id: String,
-    tokens: Option<WrittenTokens>,
+    tokens: Option<KeptTokens>,
     reservations: Vec<String>,
     removed: Vec<Vec<Box<RawValue>>>,
     seen: BTreeMap<String, u64>,
-}
-
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct WrittenTokens {
-    configured_access_token: String,
-    access_token: String,
-    refresh_token: String,
-    expires: u64,
-    client_endpoint: String,
-    member_id: String,
 }
 
 /// Version of the JSON. A newer one is refused: it may hold what this version would lose.
 const VERSION: u32 = 1;
 
 impl Ledger {
-    /// An empty ledger, or what `file` holds.
-    pub fn new(file: Option<StateFile>, configured: Secret, connector_id: &str) -> Result<Ledger> {
-        let kept = file.as_ref().map(StateFile::read).transpose()?.flatten();
+    /// An empty ledger, or what is kept in `folder`, which is locked for this ledger.
+    pub fn new(folder: Option<&Path>, configured: Secret, connector_id: &str) -> Result<Ledger> {
+        let file = folder.map(open_locked).transpose()?;
+        let kept = file.as_ref().map(|(file, _)| file.read()).transpose()?.flatten();
         let ledger = Ledger { open: Mutex::default(), file, configured, connector_id: connector_id.to_owned() };
         if let Some(kept) = kept {
             ledger.load(&kept)?;
@@ -130,16 +122,19 @@ impl Ledger {
 
     /// Makes sure that up to `records` more can be kept. Called before anything is taken.
     pub fn make_room(&self, records: u32) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some((file, _)) = &self.file else { return Ok(()) };
         let json = self.json(&lock(&self.open));
         file.make_room(json.len() as u64 + u64::from(records) * ROOM_PER_RECORD)
     }
 
     /// Enters a taking that the host is about to get. A failure is told, but the taking is in the ledger all the same.
     pub fn enter(&self, taking: Taking) -> (Key, Result<()>) {
-        let mut open = lock(&self.open);
-        let key = open.insert(taking, Place::Held);
-        (key, self.write(&open))
+        self.insert(taking, Place::Held)
+    }
+
+    /// The same for a taking that is to be handed out before anything new.
+    pub fn enter_due(&self, taking: Taking) -> (Key, Result<()>) {
+        self.insert(taking, Place::Due)
     }
 
     /// The next taking that is to be handed out before anything new; it counts as held from now on.
@@ -204,6 +199,12 @@ impl Ledger {
         if changed { self.write(&open) } else { Ok(()) }
     }
 
+    fn insert(&self, taking: Taking, place: Place) -> (Key, Result<()>) {
+        let mut open = lock(&self.open);
+        let key = open.insert(taking, place);
+        (key, self.write(&open))
+    }
+
     fn place(&self, key: Key, to: Place) {
         if let Some((_, place)) = lock(&self.open).takings.get_mut(&key) {
             *place = to;
@@ -211,18 +212,11 @@ impl Ledger {
     }
 
     fn write(&self, open: &Open) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.write(self.json(open).as_bytes()))
+        self.file.as_ref().map_or(Ok(()), |(file, _)| file.write(self.json(open).as_bytes()))
     }
 
     fn json(&self, open: &Open) -> String {
-        let tokens = open.tokens.as_ref().map(|pair| WrittenTokens {
-            configured_access_token: self.configured.expose().to_owned(),
-            access_token: pair.access.expose().to_owned(),
-            refresh_token: pair.refresh.expose().to_owned(),
-            expires: pair.expires,
-            client_endpoint: pair.client_endpoint.clone(),
-            member_id: pair.member_id.clone(),
-        });
+        let tokens = open.tokens.as_ref().map(|pair| KeptTokens::new(pair, &self.configured));
         let mut written = Written {
             version: VERSION,
             connector_id: self.connector_id.clone(),
@@ -274,21 +268,19 @@ impl Ledger {
             open.insert(taking, Place::Due);
         }
         open.seen = written.seen;
-        open.tokens = written.tokens.filter(|tokens| self.descends(tokens)).map(|tokens| TokenPair {
-            access: Secret::new(tokens.access_token),
-            refresh: Secret::new(tokens.refresh_token),
-            expires: tokens.expires,
-            client_endpoint: tokens.client_endpoint,
-            member_id: tokens.member_id,
-        });
+        open.tokens = written.tokens.and_then(|tokens| tokens.newer_than(&self.configured));
         Ok(())
     }
+}
 
-    /// A kept pair is newer than the configured one when it grew out of it. When the host has configured another token
-    /// since, the application was authorized anew, and the kept pair is dead.
-    fn descends(&self, tokens: &WrittenTokens) -> bool {
-        let configured = self.configured.expose();
-        configured.is_empty() || configured == tokens.configured_access_token || configured == tokens.access_token
+fn open_locked(folder: &Path) -> Result<(KeptFile, FileLock)> {
+    let file = KeptFile::new(folder.join("b24events-state.json"))?;
+    match file.try_lock()? {
+        Some(locked) => Ok((file, locked)),
+        None => Err(Error::State(format!(
+            "state.dir {} is in use by another client; each process and each client needs a folder of its own",
+            folder.display()
+        ))),
     }
 }
 

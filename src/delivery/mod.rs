@@ -2,10 +2,10 @@
 
 mod batch;
 pub mod ledger;
-pub mod state_file;
 
 pub use batch::Batch;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -30,6 +30,10 @@ pub struct Delivery {
     taking: RwLock<()>,
     orphans: Option<Duration>,
     next_search: Mutex<Option<Instant>>,
+    /// Records that were reserved together with an acknowledgement; the ledger has them as due.
+    ahead: Mutex<HashMap<ledger::Key, Taken>>,
+    /// Whether reservations of this client are found again at once when it ends: only then it may reserve ahead.
+    keeps: bool,
     around: Surroundings,
 }
 
@@ -53,13 +57,15 @@ impl Delivery {
             taking: RwLock::new(()),
             orphans: settings.orphans,
             next_search: Mutex::new(Some(around.clock.now())),
+            ahead: Mutex::default(),
+            keeps: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
             around,
         }
     }
 
     /// Takes up to `limit` records (0: `fetch.limit`). What was taken before and is due again comes first, with as many
     /// records as it holds. The batch may be empty.
-    pub fn fetch(&self, limit: u32) -> Result<Batch> {
+    pub fn fetch(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         let limit = self.checked(limit)?;
         self.search_if_due();
         if let Some(batch) = self.due()? {
@@ -69,7 +75,7 @@ impl Delivery {
     }
 
     /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
-    pub fn fetch_failed(&self, limit: u32) -> Result<Batch> {
+    pub fn fetch_failed(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         self.take(self.checked(limit)?, true)
     }
 
@@ -90,7 +96,7 @@ impl Delivery {
         }
     }
 
-    fn take(&self, limit: u32, failed: bool) -> Result<Batch> {
+    fn take(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
         let take = self.way()?;
         // Before anything is taken: what cannot be kept is left where it is.
         self.ledger.make_room(limit)?;
@@ -115,11 +121,11 @@ impl Delivery {
     }
 
     /// Enters what was taken into the ledger and makes a batch of it.
-    fn enter(&self, taken: Taken, take: Take, limit: u32) -> Result<Batch> {
+    fn enter(self: &Arc<Self>, taken: Taken, take: Take, limit: u32) -> Result<Batch> {
         let full = taken.message_ids.len() as u64 >= u64::from(limit);
         self.around.stats.fetched.add(taken.message_ids.len() as u64);
         if taken.message_ids.is_empty() {
-            return Ok(self.batch(taken, None, full));
+            return Ok(Batch::new(taken, full, None, self.clone()));
         }
         let taking = match (take, &taken.process_id) {
             (Take::Reserve, Some(process_id)) => Taking::Reserved(process_id.clone()),
@@ -136,15 +142,17 @@ impl Delivery {
             // They are out of the queue or reserved already: the host gets them, and the next fetch is refused.
             self.around.log.line(Level::Error, || format!("what was taken could not be kept: {error}"));
         }
-        Ok(self.batch(taken, Some(key), full))
+        Ok(Batch::new(taken, full, Some(key), self.clone()))
     }
 
     /// The next taking that is due again and still holds records.
-    fn due(&self) -> Result<Option<Batch>> {
+    fn due(self: &Arc<Self>) -> Result<Option<Batch>> {
         while let Some((key, taking)) = self.ledger.next_due() {
-            let taken = match taking {
-                Taking::Removed(records) => Taken::from_records(&records),
-                Taking::Reserved(process_id) => match self.portal.take_again(&process_id) {
+            let ahead = lock(&self.ahead).remove(&key);
+            let taken = match (ahead, taking) {
+                (Some(taken), _) => taken,
+                (None, Taking::Removed(records)) => Taken::from_records(&records),
+                (None, Taking::Reserved(process_id)) => match self.portal.take_again(&process_id) {
                     // The answer names the reservation, except where it holds nothing any more.
                     Ok(taken) => Taken { process_id: Some(process_id), ..taken },
                     Err(error) => {
@@ -158,15 +166,29 @@ impl Delivery {
                 continue;
             }
             self.around.stats.fetched.add(taken.message_ids.len() as u64);
-            // After it there may be more, and that there is something new was not looked at.
-            return Ok(Some(self.batch(taken, Some(key), true)));
+            // Whether there is something new after it was not looked at.
+            return Ok(Some(Batch::new(taken, true, Some(key), self.clone())));
         }
         Ok(None)
     }
 
-    fn batch(&self, taken: Taken, key: Option<ledger::Key>, full: bool) -> Batch {
-        let ledger = key.map(|key| (self.ledger.clone(), key));
-        Batch::new(taken, full, ledger, self.portal.clone(), self.around.stats.clone())
+    /// Confirms a whole reservation. `more`: the queue is long, so what comes next is reserved with the same request.
+    fn confirm(&self, process_id: &str, more: bool) -> Result<()> {
+        if !more || !self.keeps || self.ledger.make_room(self.limit).is_err() {
+            return self.portal.clear(process_id, None);
+        }
+        let _taking = self.taking.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(taken) = self.portal.clear_and_take(process_id, self.limit)? else {
+            return Ok(());
+        };
+        if let Some(process_id) = taken.process_id.clone().filter(|_| !taken.message_ids.is_empty()) {
+            // Under the lock, so that a fetch does not find the one without the other.
+            let mut ahead = lock(&self.ahead);
+            let (key, written) = self.ledger.enter_due(Taking::Reserved(process_id));
+            ahead.insert(key, taken);
+            written?;
+        }
+        Ok(())
     }
 
     /// A search that fails must not keep new records from the host; it is tried again later.

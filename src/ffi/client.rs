@@ -306,6 +306,80 @@ pub unsafe extern "C" fn b24_client_call(
     })
 }
 
+/// Runs up to 50 calls in one request (the portal's method `batch`). Not repeated after trouble of the network.
+///
+/// `calls_json`: a JSON object, a name for each call: {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A later
+/// call may use an earlier one's result: "$result[deal][CONTACT_ID]". `halt`: not 0: stop at the first call that fails.
+/// `result_json`: receives {"results":{"deal":{...}},"errors":{"name":{"error":...,"error_description":...}}}; free it with
+/// `b24_string_free`.
+///
+/// Returns as `b24_client_call`; a call that fails inside is no error of this function. Blocks, at most for
+/// `http.timeout_ms`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_call_batch(
+    client: *mut b24_client,
+    calls_json: *const c_char,
+    halt: i32,
+    result_json: *mut *mut c_char,
+) -> b24_status {
+    boundary::status(|| {
+        // SAFETY: by contract.
+        unsafe { text::prepare(result_json, std::ptr::null_mut())? };
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        let answer = client.client.call_batch(unsafe { text::borrowed("calls_json", calls_json)? }, halt != 0)?;
+        // SAFETY: checked by `prepare`.
+        unsafe { text::give(result_json, answer) };
+        Ok(Status::Ok)
+    })
+}
+
+/// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, `b24_config_on_tokens`)
+/// and uses it. Needs the keys `auth.client_id`, `auth.client_secret` and `auth.server`.
+///
+/// `code`: what the portal's authorization page handed to the application; it lives for 30 seconds and works once.
+///
+/// Returns `B24_OK`; `B24_AUTH` when the code or the application is not accepted; `B24_CONFIG` when keys are missing; or an
+/// error as `b24_client_fetch`. Blocks for one request, at most for `http.timeout_ms`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *const c_char) -> b24_status {
+    boundary::status(|| {
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        client.client.authorize(unsafe { text::borrowed("code", code)? })?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Uses these tokens from now on. For hosts that renew the tokens themselves (`auth.renew=host`), and after the application
+/// was authorized anew.
+///
+/// `access_token`; `refresh_token`: may be NULL or "". `expires`: when the access token expires, in seconds since 1970; 0
+/// when not known.
+///
+/// Returns `B24_OK`; `B24_STATE` when `state.dir` cannot be written; `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Does not
+/// block.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_set_tokens(
+    client: *mut b24_client,
+    access_token: *const c_char,
+    refresh_token: *const c_char,
+    expires: u64,
+) -> b24_status {
+    boundary::status(|| {
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        let access = unsafe { text::borrowed("access_token", access_token)? };
+        let refresh = match refresh_token.is_null() {
+            true => "",
+            // SAFETY: by contract.
+            false => unsafe { text::borrowed("refresh_token", refresh_token)? },
+        };
+        client.client.set_tokens(access, refresh, expires)?;
+        Ok(Status::Ok)
+    })
+}
+
 /// Counters and state of the client as a JSON object: requests, messages, signals, malformed, fetched, acknowledged,
 /// failed, renewals, failures, subscribed, last_error and more. Holds no secret.
 ///

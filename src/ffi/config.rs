@@ -120,7 +120,9 @@ pub unsafe extern "C" fn b24_config_set(
     boundary::status(|| {
         let config = CONFIGS.get(config)?;
         // SAFETY: by contract.
-        let (key, value) = unsafe { (text::borrowed("key", key)?, text::borrowed("value", value)?) };
+        let key = unsafe { text::borrowed("key", key)? };
+        // SAFETY: by contract.
+        let value = unsafe { text::borrowed(&format!("the value of {key}"), value)? };
         lock(&config).config.set(key, value)?;
         Ok(Status::Ok)
     })
@@ -190,7 +192,7 @@ pub extern "C" fn b24_config_on_tokens(
 ) -> b24_status {
     set_hooks(config, |hooks| {
         let user_data = UserData(user_data);
-        hooks.tokens = callback.map(|callback| -> Arc<dyn Fn(&TokenPair) + Send + Sync> {
+        hooks.tokens = callback.map(|callback| -> crate::portal::tokens::TokensSink {
             Arc::new(move |pair: &TokenPair| {
                 let texts = [pair.access.expose(), pair.refresh.expose(), &pair.client_endpoint, &pair.member_id]
                     .map(text::owned);

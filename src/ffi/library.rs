@@ -29,14 +29,15 @@ pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
 }
 
 /// What went wrong in the last failed call of this thread, in plain words and with the next step; "" after a success.
-/// Holds no token and no secret. Valid until the thread's next call of this library; never NULL, never to be freed.
+/// Holds no token and no secret. Valid until the thread's next call that returns a status, a handle or a length; never
+/// NULL, never to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_message() -> *const c_char {
     boundary::pointer(|last| &last.message)
 }
 
 /// The portal's error code of the last failed call of this thread, such as "ACCESS_DENIED"; "" when the portal named
-/// none. Valid until the thread's next call of this library; never NULL, never to be freed.
+/// none. Valid as long as `b24_last_error_message`; never NULL, never to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_code() -> *const c_char {
     boundary::pointer(|last| &last.code)

@@ -12,6 +12,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body};
 
+use super::tls;
 use super::watched::{Watch, WatchedConnector};
 use crate::closing::Closing;
 use crate::config::Settings;
@@ -43,7 +44,7 @@ impl Http {
     pub fn new(settings: &Settings, closing: Closing, watch: Option<Arc<dyn Watch>>) -> Http {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
             .build();
         let config = Agent::config_builder()
             .tls_config(tls)
@@ -118,9 +119,9 @@ impl Http {
             ureq::Error::BodyExceedsLimit(limit) => Error::protocol(format!(
                 "the answer of {host} is longer than {limit} bytes; raise http.max_answer_bytes or ask for less (fetch.limit)"
             )),
-            ureq::Error::Rustls(error) => tls(&host, &error.to_string()),
-            ureq::Error::Tls(text) => tls(&host, text),
-            ureq::Error::Pem(error) => tls(&host, &error.to_string()),
+            ureq::Error::Rustls(error) => not_accepted(&host, &error.to_string()),
+            ureq::Error::Tls(text) => not_accepted(&host, text),
+            ureq::Error::Pem(error) => not_accepted(&host, &error.to_string()),
             ureq::Error::Protocol(error) => {
                 Error::protocol(format!("{host} does not answer in HTTP as it should: {error}"))
             }
@@ -128,7 +129,7 @@ impl Http {
                 Error::Config("the proxy's address in the environment is not usable".into())
             }
             ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(inner) => tls(&host, &inner.to_string()),
+                Some(inner) => not_accepted(&host, &inner.to_string()),
                 None => Error::Network(format!("the connection to {host} failed: {}", plain(&error))),
             },
             ureq::Error::ConnectionFailed => Error::Network(format!("no connection to {host}")),
@@ -137,7 +138,7 @@ impl Http {
     }
 }
 
-fn tls(host: &str, text: &str) -> Error {
+fn not_accepted(host: &str, text: &str) -> Error {
     Error::Tls(format!(
         "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system"
     ))

@@ -1,10 +1,17 @@
 //! The REST side of the portal.
 
+pub mod answer;
+pub mod authorization;
+pub mod batch_call;
 pub mod call;
 pub mod http;
+pub mod kept_tokens;
+pub mod limiter;
 pub mod offline_events;
+mod params;
 pub mod php;
 pub mod refusal;
+mod tls;
 pub mod tokens;
 pub mod watched;
 

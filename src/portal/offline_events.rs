@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::batch_call::command;
 use super::call::{Portal, Repeat};
 use super::php;
 use crate::error::{Error, Result};
@@ -184,13 +185,26 @@ impl Portal {
 
     /// `event.offline.clear`: confirms records of a reservation, all of it when `message_ids` is `None`.
     pub fn clear(&self, process_id: &str, message_ids: Option<&[&str]>) -> Result<()> {
-        #[derive(Serialize)]
-        struct Params<'a> {
-            process_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            message_id: Option<&'a [&'a str]>,
+        let params = match message_ids {
+            Some(message_ids) => json!({"process_id": process_id, "message_id": message_ids}),
+            None => json!({"process_id": process_id}),
+        };
+        self.call("event.offline.clear", &params, Repeat::Yes).map(drop)
+    }
+
+    /// Confirms all of a reservation and reserves up to `limit` records more, in one request. When only the second part
+    /// fails, the records are confirmed and nothing is taken.
+    pub fn clear_and_take(&self, process_id: &str, limit: u32) -> Result<Option<Taken>> {
+        // A map keeps the order of its names, and with `halt` nothing is taken when nothing could be confirmed.
+        let commands = json!({
+            "a": command("event.offline.clear", &json!({"process_id": process_id})),
+            "b": command("event.offline.get", &json!({"limit": limit, "clear": 0})),
+        });
+        let results = self.run_batch(&commands, true, Repeat::Yes)?;
+        if let Some(error) = results.error("a") {
+            return Err(error);
         }
-        self.call("event.offline.clear", &Params { process_id, message_id: message_ids }, Repeat::Yes).map(drop)
+        results.result.get("b").map(|json| taken(json.get().to_owned())).transpose()
     }
 
     /// `event.offline.error`: marks records of a reservation as failed.

@@ -81,7 +81,8 @@ impl PushConfig {
     pub fn get(portal: &Portal, reopen: bool, allow_plain: bool) -> Result<PushConfig> {
         let flag = |on: bool| if on { "Y" } else { "N" };
         let params = serde_json::json!({"CACHE": flag(!reopen), "REOPEN": flag(reopen)});
-        let answer = portal.call("pull.application.config.get", &params, Repeat::Yes)?;
+        // The listener repeats by its own rule, and tells who waits in `connect` of each failure.
+        let answer = portal.call("pull.application.config.get", &params, Repeat::No)?;
         PushConfig::parse(answer.result(), allow_plain)
     }
 

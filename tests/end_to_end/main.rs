@@ -8,3 +8,4 @@ mod recovery;
 mod rest;
 mod secrets;
 mod setting;
+mod tokens;

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import unittest
-import urllib.request
 import weakref
 
 import b24events
@@ -35,22 +34,15 @@ def portal_config(connector: str) -> Config:
     )
 
 
-def portal_control(json_text: str) -> None:
-    """Makes something happen in the emulator; see Control in tests/emulator/src/control.rs."""
-    urllib.request.urlopen(os.environ["B24_PORTAL_URL"] + "/control", json_text.encode()).close()
-
-
 class PortalTest(unittest.TestCase):
     """A test with a client of its own queue, and with somebody who changes things in the portal."""
 
     def setUp(self) -> None:
         self.connector = self.id().rpartition(".")[2]
-        self.somebody = self.enterContext_(Client(portal_config("")))
-        self.client = self.enterContext_(Client(portal_config(self.connector)))
-
-    def enterContext_(self, client: Client) -> Client:
-        self.addCleanup(client.free)
-        return client
+        self.somebody = Client(portal_config(""))
+        self.addCleanup(self.somebody.free)
+        self.client = Client(portal_config(self.connector))
+        self.addCleanup(self.client.free)
 
     def listen(self) -> None:
         """From here on every notification is one of this test."""
@@ -138,7 +130,10 @@ class DeliveryTest(PortalTest):
             with batch:
                 seen += batch.records
                 batch.ack()
-            self.add_deal() if len(seen) < 3 else self.client.close()
+            if len(seen) < 3:
+                self.add_deal()
+            else:
+                self.client.close()
         self.assertEqual(len(seen), 3)
 
     def test_time_is_over(self) -> None:
@@ -182,8 +177,8 @@ class ThreadTest(PortalTest):
 
     def test_ctrl_c_is_heard_while_waiting(self) -> None:
         self.listen()
-        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
         with self.assertRaises(KeyboardInterrupt):
+            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
             self.client.next()
 
     @unittest.skipUnless(sys.platform == "linux", "there is no descriptor on other systems")
@@ -224,15 +219,15 @@ class CallbackTest(PortalTest):
         stored = []
         config = portal_config("")
         config.on_tokens(stored.append)
+        config["auth.expires"] = 1  # long ago
         with Client(config) as client:
-            portal_control('"expire_tokens"')
             client.call("profile")
             (tokens,) = stored
             self.assertNotEqual(tokens.access_token, os.environ["B24_ACCESS_TOKEN"])
             self.assertGreater(tokens.expires, time.time())
             self.assertEqual(tokens.member_id, os.environ["B24_MEMBER_ID"])
             self.assertEqual(client.stats()["renewals"], 1)
-        # The pair in the environment is worthless now; the tests that follow go on with this one.
+        # The pair in the environment is worthless now; the tests that follow take this one.
         os.environ["B24_ACCESS_TOKEN"] = tokens.access_token
         os.environ["B24_REFRESH_TOKEN"] = tokens.refresh_token
 

@@ -8,12 +8,12 @@ use super::{Portal, Program};
 
 /// Runs a program that is to print two added deals and end. The first deal comes while it connects, the second one
 /// when it waits, so that only the push server can tell it.
-pub fn quickstart(program: &mut Command) {
+pub fn quickstart(program: &mut Command, needs: &str) {
     let portal = Portal::start();
     portal.describe_to(program.arg("2"));
     let add = |id: &str| portal.emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": id}}), "");
 
-    let program = Program::start(program, "what the program is written in");
+    let program = Program::start(program, needs);
     portal.wait_for("event.bind");
     add("7");
     portal.wait_for("event.offline.clear");

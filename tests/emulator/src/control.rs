@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::caller::Handler;
 use crate::faults::{DelayNext, DropNext, FailNext};
 use crate::options::Limits;
-use crate::portal::Plan;
 use crate::portal::limits::Blocked;
 use crate::portal::pull::{ConfigSpelling, ExpireAction};
+use crate::portal::{ADMINISTRATOR, Plan};
+use crate::push::subscription::{Closing, Order};
 use crate::server::Server;
 use crate::sync::lock;
 use crate::time;
@@ -27,14 +30,44 @@ pub enum Control {
     SetDelay {
         ms: u64,
     },
-    /// Ends every held poll without an answer.
+    /// Ends every held poll without an answer and every WebSocket without a close frame.
     DropConnections,
-    /// The push server goes down: connections are closed, messages are lost.
+    /// The push server goes down: connections are closed (WebSockets with 1001), messages are lost.
     StopPush,
     StartPush,
-    /// The push server forgets all it kept and every connection ends.
+    /// The push server forgets all it kept and every connection ends, WebSockets with 1001.
     RestartPush,
-    /// A new shared channel; the old one is refused. With `command` the old one says so first.
+    /// Closes every WebSocket. 1005 stands for a close frame without a code, 1006 and 1015 for none at all.
+    CloseWebsockets {
+        code: u16,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Ends every WebSocket without a close frame; polls stay.
+    DropWebsockets,
+    /// The open WebSockets are neither read nor written any more, as when the network is gone; new ones work.
+    MuteWebsockets,
+    /// A text frame to every WebSocket.
+    SendText {
+        text: String,
+    },
+    /// A binary frame to every WebSocket.
+    SendBinary {
+        bytes: Vec<u8>,
+    },
+    /// Requests for WebSockets are answered with this status until `accept_upgrades`. A number that is no HTTP status
+    /// counts as 503.
+    RefuseUpgrades {
+        #[serde(default = "unavailable")]
+        status: u16,
+    },
+    AcceptUpgrades,
+    /// The message of that name, in the shared channel.
+    ConfigExpire,
+    /// The message of that name, in the shared channel. Nothing else happens: see `restart_push`.
+    ServerRestart,
+    /// A new shared channel; the old one is refused. With `command` the old one says so first, and WebSockets on it
+    /// are closed (3001) only after `Options::expire_grace`.
     ExpireChannel {
         #[serde(default)]
         command: bool,
@@ -62,7 +95,22 @@ pub enum Control {
         scope: String,
     },
     ClearQueue,
-    /// What a change in the portal does.
+    /// Whether calls of handlers carry an access token from now on.
+    HandlerTokens(bool),
+    /// Whether they carry a refresh token next to it; not by default.
+    HandlerRefreshToken(bool),
+    /// A user installs the application: its handler, an `http://` address on loopback, gets the first tokens.
+    Install {
+        handler: String,
+        #[serde(default = "administrator")]
+        user: u32,
+    },
+    /// The application is removed: tokens, bindings and queues end, and the handler is told.
+    Uninstall {
+        handler: String,
+    },
+    /// What a change in the portal does. Without a `user_id` in `additional` handlers get no token, as with changes
+    /// that nobody in particular made.
     MakeEvent {
         event: String,
         data: Value,
@@ -78,10 +126,18 @@ pub enum Control {
         #[serde(default)]
         params: Value,
     },
-    /// The body of the push server's next answer, whatever it is.
+    /// The body of the push server's next answer, or its next text frame, whoever listens first.
     PublishRaw {
         text: String,
     },
+}
+
+fn unavailable() -> u16 {
+    503
+}
+
+fn administrator() -> u32 {
+    ADMINISTRATOR
 }
 
 fn yes() -> bool {
@@ -97,7 +153,8 @@ pub(crate) fn by_administrator() -> Value {
 }
 
 impl Control {
-    pub(crate) fn apply(self, server: &Server) {
+    /// Does it, or tells why it cannot be done.
+    pub(crate) fn apply(self, server: &Server) -> Result<(), String> {
         let portal = || lock(&server.portal);
         let faults = || lock(&server.faults);
         match self {
@@ -110,6 +167,20 @@ impl Control {
             Self::StopPush => server.push.stop(),
             Self::StartPush => server.push.start(),
             Self::RestartPush => server.push.restart(),
+            Self::CloseWebsockets { code, reason } => {
+                server.push.order_websockets(&Order::Close(Closing { code, reason }));
+            }
+            Self::DropWebsockets => server.push.order_websockets(&Order::Drop),
+            Self::MuteWebsockets => server.push.order_websockets(&Order::Mute),
+            Self::SendText { text } => server.push.order_websockets(&Order::SendText(text.into_bytes())),
+            Self::SendBinary { bytes } => server.push.order_websockets(&Order::SendBinary(bytes)),
+            Self::RefuseUpgrades { status } => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                server.push.refuse_upgrades(Some(status));
+            }
+            Self::AcceptUpgrades => server.push.refuse_upgrades(None),
+            Self::ConfigExpire => tell(server, "pull", "config_expire", &json!([])),
+            Self::ServerRestart => tell(server, "pull", "server_restart", &json!([])),
             Self::ExpireChannel { command, action } => portal().channels.renew_shared(command.then_some(action)),
             Self::ExpireTokens => portal().tokens.expire(),
             Self::RevokeTokens => portal().tokens.revoke(),
@@ -124,18 +195,26 @@ impl Control {
             Self::Plan(plan) => portal().plan = plan,
             Self::Scope { scope } => portal().scope = scope,
             Self::ClearQueue => portal().queue.clear(),
+            Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
+            Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
+            Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
+            Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();
                 portal.raise(&event.to_uppercase(), &data, &additional, &by_connector);
                 portal.end_hit();
             }
-            Self::Publish { module_id, command, params } => {
-                let portal = portal();
-                server.push.publish(&portal.channels.shared.id, &module_id, &command, &params);
-            }
+            Self::Publish { module_id, command, params } => tell(server, &module_id, &command, &params),
             Self::PublishRaw { text } => server.push.publish_raw(text.into_bytes()),
         }
+        Ok(())
     }
+}
+
+/// A message into the application's shared channel.
+fn tell(server: &Server, module_id: &str, command: &str, params: &Value) {
+    let portal = lock(&server.portal);
+    server.push.publish(&portal.channels.shared.id, module_id, command, params);
 }
 
 /// Reads the body of `POST /control`: one item or an array of them.
@@ -158,6 +237,14 @@ mod tests {
             r#"{"limits": {"burst": 3, "per_second": 2}}"#,
             r#"{"config_spelling": "document"}"#,
             r#"{"expire_channel": {"command": true, "action": "get_config"}}"#,
+            r#"{"close_websockets": {"code": 3000}}"#,
+            r#""mute_websockets""#,
+            r#"{"send_text": {"text": "x"}}"#,
+            r#"{"send_binary": {"bytes": [1, 255]}}"#,
+            r#"{"refuse_upgrades": {}}"#,
+            r#""config_expire""#,
+            r#"{"handler_tokens": false}"#,
+            r#"{"install": {"handler": "http://127.0.0.1:1/"}}"#,
             r#"{"make_event": {"event": "ONCRMDEALADD", "data": false, "additional": []}}"#,
         ];
         for item in items {

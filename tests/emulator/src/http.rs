@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Response, StatusCode};
 
 pub struct Request {
@@ -15,6 +16,8 @@ pub struct Request {
     pub query: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The connection after an answer that switches protocols.
+    pub upgrade: OnUpgrade,
 }
 
 impl Request {

@@ -27,14 +27,30 @@ pub struct Counters {
     pub calls: BTreeMap<String, u64>,
     /// Token pairs given out by the authorization server.
     pub renewals: u64,
-    /// Requests to the push server.
+    /// Requests to the push server by long polling.
     pub polls: u64,
     /// Polls answered with messages.
     pub polls_served: u64,
-    /// Subscriptions open at this moment.
+    /// Subscriptions open at this moment: held polls and WebSockets.
     pub subscriptions_open: u64,
+    /// WebSockets open at this moment, muted ones left out.
+    pub websockets_open: u64,
+    /// Connections upgraded so far, those closed at once for their channel included.
+    pub websockets_accepted: u64,
+    /// WebSocket frames with messages.
+    pub frames: u64,
+    /// Messages confirmed with `mack:` on a WebSocket.
+    pub macks: u64,
+    /// Pings answered by clients on a WebSocket.
+    pub pongs: u64,
     pub messages_published: u64,
     pub events_made: u64,
+    /// Calls of handlers that have come to their end, well or not.
+    pub handler_calls: u64,
+    /// Those not answered with a status 2xx within 5 seconds.
+    pub handler_calls_failed: u64,
+    /// Calls not made because of `minTimeout`.
+    pub handler_calls_skipped: u64,
     /// `QUERY_LIMIT_EXCEEDED` answers.
     pub limit_refusals: u64,
     /// `OPERATION_TIME_LIMIT` answers.

@@ -9,10 +9,12 @@
 //! | `/rest/{user}/{secret}/{method}` | the portal, for webhooks | the same |
 //! | `/oauth/token/` | the authorization server | `portal/oauth.rs` |
 //! | `/sub/` | the push server, long polling | `push/long_polling.rs` |
+//! | `/subws/` | the push server, WebSocket | `push/websocket.rs` |
 //! | `/control` | whatever a test wants to happen: [`Control`] in JSON | `control.rs` |
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod control;
 mod faults;
 mod http;
@@ -83,10 +85,16 @@ impl Emulator {
             version: options.push_version,
             client_id: options.push_shared.then(|| "43253464643".to_owned()),
             hold: options.hold,
+            websocket: options.websocket,
+            ping_interval: options.ping_interval,
+            gather: options.gather,
+            grace: options.expire_grace,
             server_name: address.to_string(),
         }));
-        let portal = Portal::new(&options, address.to_string(), Arc::clone(&push));
+        let (calls, calls_to_make) = tokio::sync::mpsc::unbounded_channel();
+        let portal = Portal::new(&options, address.to_string(), Arc::clone(&push), calls);
         let server = Arc::new(Server::new(options, portal, push));
+        runtime.spawn(caller::make_calls(calls_to_make, Arc::clone(&server.tally)));
         runtime.spawn(server::accept(Arc::clone(&server), listener));
         runtime.spawn(server::renew_channels(Arc::clone(&server)));
         drop(entered);
@@ -160,8 +168,13 @@ impl Emulator {
     }
 
     /// Makes something happen, mostly something bad.
+    ///
+    /// # Panics
+    /// When it cannot be done, as with the address of a handler that is not on loopback.
     pub fn control(&self, control: Control) {
-        control.apply(&self.server);
+        if let Err(reason) = control.apply(&self.server) {
+            panic!("{reason}");
+        }
     }
 }
 

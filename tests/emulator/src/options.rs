@@ -18,6 +18,15 @@ pub struct Options {
     pub push_shared: bool,
     /// How long a poll is held when nothing is published.
     pub hold: Duration,
+    /// Whether the push server takes WebSockets; otherwise the configuration says so and `/subws/` is not there.
+    pub websocket: bool,
+    /// Between two pings of a WebSocket; zero for none.
+    pub ping_interval: Duration,
+    /// How long messages gather before they leave together in one frame; the recorded server takes 250 to 400 ms.
+    pub gather: Duration,
+    /// How long a WebSocket lives on after its channel has ended by itself or with a message that says so: the client
+    /// is to move before it is closed.
+    pub expire_grace: Duration,
     /// Whether the plan has `clear=0` (feature `rest_offline_extended`).
     pub offline_extended: bool,
     /// Whether the plan has `auth_connector` (feature `rest_auth_connector`).
@@ -28,6 +37,8 @@ pub struct Options {
     pub token_ttl: Duration,
     /// Life of a channel; at its end the portal makes a new one and says so in the old one.
     pub channel_ttl: Duration,
+    /// Whether calls of handlers carry an access token.
+    pub handler_tokens: bool,
     /// Waited before every REST answer.
     pub delay: Duration,
     /// The leaky bucket; none by default.
@@ -51,11 +62,16 @@ impl Default for Options {
             push_version: 4,
             push_shared: true,
             hold: Duration::from_secs(40),
+            websocket: true,
+            ping_interval: Duration::from_secs(40),
+            gather: Duration::from_millis(20),
+            expire_grace: Duration::from_secs(10),
             offline_extended: true,
             auth_connector_allowed: true,
             scope: "crm,pull,user_brief".to_owned(),
             token_ttl: Duration::from_secs(3600),
             channel_ttl: Duration::from_secs(43_205),
+            handler_tokens: true,
             delay: Duration::ZERO,
             limits: None,
             access_log: None,

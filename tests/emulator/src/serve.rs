@@ -19,10 +19,13 @@ fn options(arguments: &mut Parser) -> Result<Options, Error> {
             Arg::Long("push-version") => options.push_version = arguments.value()?.parse()?,
             Arg::Long("push-personal") => options.push_shared = false,
             Arg::Long("hold") => options.hold = seconds(arguments)?,
+            Arg::Long("no-websocket") => options.websocket = false,
+            Arg::Long("ping") => options.ping_interval = seconds(arguments)?,
             Arg::Long("channel-ttl") => options.channel_ttl = seconds(arguments)?,
             Arg::Long("token-ttl") => options.token_ttl = seconds(arguments)?,
             Arg::Long("no-reserve") => options.offline_extended = false,
             Arg::Long("no-connector") => options.auth_connector_allowed = false,
+            Arg::Long("no-handler-tokens") => options.handler_tokens = false,
             Arg::Long("limits") => options.limits = Some(arguments.value()?.parse_with(limits)?),
             Arg::Long("quiet") => options.access_log = None,
             other => return Err(other.unexpected()),
@@ -65,6 +68,7 @@ access_token of a user who is no administrator
                    {employee}
 
 bind an event      {bind}
+bind a handler     {handler}
 add a deal         {add}
 look at the queue  {list}
 take and delete    {get}
@@ -84,6 +88,7 @@ Ctrl-C ends it.
         refresh_token = administrator.refresh_token,
         employee = employee.access_token,
         bind = call("event.bind", "&event=ONCRMDEALADD&event_type=offline"),
+        handler = call("event.bind", "&event=ONOFFLINEEVENT&handler=http://127.0.0.1:8080/b24"),
         add = call("crm.deal.add", "&fields[TITLE]=From curl"),
         list = call("event.offline.list", ""),
         get = call("event.offline.get", ""),

@@ -1,5 +1,6 @@
 //! The one port: what comes in, who answers it, what goes wrong on the way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::caller::Tally;
 use crate::control;
 use crate::faults::{DropWhen, Faults};
 use crate::http::{Answer, AnswerBody, Dropped, Request};
@@ -19,7 +21,7 @@ use crate::journal::{Counters, Journal};
 use crate::options::{AccessLog, Options};
 use crate::portal::rest::Route;
 use crate::portal::{Portal, oauth, rest};
-use crate::push::{PushServer, long_polling};
+use crate::push::{PushServer, long_polling, websocket};
 use crate::sync::lock;
 
 /// Bodies longer than this are refused by closing the connection.
@@ -33,6 +35,7 @@ pub struct Server {
     pub faults: Mutex<Faults>,
     pub journal: Mutex<Journal>,
     pub delay: Mutex<Duration>,
+    pub tally: Arc<Tally>,
     access_log: Option<AccessLog>,
 }
 
@@ -41,6 +44,7 @@ enum Endpoint {
     Rest(Route),
     OAuth,
     Push,
+    WebSocket,
     Control,
     Nobody,
 }
@@ -50,6 +54,7 @@ impl Endpoint {
         match path {
             "/oauth/token" | "/oauth/token/" => Self::OAuth,
             "/sub" | "/sub/" => Self::Push,
+            "/subws" | "/subws/" => Self::WebSocket,
             "/control" | "/control/" => Self::Control,
             path => Route::parse(path).map_or(Self::Nobody, Self::Rest),
         }
@@ -61,6 +66,7 @@ impl Endpoint {
             Self::Rest(route) => Some(&route.method),
             Self::OAuth => Some("oauth"),
             Self::Push => Some("sub"),
+            Self::WebSocket => Some("subws"),
             Self::Control | Self::Nobody => None,
         }
     }
@@ -74,14 +80,24 @@ impl Server {
             faults: Mutex::default(),
             journal: Mutex::default(),
             delay: Mutex::new(options.delay),
+            tally: Arc::default(),
             access_log: options.access_log,
         }
     }
 
     pub fn counters(&self) -> Counters {
         // One lock at a time: whoever answers a request takes several.
+        let traffic = &self.push.traffic;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut counters = Counters {
             subscriptions_open: self.push.open_subscriptions(),
+            websockets_open: self.push.open_websockets(),
+            websockets_accepted: read(&traffic.accepted),
+            frames: read(&traffic.frames),
+            macks: read(&traffic.macks),
+            pongs: read(&traffic.pongs),
+            handler_calls: read(&self.tally.made),
+            handler_calls_failed: read(&self.tally.failed),
             messages_published: self.push.published(),
             faults_applied: lock(&self.faults).applied,
             ..Counters::default()
@@ -97,6 +113,7 @@ impl Server {
         counters.calls.clone_from(&portal.calls);
         counters.renewals = portal.renewals;
         counters.events_made = portal.events_made;
+        counters.handler_calls_skipped = portal.calling.skipped;
         counters.limit_refusals = portal.limit_refusals;
         counters.operating_refusals = portal.operating_refusals;
         counters
@@ -130,6 +147,8 @@ impl Server {
             tokio::time::sleep(delay).await;
         }
         match fate.drop {
+            // What follows this head is no body that could break off.
+            Some(DropWhen::MidAnswer { .. }) if answer.status == StatusCode::SWITCHING_PROTOCOLS => Err(Dropped),
             Some(DropWhen::MidAnswer { after_bytes }) => Ok(answer.into_response(Some(after_bytes))),
             Some(DropWhen::AfterHandling | DropWhen::BeforeHandling) => Err(Dropped),
             None => Ok(answer.into_response(None)),
@@ -150,6 +169,7 @@ impl Server {
                 lock(&self.journal).polls_served += u64::from(answer.status == StatusCode::OK);
                 Ok(answer)
             }
+            Endpoint::WebSocket => websocket::serve(&self.push, request),
             Endpoint::Control => Ok(self.control(request)),
             Endpoint::Nobody => Ok(Answer::new(StatusCode::NOT_FOUND, "text/html", "<h1>404 Not Found</h1>")),
         }
@@ -170,22 +190,19 @@ impl Server {
             let shown = json!({"counters": counters, "queue": queue});
             return Answer::new(StatusCode::OK, "application/json", shown.to_string());
         }
-        match control::parse(&request.body) {
-            Ok(items) => {
-                for item in items {
-                    item.apply(self);
-                }
-                Answer::new(StatusCode::OK, "application/json", r#"{"result":true}"#)
-            }
-            Err(error) => {
-                let body = json!({"error": "CONTROL", "error_description": error.to_string()});
+        let items = control::parse(&request.body).map_err(|error| error.to_string());
+        match items.and_then(|items| items.into_iter().try_for_each(|item| item.apply(self))) {
+            Ok(()) => Answer::new(StatusCode::OK, "application/json", r#"{"result":true}"#),
+            Err(reason) => {
+                let body = json!({"error": "CONTROL", "error_description": reason});
                 Answer::new(StatusCode::BAD_REQUEST, "application/json", body.to_string())
             }
         }
     }
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Result<Request, Dropped> {
+async fn read(mut request: hyper::Request<Incoming>) -> Result<Request, Dropped> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
     Ok(Request {
@@ -194,6 +211,7 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Dropped> {
         query: head.uri.query().unwrap_or("").to_owned(),
         headers: head.headers,
         body,
+        upgrade,
     })
 }
 

@@ -181,7 +181,7 @@ fn bindings() {
     let client = Client::new(quick());
     client.bind("ONCRMDEALADD", "");
     client.bind("ONCRMDEALADD", "OneC");
-    let online = json!({"event": "ONAPPINSTALL", "handler": "https://example.com/a", "auth_type": 1});
+    let online = json!({"event": "ONAPPINSTALL", "handler": "http://127.0.0.1:1/a", "auth_type": 1});
     client.call("event.bind", online.clone());
     let twice = client.refusal("event.bind", online.clone());
     assert_eq!(twice, (400, "ERROR_CORE".to_owned()));
@@ -190,7 +190,7 @@ fn bindings() {
         json!([
             {"event": "ONCRMDEALADD", "connector_id": "", "offline": 1},
             {"event": "ONCRMDEALADD", "connector_id": "OneC", "offline": 1},
-            {"event": "ONAPPINSTALL", "handler": "https://example.com/a", "auth_type": "1", "offline": 0},
+            {"event": "ONAPPINSTALL", "handler": "http://127.0.0.1:1/a", "auth_type": "1", "offline": 0},
         ])
     );
     let offline = json!({"event": "ONCRMDEALADD", "event_type": "offline", "auth_connector": "OneC"});

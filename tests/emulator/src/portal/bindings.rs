@@ -4,19 +4,25 @@ use serde_json::{Value, json};
 
 use super::call::{Caller, Outcome, Params};
 use super::error::RestError;
+use super::handler::Pause;
 use super::{Portal, crm};
+use crate::caller::Handler;
+use crate::php;
 
 /// Events of every application.
 const GLOBAL_EVENTS: [&str; 6] =
     ["ONAPPINSTALL", "ONAPPUNINSTALL", "ONAPPUPDATE", "ONAPPPAYMENT", "ONOFFLINEEVENT", "ONUSERADD"];
 /// It tells of the queue, so it cannot be queued itself.
-const OFFLINE_EVENT: &str = "ONOFFLINEEVENT";
+pub const OFFLINE_EVENT: &str = "ONOFFLINEEVENT";
 
 #[derive(Clone, Debug)]
 pub struct Binding {
     pub event: String,
     /// Empty for an offline event.
     pub handler: String,
+    /// Where the handler is called; `None` for an offline event.
+    pub handler_address: Option<Handler>,
+    pub pause: Pause,
     /// The user whose token the handler gets; 0 is the user who caused the event.
     pub user: u32,
     pub connector: String,
@@ -79,9 +85,11 @@ pub fn bind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
         user = caller.user;
     }
     let target = Target::parse(caller, params, "Offline events binding requires administrator access rights")?;
-    if !target.offline && !is_web_address(&target.handler) {
-        return Err(RestError::wrong_value("HANDLER", "Wrong handler URL"));
-    }
+    let handler_address = if target.offline {
+        None
+    } else {
+        Some(Handler::parse(&target.handler).map_err(|reason| RestError::wrong_value("HANDLER", &reason))?)
+    };
     if !available(portal).contains(&target.event) {
         return Err(RestError::event_not_found());
     }
@@ -91,6 +99,8 @@ pub fn bind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     let binding = Binding {
         event: target.event,
         handler: target.handler,
+        handler_address,
+        pause: Pause::new(params.get("options").and_then(|options| options.get("minTimeout")).map(php::int)),
         user: if target.offline { 0 } else { user },
         connector: caller.connector.clone(),
     };
@@ -149,10 +159,6 @@ pub fn get(portal: &Portal, caller: &Caller) -> Outcome {
         })
         .collect();
     Ok(Value::Array(bindings).into())
-}
-
-fn is_web_address(handler: &str) -> bool {
-    handler.starts_with("http://") || handler.starts_with("https://")
 }
 
 fn wanted_user(params: &Params) -> Option<u32> {

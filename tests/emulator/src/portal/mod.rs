@@ -7,6 +7,7 @@ pub mod call;
 pub mod crm;
 pub mod error;
 pub mod filter;
+pub mod handler;
 pub mod limits;
 pub mod methods;
 pub mod oauth;
@@ -22,14 +23,17 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
 
+use crate::caller::Call;
 use crate::options::{Limits, Options};
 use crate::push::PushServer;
 use crate::push::message::event_offline_params;
 use crate::{random, time};
 use application::Application;
-use bindings::Binding;
+use bindings::{Binding, OFFLINE_EVENT};
 use crm::Crm;
+use handler::Calling;
 use limits::{Bucket, Operating};
 use offline::OfflineQueue;
 use pull::{Channels, ConfigSpelling};
@@ -69,6 +73,9 @@ pub struct Portal {
     push: Arc<PushServer>,
     /// Events queued in the current hit, per connector.
     grown: BTreeMap<String, u64>,
+    /// Who caused the last of them; 0 is nobody in particular.
+    cause: u32,
+    pub calling: Calling,
     pub renewals: u64,
     pub events_made: u64,
     pub limit_refusals: u64,
@@ -77,7 +84,7 @@ pub struct Portal {
 }
 
 impl Portal {
-    pub fn new(options: &Options, address: String, push: Arc<PushServer>) -> Self {
+    pub fn new(options: &Options, address: String, push: Arc<PushServer>, calls: UnboundedSender<Call>) -> Self {
         let mut portal = Self {
             address,
             application: Application::new(),
@@ -94,6 +101,8 @@ impl Portal {
             bucket: None,
             push,
             grown: BTreeMap::new(),
+            cause: 0,
+            calling: Calling::new(calls, options.handler_tokens),
             renewals: 0,
             events_made: 0,
             limit_refusals: 0,
@@ -129,10 +138,11 @@ impl Portal {
             }
             self.queue.add(now, event, data, additional, &binding.connector);
             *self.grown.entry(binding.connector.clone()).or_default() += 1;
+            self.cause = additional["user_id"].as_str().and_then(|user| user.parse().ok()).unwrap_or(0);
         }
     }
 
-    /// The end of a hit: one message tells of all queues that grew.
+    /// The end of a hit: one message tells of all queues that grew, and the handlers are called.
     pub fn end_hit(&mut self) {
         if self.grown.is_empty() {
             return;
@@ -140,5 +150,7 @@ impl Portal {
         self.channels.renew_expired();
         let params = event_offline_params(std::mem::take(&mut self.grown));
         self.push.publish(&self.channels.shared.id, "rest", "event_offline", &params);
+        let cause = std::mem::take(&mut self.cause);
+        self.call_handlers(OFFLINE_EVENT, cause);
     }
 }

@@ -60,7 +60,7 @@ impl Channels {
         }
         if self.private.expires <= now {
             let old = std::mem::replace(&mut self.private, Channel::open(&self.push, self.ttl));
-            self.push.close_channel(&old.id);
+            self.push.close_channel(&old.id, true);
         }
     }
 
@@ -78,7 +78,16 @@ impl Channels {
             };
             self.push.publish(&old.id, "pull", "channel_expire", &params);
         }
-        self.push.close_channel(&old.id);
+        self.push.close_channel(&old.id, command.is_some());
+    }
+
+    /// When the first of the channels ends, in unix seconds.
+    fn end(&self) -> i64 {
+        self.shared.end.min(self.private.end)
+    }
+
+    fn token(&self, user: u32) -> String {
+        self.push.token(&[&self.shared.id, &self.private.id], user, self.end())
     }
 
     fn json(&self, channel: &Channel, kind: &str) -> Value {
@@ -139,8 +148,11 @@ pub fn config_get(portal: &mut Portal, caller: &Caller) -> Outcome {
     if let (Some(id), ConfigSpelling::Server) = (&settings.client_id, portal.spelling) {
         config.insert("clientId".to_owned(), json!(id));
     }
+    if settings.version >= 5 {
+        config.insert("jwt".to_owned(), json!(channels.token(caller.user)));
+    }
     if settings.version >= 4 {
-        config.insert("exp".to_owned(), json!(channels.shared.end.min(channels.private.end)));
+        config.insert("exp".to_owned(), json!(channels.end()));
     }
     config.insert("publicChannels".to_owned(), json!([]));
     Ok(Value::Object(config).into())
@@ -162,7 +174,7 @@ fn server(portal: &Portal) -> Value {
     // The emulator has no TLS. The secure addresses are the plain ones, so that a client may prefer either.
     put("long_polling", json!(format!("http://{address}/sub/")));
     put(secure, json!(format!("http://{address}/sub/")));
-    put("websocket_enabled", json!(WEBSOCKET));
+    put("websocket_enabled", json!(settings.websocket));
     put("websocket", json!(format!("ws://{address}/subws/")));
     put("websocket_secure", json!(format!("ws://{address}/subws/")));
     put("publish_enabled", json!(false));
@@ -174,9 +186,6 @@ fn server(portal: &Portal) -> Value {
     }
     Value::Object(server)
 }
-
-/// Whether the push server speaks WebSocket; clients must not try where it does not.
-const WEBSOCKET: bool = false;
 
 pub fn event_add(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     caller.require_application()?;

@@ -1,6 +1,5 @@
 //! `GET /sub/`: a request held until there is something to say.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -8,10 +7,11 @@ use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, ETAG,
     EXPIRES, HeaderName, HeaderValue, LAST_MODIFIED, SERVER, TRANSFER_ENCODING,
 };
-use percent_encoding::percent_decode_str;
 
-use super::message::{Message, Position, array, envelopes};
-use super::subscription::Delivery;
+use super::format::Format;
+use super::message::Message;
+use super::query::Parameters;
+use super::subscription::{Delivery, Kind};
 use super::{PushServer, Refusal};
 use crate::http::{Answer, Dropped, Framing};
 use crate::time;
@@ -24,20 +24,14 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub async fn serve(server: &Arc<PushServer>, query: &str) -> Result<Answer, Dropped> {
     let version = server.settings.version;
     let parameters = Parameters::parse(query);
-    let position = parameters.position(version);
-    let channels = parameters.channel_id.as_deref().unwrap_or("");
-    let mut subscription = match server.subscribe(channels, parameters.client_id.as_deref(), position) {
+    let mut subscription = match server.subscribe(&parameters, Kind::Poll) {
         Ok(subscription) => subscription,
         Err(Refusal::Stopped) => return Err(Dropped),
         Err(refusal) => return Ok(refused(version, &refusal)),
     };
     match tokio::time::timeout(server.settings.hold, subscription.next()).await {
         Ok(Delivery::Messages(messages)) => {
-            let body = if version >= 4 && parameters.format.as_deref() == Some("json") {
-                array(&messages, version)
-            } else {
-                envelopes(&messages, version)
-            };
+            let body = Format::of(&parameters, version).write(&messages, version);
             Ok(with_messages(version, messages.last(), body.into_bytes()))
         }
         Ok(Delivery::Raw(bytes)) => Ok(with_messages(version, None, bytes)),
@@ -47,49 +41,6 @@ pub async fn serve(server: &Arc<PushServer>, query: &str) -> Result<Answer, Drop
             let mid = parameters.mid.or_else(|| server.last_mid(subscription.channels()));
             Ok(nothing_new(&mid.unwrap_or_default()))
         }
-    }
-}
-
-#[derive(Default)]
-struct Parameters {
-    channel_id: Option<String>,
-    client_id: Option<String>,
-    mid: Option<String>,
-    tag: Option<String>,
-    time: Option<String>,
-    format: Option<String>,
-}
-
-impl Parameters {
-    /// `+` stays a plus: neither server takes it for a space in an address.
-    fn parse(query: &str) -> Self {
-        let mut parameters = Self::default();
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let slot = match name {
-                "CHANNEL_ID" => &mut parameters.channel_id,
-                "clientId" => &mut parameters.client_id,
-                "mid" => &mut parameters.mid,
-                "tag" => &mut parameters.tag,
-                "time" => &mut parameters.time,
-                "format" => &mut parameters.format,
-                _ => continue,
-            };
-            *slot = Some(percent_decode_str(value).decode_utf8_lossy())
-                .filter(|value| !value.is_empty())
-                .map(Cow::into_owned);
-        }
-        parameters
-    }
-
-    fn position(&self, version: u32) -> Option<Position> {
-        if version >= 3 {
-            return self.mid.clone().map(Position::Mid);
-        }
-        // A time that cannot be read counts as none: the missed messages never come.
-        let time = time::parse_http_date(self.time.as_deref()?)?;
-        let tag = self.tag.as_deref().and_then(|tag| tag.parse().ok()).unwrap_or(0);
-        Some(Position::Tag { time, tag })
     }
 }
 
@@ -118,10 +69,14 @@ fn nothing_new_from_nginx() -> Answer {
     Answer { status: StatusCode::NOT_MODIFIED, headers, body: Vec::new().into(), framing: Framing::Length }
 }
 
+/// nginx with authorized channels only: it answers with its own page.
+pub fn refused_by_nginx() -> Answer {
+    Answer::new(StatusCode::FORBIDDEN, "text/html", "<html><body><h1>403 Forbidden</h1></body></html>")
+}
+
 fn refused(version: u32, refusal: &Refusal) -> Answer {
     if version < 3 {
-        // nginx with authorized channels only: it answers with its own page.
-        return Answer::new(StatusCode::FORBIDDEN, "text/html", "<html><body><h1>403 Forbidden</h1></body></html>");
+        return refused_by_nginx();
     }
     let text = match refusal {
         Refusal::NoChannel => "No channel id provided.",

@@ -1,13 +1,22 @@
 //! The push server: channels, the messages kept in them, and who is waiting for the next one.
 
 pub mod channel;
+mod format;
+mod json_rpc;
 pub mod long_polling;
 pub mod message;
+mod protobuf;
+mod query;
 pub mod subscription;
+mod token;
+pub mod websocket;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::random;
@@ -15,7 +24,9 @@ use crate::sync::lock;
 use crate::time;
 use channel::Signer;
 use message::{Message, Position};
-use subscription::{Subscription, Waiter};
+use query::Parameters;
+use subscription::{Closing, Kind, Order, Subscription, Waiter};
+use token::{Claims, TokenSigner};
 
 /// Messages kept in a channel for subscribers that were away.
 const KEPT_MESSAGES: usize = 1000;
@@ -26,7 +37,15 @@ pub struct Settings {
     pub version: u32,
     /// With a shared server the subscriptions must name the portal.
     pub client_id: Option<String>,
-    pub hold: std::time::Duration,
+    pub hold: Duration,
+    /// Whether WebSockets are taken.
+    pub websocket: bool,
+    /// Between two pings of a WebSocket; zero for none.
+    pub ping_interval: Duration,
+    /// How long messages gather before they leave together in one frame.
+    pub gather: Duration,
+    /// How long a WebSocket lives on after its channel has ended, for the client to move.
+    pub grace: Duration,
     /// `extra.server_name` of the messages.
     pub server_name: String,
 }
@@ -34,11 +53,28 @@ pub struct Settings {
 pub struct PushServer {
     pub settings: Settings,
     signer: Signer,
+    token_signer: TokenSigner,
+    pub traffic: Traffic,
     state: Mutex<State>,
+}
+
+/// What went over WebSockets.
+#[derive(Default)]
+pub struct Traffic {
+    /// Upgraded connections, those closed at once for their channel included.
+    pub accepted: AtomicU64,
+    /// Frames with messages.
+    pub frames: AtomicU64,
+    /// Messages confirmed with `mack:`.
+    pub macks: AtomicU64,
+    /// Answers to pings, frames or texts.
+    pub pongs: AtomicU64,
 }
 
 struct State {
     running: bool,
+    /// What upgrades are refused with.
+    upgrade_refusal: Option<StatusCode>,
     channels: HashMap<String, Channel>,
     waiters: BTreeMap<u64, Arc<Waiter>>,
     raw_answers: VecDeque<Vec<u8>>,
@@ -57,6 +93,12 @@ struct Channel {
     closed: bool,
 }
 
+/// Channels a subscriber may listen to, and how long.
+struct Listed {
+    channels: Vec<String>,
+    end: Option<Instant>,
+}
+
 /// Why a subscription was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -68,11 +110,15 @@ pub enum Refusal {
 
 impl PushServer {
     pub fn new(settings: Settings) -> Self {
+        let key = random::hex(32);
         Self {
             settings,
-            signer: Signer::new(random::hex(32).as_bytes()),
+            signer: Signer::new(key.as_bytes()),
+            token_signer: TokenSigner::new(key.as_bytes()),
+            traffic: Traffic::default(),
             state: Mutex::new(State {
                 running: true,
+                upgrade_refusal: None,
                 channels: HashMap::new(),
                 waiters: BTreeMap::new(),
                 raw_answers: VecDeque::new(),
@@ -96,10 +142,16 @@ impl PushServer {
         id
     }
 
-    /// Refuses the channel from now on. Polls held on it end as they would with nothing published.
-    pub fn close_channel(&self, id: &str) {
-        if let Some(channel) = self.state().channels.get_mut(id) {
+    /// Refuses the channel from now on. Polls held on it end as they would with nothing published; WebSockets are
+    /// closed, after the grace when that is given.
+    pub fn close_channel(&self, id: &str, grace: bool) {
+        let mut state = self.state();
+        if let Some(channel) = state.channels.get_mut(id) {
             channel.closed = true;
+        }
+        let end = if grace { time::end_of(self.settings.grace) } else { Instant::now() };
+        for waiter in state.waiters.values().filter(|waiter| waiter.listens(id)) {
+            waiter.end_by(end, Closing::new(websocket::CHANNEL_EXPIRED, "channel expired"));
         }
     }
 
@@ -115,6 +167,17 @@ impl PushServer {
 
     pub fn signed_public(&self, public_id: &str) -> String {
         self.signer.signed_public(public_id)
+    }
+
+    /// The token of version 5, good for these channels until `exp` in unix seconds.
+    pub fn token(&self, channels: &[&str], user: u32, exp: i64) -> String {
+        self.token_signer.sign(&Claims {
+            iss: self.settings.server_name.clone(),
+            iat: time::unix_now(),
+            exp,
+            sub: user.to_string(),
+            chan: channels.join(","),
+        })
     }
 
     /// Puts a message into a channel and hands it to everyone who waits. A stopped server loses it.
@@ -154,7 +217,7 @@ impl PushServer {
         }
     }
 
-    /// The body of the next answer, whoever gets it.
+    /// The body of the next answer, or the next text frame, whoever gets it.
     pub fn publish_raw(&self, bytes: Vec<u8>) {
         let mut state = self.state();
         state.raw_answers.push_back(bytes);
@@ -163,15 +226,15 @@ impl PushServer {
         }
     }
 
-    /// Ends every subscription without an answer.
+    /// Ends every subscription without an answer and without a close frame.
     pub fn drop_connections(&self) {
-        self.state().end_all();
+        self.state().order_all(&Order::Drop);
     }
 
     pub fn stop(&self) {
         let mut state = self.state();
         state.running = false;
-        state.end_all();
+        state.order_all(&going_away());
     }
 
     pub fn start(&self) {
@@ -183,12 +246,35 @@ impl PushServer {
         let mut state = self.state();
         state.running = true;
         state.channels.values_mut().for_each(|channel| channel.kept.clear());
-        state.end_all();
+        state.order_all(&going_away());
+    }
+
+    /// For WebSockets only.
+    pub fn order_websockets(&self, order: &Order) {
+        for waiter in self.state().waiters.values().filter(|waiter| waiter.is_websocket()) {
+            waiter.order(order.clone());
+        }
+    }
+
+    pub fn refuse_upgrades(&self, status: Option<StatusCode>) {
+        self.state().upgrade_refusal = status;
+    }
+
+    pub fn upgrade_refusal(&self) -> Option<StatusCode> {
+        self.state().upgrade_refusal
     }
 
     /// Subscriptions open now.
     pub fn open_subscriptions(&self) -> u64 {
-        self.state().waiters.len() as u64
+        self.count(|waiter| waiter.is_open())
+    }
+
+    pub fn open_websockets(&self) -> u64 {
+        self.count(|waiter| waiter.is_open() && waiter.is_websocket())
+    }
+
+    fn count(&self, which: impl Fn(&Waiter) -> bool) -> u64 {
+        self.state().waiters.values().filter(|waiter| which(waiter)).count() as u64
     }
 
     pub fn published(&self) -> u64 {
@@ -196,38 +282,45 @@ impl PushServer {
     }
 
     /// Checks the channels and starts to listen: what is published from here on is not missed.
-    pub fn subscribe(
-        self: &Arc<Self>,
-        channel_ids: &str,
-        client_id: Option<&str>,
-        position: Option<Position>,
-    ) -> Result<Subscription, Refusal> {
+    pub fn subscribe(self: &Arc<Self>, parameters: &Parameters, kind: Kind) -> Result<Subscription, Refusal> {
+        let position = parameters.position(self.settings.version);
         let mut state = self.state();
         if !state.running {
             return Err(Refusal::Stopped);
         }
-        if channel_ids.is_empty() {
-            return Err(Refusal::NoChannel);
-        }
+        let listed = self.listed(parameters)?;
         // A shared server finds the key of the signature by the client id, so a wrong one is a wrong signature.
-        if self.settings.client_id.is_some() && self.settings.client_id.as_deref() != client_id {
+        if self.settings.client_id.is_some() && self.settings.client_id != parameters.client_id {
             return Err(Refusal::WrongChannel);
         }
-        let mut channels = Vec::new();
-        for signed in channel_ids.split('/') {
-            let id = if self.settings.version < 3 { Some(signed) } else { self.signer.verify(signed) };
-            match id {
-                Some(id) if state.is_open(id) => channels.push(id.to_owned()),
-                _ => return Err(Refusal::WrongChannel),
-            }
+        if !listed.channels.iter().all(|id| state.is_open(id)) {
+            return Err(Refusal::WrongChannel);
         }
+        let end = listed.end.map(|end| (end, Closing::new(websocket::CONFIG_EXPIRED, "config expired")));
         let from = position.unwrap_or_else(|| state.end_position());
         state.last_waiter += 1;
         let key = state.last_waiter;
-        let waiter = Arc::new(Waiter::new(channels));
+        let waiter = Arc::new(Waiter::new(listed.channels, kind, end));
         state.waiters.insert(key, Arc::clone(&waiter));
         drop(state);
         Ok(Subscription::new(Arc::clone(self), key, waiter, from))
+    }
+
+    /// The channels a subscriber names, with the right signatures.
+    fn listed(&self, parameters: &Parameters) -> Result<Listed, Refusal> {
+        if let (5.., Some(token)) = (self.settings.version, &parameters.token) {
+            let claims = self.token_signer.verify(token).ok_or(Refusal::WrongChannel)?;
+            // The second it ends in still counts. No grace here: the client was told the time beforehand.
+            let end =
+                u64::try_from(claims.exp).map_or(Duration::ZERO, |exp| Duration::from_secs(exp.saturating_add(1)));
+            let left = end.checked_sub(time::now()).ok_or(Refusal::WrongChannel)?;
+            let end = time::end_of(left);
+            return Ok(Listed { channels: claims.chan.split(',').map(str::to_owned).collect(), end: Some(end) });
+        }
+        let signed = parameters.channel_id.as_deref().ok_or(Refusal::NoChannel)?;
+        let bare = |signed| if self.settings.version < 3 { Some(signed) } else { self.signer.verify(signed) };
+        let channels = signed.split('/').map(|signed| bare(signed).map(str::to_owned));
+        Ok(Listed { channels: channels.collect::<Option<_>>().ok_or(Refusal::WrongChannel)?, end: None })
     }
 
     /// `mid` of the newest message kept in any of the channels.
@@ -276,9 +369,13 @@ impl State {
         Position::Id(self.last_message)
     }
 
-    fn end_all(&self) {
+    fn order_all(&self, order: &Order) {
         for waiter in self.waiters.values() {
-            waiter.end();
+            waiter.order(order.clone());
         }
     }
+}
+
+fn going_away() -> Order {
+    Order::Close(Closing::new(websocket::GOING_AWAY, "server is going away"))
 }

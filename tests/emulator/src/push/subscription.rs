@@ -1,27 +1,81 @@
 //! One subscriber: where it has got to and what wakes it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::PushServer;
 use super::message::{Message, Position};
+use crate::sync::lock;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Poll,
+    WebSocket,
+}
+
+/// What a subscriber's connection is told to do. A poll knows only one way to end: without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    Close(Closing),
+    /// The connection is to break.
+    Drop,
+    /// Nothing is read or written any more, as if the network were gone.
+    Mute,
+    SendText(Vec<u8>),
+    SendBinary(Vec<u8>),
+}
+
+/// A close frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    pub code: u16,
+    pub reason: String,
+}
+
+impl Closing {
+    pub fn new(code: u16, reason: &str) -> Self {
+        Self { code, reason: reason.to_owned() }
+    }
+}
 
 /// The server's half: what it needs to find a subscriber and wake it.
 pub struct Waiter {
     channels: Vec<String>,
+    kind: Kind,
     notify: Notify,
-    ended: AtomicBool,
+    orders: Mutex<VecDeque<Order>>,
+    /// When a WebSocket has to end and with which words.
+    end: Mutex<Option<(Instant, Closing)>>,
+    muted: AtomicBool,
 }
 
 impl Waiter {
-    pub fn new(channels: Vec<String>) -> Self {
-        Self { channels, notify: Notify::new(), ended: AtomicBool::new(false) }
+    pub fn new(channels: Vec<String>, kind: Kind, end: Option<(Instant, Closing)>) -> Self {
+        Self {
+            channels,
+            kind,
+            notify: Notify::new(),
+            orders: Mutex::default(),
+            end: Mutex::new(end),
+            muted: AtomicBool::new(false),
+        }
     }
 
     pub fn listens(&self, channel: &str) -> bool {
         self.channels.iter().any(|id| id == channel)
+    }
+
+    pub fn is_websocket(&self) -> bool {
+        self.kind == Kind::WebSocket
+    }
+
+    /// A muted connection is one the server itself has lost sight of.
+    pub fn is_open(&self) -> bool {
+        !self.muted.load(Ordering::Acquire)
     }
 
     /// One permit is kept, so a wake between two looks is not lost.
@@ -29,18 +83,22 @@ impl Waiter {
         self.notify.notify_one();
     }
 
-    /// The connection is to break without an answer.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+    pub fn order(&self, order: Order) {
+        lock(&self.orders).push_back(order);
         self.wake();
     }
 
-    fn ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+    /// A WebSocket ends then, or earlier when that was said before.
+    pub fn end_by(&self, when: Instant, closing: Closing) {
+        let mut end = lock(&self.end);
+        if end.as_ref().is_none_or(|(earlier, _)| when < *earlier) {
+            *end = Some((when, closing));
+            self.wake();
+        }
     }
 }
 
-/// What a subscriber gets.
+/// What a poll gets.
 #[derive(Debug)]
 pub enum Delivery {
     Messages(Vec<Message>),
@@ -62,6 +120,10 @@ impl Subscription {
         Self { server, key, waiter, position }
     }
 
+    pub fn server(&self) -> &Arc<PushServer> {
+        &self.server
+    }
+
     pub fn channels(&self) -> &[String] {
         &self.waiter.channels
     }
@@ -69,19 +131,51 @@ impl Subscription {
     /// Waits for the next messages; those of a call are not given again by the next one.
     pub async fn next(&mut self) -> Delivery {
         loop {
-            if self.waiter.ended() {
+            if self.take_order().is_some() {
                 return Delivery::Ended;
             }
-            if let Some(bytes) = self.server.take_raw_answer() {
+            if let Some(bytes) = self.take_raw() {
                 return Delivery::Raw(bytes);
             }
-            let messages = self.server.messages_after(&self.waiter.channels, &self.position);
-            if let Some(last) = messages.last() {
-                self.position = Position::Id(last.id);
+            let messages = self.take_messages();
+            if !messages.is_empty() {
                 return Delivery::Messages(messages);
             }
-            self.waiter.notify.notified().await;
+            self.woken().await;
         }
+    }
+
+    /// Waits until there may be messages, orders or another end.
+    pub async fn woken(&self) {
+        self.waiter.notify.notified().await;
+    }
+
+    pub fn take_order(&self) -> Option<Order> {
+        lock(&self.waiter.orders).pop_front()
+    }
+
+    pub fn take_raw(&self) -> Option<Vec<u8>> {
+        self.server.take_raw_answer()
+    }
+
+    pub fn has_messages(&self) -> bool {
+        !self.server.messages_after(&self.waiter.channels, &self.position).is_empty()
+    }
+
+    pub fn take_messages(&mut self) -> Vec<Message> {
+        let messages = self.server.messages_after(&self.waiter.channels, &self.position);
+        if let Some(last) = messages.last() {
+            self.position = Position::Id(last.id);
+        }
+        messages
+    }
+
+    pub fn end(&self) -> Option<(Instant, Closing)> {
+        lock(&self.waiter.end).clone()
+    }
+
+    pub fn mute(&self) {
+        self.waiter.muted.store(true, Ordering::Release);
     }
 }
 

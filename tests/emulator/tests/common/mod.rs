@@ -1,6 +1,8 @@
 //! A client of the emulator, as small as tests need it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use b24_emulator::{ADMINISTRATOR, Emulator, Options, Tokens};
@@ -134,4 +136,91 @@ pub fn wait_until(condition: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("waited in vain");
+}
+
+/// A WebSocket of the emulator.
+pub struct Socket(tungstenite::WebSocket<TcpStream>);
+
+/// What came over a WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Came {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping,
+    /// A close frame with this code; 1005 when it had none.
+    Closed(u16),
+    /// The connection ended without a close frame.
+    Broken,
+    /// Nothing came in the time given.
+    Nothing,
+}
+
+impl Client {
+    /// Opens a WebSocket, or tells the status the request was refused with; 0 when there was no answer.
+    pub fn open(&self, query: &str) -> Result<Socket, u16> {
+        let stream = TcpStream::connect(self.emulator.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let address = format!("ws://{}/subws/?{query}", self.emulator.address());
+        match tungstenite::client(address, stream) {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                Err(response.status().as_u16())
+            }
+            Err(_) => Err(0),
+        }
+    }
+
+    /// Opens a WebSocket that must be accepted; returns when the server counts it.
+    pub fn connect(&self, query: &str) -> Socket {
+        let open = self.emulator.counters().websockets_accepted;
+        let socket = self.open(query).unwrap();
+        wait_until(|| self.emulator.counters().websockets_accepted > open);
+        socket
+    }
+}
+
+impl Socket {
+    pub fn next(&mut self) -> Came {
+        self.next_within(Duration::from_secs(20))
+    }
+
+    pub fn next_within(&mut self, time: Duration) -> Came {
+        use tungstenite::{Error, Message};
+        self.0.get_ref().set_read_timeout(Some(time)).unwrap();
+        match self.0.read() {
+            Ok(Message::Text(text)) => Came::Text(text.to_string()),
+            Ok(Message::Binary(bytes)) => Came::Binary(bytes.to_vec()),
+            Ok(Message::Ping(_)) => Came::Ping,
+            Ok(Message::Close(frame)) => Came::Closed(frame.map_or(1005, |frame| frame.code.into())),
+            Ok(other) => panic!("{other:?}"),
+            Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Came::Nothing
+            }
+            Err(_) => Came::Broken,
+        }
+    }
+
+    pub fn text(&mut self) -> String {
+        match self.next() {
+            Came::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn messages(&mut self) -> Vec<Value> {
+        messages(&self.text())
+    }
+
+    pub fn say(&mut self, text: &str) {
+        self.0.send(text.into()).unwrap();
+    }
+
+    /// Sends what waits to be sent, such as the answer to a ping.
+    pub fn flush(&mut self) {
+        self.0.flush().unwrap();
+    }
+
+    pub fn ping(&mut self) {
+        self.0.send(tungstenite::Message::Ping(Vec::new().into())).unwrap();
+    }
 }

@@ -1,0 +1,102 @@
+//! The authorization server: buys pairs of tokens (protocol.md §2.3).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::http::Http;
+use super::tokens::TokenPair;
+use super::{php, refusal};
+use crate::config::{Address, Settings};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// The application as the authorization server knows it.
+pub struct Authorization {
+    client_id: String,
+    client_secret: Secret,
+    server: Address,
+}
+
+impl Authorization {
+    /// As configured.
+    pub fn new(settings: &Settings) -> Authorization {
+        Authorization {
+            client_id: settings.client_id.clone(),
+            client_secret: settings.client_secret.clone(),
+            server: settings.auth_server.clone(),
+        }
+    }
+
+    /// The application's secret, to be kept out of texts.
+    pub fn client_secret(&self) -> &Secret {
+        &self.client_secret
+    }
+
+    /// The first pair, for an authorization code, which lives for 30 seconds. `now`: seconds since 1970.
+    pub fn first(&self, code: &str, http: &Http, timeout: Duration, now: u64) -> Result<TokenPair> {
+        self.buy("authorization_code", ("code", code), http, timeout, now)
+    }
+
+    /// The next pair; the old one is dead afterwards. `now`: seconds since 1970.
+    pub fn next(&self, refresh: &Secret, http: &Http, timeout: Duration, now: u64) -> Result<TokenPair> {
+        self.buy("refresh_token", ("refresh_token", refresh.expose()), http, timeout, now)
+    }
+
+    fn buy(&self, grant: &str, with: (&str, &str), http: &Http, timeout: Duration, now: u64) -> Result<TokenPair> {
+        if self.client_id.is_empty() || self.client_secret.is_empty() {
+            return Err(Error::Config(
+                "auth.client_id and auth.client_secret are not set; they are needed to get tokens".into(),
+            ));
+        }
+        // In the body: addresses land in logs.
+        let url = format!("{}/oauth/token/", self.server.origin());
+        let fields = [
+            ("grant_type", grant),
+            ("client_id", &self.client_id),
+            ("client_secret", self.client_secret.expose()),
+            with,
+        ];
+        let answer = http.post_form(&url, &fields, timeout)?;
+        self.read(answer.status, &answer.body, now)
+    }
+
+    fn read(&self, http_status: u16, body: &[u8], now: u64) -> Result<TokenPair> {
+        #[derive(Deserialize)]
+        struct Answer {
+            access_token: Option<Secret>,
+            refresh_token: Option<Secret>,
+            #[serde(default, deserialize_with = "php::number")]
+            expires_in: u64,
+            #[serde(default, deserialize_with = "php::text")]
+            client_endpoint: String,
+            #[serde(default, deserialize_with = "php::text")]
+            member_id: String,
+            #[serde(default, deserialize_with = "php::text")]
+            error: String,
+        }
+        let unreadable = || Error::Protocol {
+            text: format!(
+                "the authorization server {} answered HTTP {http_status} without tokens; check auth.server",
+                self.server
+            ),
+            http_status,
+        };
+        let answer: Answer = serde_json::from_slice(body).map_err(|_| unreadable())?;
+        if !answer.error.is_empty() {
+            // Its description is left out: it could quote what was sent, and the code says it all.
+            return Err(refusal::refused(http_status, &answer.error, ""));
+        }
+        match (answer.access_token, answer.refresh_token) {
+            (Some(access), Some(refresh)) if !access.is_empty() && !refresh.is_empty() => Ok(TokenPair {
+                access,
+                refresh,
+                // By our own clock: the server's may differ by hours.
+                expires: if answer.expires_in == 0 { 0 } else { now + answer.expires_in },
+                client_endpoint: answer.client_endpoint,
+                member_id: answer.member_id,
+            }),
+            _ => Err(unreadable()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Several calls in one request: the portal's method `batch` (protocol.md §2).
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::call::{Portal, Repeat};
+use super::params::check_method;
+use super::php;
+use super::refusal;
+use crate::error::{Error, Result};
+
+/// Most calls in one batch.
+const MOST_CALLS: usize = 50;
+
+/// What the portal answered, by the calls' names.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Results {
+    #[serde(deserialize_with = "php::map")]
+    pub(super) result: BTreeMap<String, Box<RawValue>>,
+    #[serde(deserialize_with = "php::map")]
+    pub(super) result_error: BTreeMap<String, Box<RawValue>>,
+}
+
+impl Results {
+    /// The error of one call, if it failed.
+    pub(super) fn error(&self, name: &str) -> Option<Error> {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Refused {
+            #[serde(deserialize_with = "php::text")]
+            error: String,
+            #[serde(deserialize_with = "php::text")]
+            error_description: String,
+        }
+        let refused: Refused = serde_json::from_str(self.result_error.get(name)?.get()).unwrap_or_default();
+        Some(refusal::refused(200, &refused.error, &refused.error_description))
+    }
+}
+
+impl Portal {
+    /// Runs up to 50 calls in one request. `calls`: JSON object, name → `{"method":…,"params":{…}}`. `halt`: stop at
+    /// the first one that fails. Returns `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
+    pub fn call_batch(&self, calls: &str, halt: bool) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Call {
+            method: String,
+            #[serde(default)]
+            params: Value,
+        }
+        let calls: BTreeMap<String, Call> = serde_json::from_str(calls).map_err(|error| {
+            Error::InvalidArgument(format!(
+                "calls must be a JSON object, name: {{\"method\":…,\"params\":{{…}}}}: {error}"
+            ))
+        })?;
+        if calls.is_empty() || calls.len() > MOST_CALLS {
+            let text = format!("a batch carries 1 to {MOST_CALLS} calls, not {}", calls.len());
+            return Err(Error::InvalidArgument(text));
+        }
+        let mut commands = Map::new();
+        for (name, call) in calls {
+            check_method(&call.method)?;
+            commands.insert(name, command(&call.method, &call.params).into());
+        }
+        let results = self.run_batch(&Value::Object(commands), halt, Repeat::No)?;
+        Ok(json!({"results": results.result, "errors": results.result_error}).to_string())
+    }
+
+    /// Sends `batch` with prepared commands.
+    pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<Results> {
+        let answer = self.call("batch", &json!({"halt": u8::from(halt), "cmd": commands}), repeat)?;
+        serde_json::from_str(answer.result())
+            .map_err(|error| Error::protocol(format!("the answer to batch has an unexpected shape: {error}")))
+    }
+}
+
+/// What PHP leaves as it is in a query.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// `method?query`, the query in PHP's spelling: nested keys in brackets, all percent-encoded.
+pub(super) fn command(method: &str, params: &Value) -> String {
+    let mut pairs = Vec::new();
+    flatten("", params, &mut pairs);
+    format!("{method}?{}", pairs.join("&"))
+}
+
+fn flatten(key: &str, value: &Value, pairs: &mut Vec<String>) {
+    let inner = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}[{name}]") };
+    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    let scalar = match value {
+        Value::Object(map) => return map.iter().for_each(|(name, value)| flatten(&inner(name), value, pairs)),
+        Value::Array(list) => {
+            return list
+                .iter()
+                .enumerate()
+                .for_each(|(index, value)| flatten(&inner(&index.to_string()), value, pairs));
+        }
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(yes) => u8::from(*yes).to_string(),
+        Value::Null => String::new(),
+    };
+    if !key.is_empty() {
+        pairs.push(format!("{}={}", encode(key), encode(&scalar)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_spelled_as_php_reads_them() {
+        let params = json!({"filter": {">=ID": 1}, "select": ["ID", "№ & =?"], "on": true, "none": null});
+        let query = command("crm.deal.list", &params);
+        assert!(query.starts_with("crm.deal.list?"), "{query}");
+        for part in
+            ["filter%5B%3E%3DID%5D=1", "select%5B0%5D=ID", "select%5B1%5D=%E2%84%96%20%26%20%3D%3F", "on=1", "none="]
+        {
+            assert!(query.contains(part), "{part} in {query}");
+        }
+        assert_eq!(command("profile", &Value::Null), "profile?");
+    }
+
+    #[test]
+    fn errors_are_found_by_name_and_empty_maps_may_be_lists() {
+        let results: Results = serde_json::from_str(
+            r#"{"result":[],"result_error":{"a":{"error":"ACCESS_DENIED","error_description":"no"}},"result_total":[]}"#,
+        )
+        .unwrap();
+        assert_eq!(results.error("a").unwrap().code(), "ACCESS_DENIED");
+        assert!(results.error("b").is_none() && results.result.is_empty());
+    }
+}

@@ -1,0 +1,252 @@
+//! The 1C add-in under the host of the crate `addin1c-test`, which is compiled from the platform's own C++ headers.
+//!
+//! That host knows `CallAsFunc`, properties and a memory manager; it calls neither `Init` nor `Done`.
+
+mod support;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use addin1c_test::{TestAddinLib, Variant};
+use b24_emulator::{ADMINISTRATOR, Emulator, Options};
+use serde_json::{Value, json};
+
+/// An object with the little that 1C code does around a call.
+macro_rules! call {
+    ($object:expr, $name:literal $(, $value:expr)* $(,)?) => {
+        $object.call_as_func(addin1c_test::name!($name), &mut [$(Variant::from_value($value)),*]).map(|value| text(&value))
+    };
+}
+
+macro_rules! property {
+    ($object:expr, $name:literal) => {
+        text(&$object.get_property(addin1c_test::name!($name)).expect("the property can be read"))
+    };
+}
+
+trait FromValue<T> {
+    fn from_value(value: T) -> Self;
+}
+
+impl FromValue<&str> for Variant {
+    fn from_value(value: &str) -> Variant {
+        Variant::new_str(&value.encode_utf16().collect::<Vec<_>>())
+    }
+}
+
+impl FromValue<&String> for Variant {
+    fn from_value(value: &String) -> Variant {
+        Variant::from_value(value.as_str())
+    }
+}
+
+impl FromValue<i32> for Variant {
+    fn from_value(value: i32) -> Variant {
+        Variant::new_i32(value)
+    }
+}
+
+impl FromValue<f64> for Variant {
+    fn from_value(value: f64) -> Variant {
+        Variant::new_f64(value)
+    }
+}
+
+impl FromValue<bool> for Variant {
+    fn from_value(value: bool) -> Variant {
+        Variant::new_bool(value)
+    }
+}
+
+impl FromValue<()> for Variant {
+    fn from_value((): ()) -> Variant {
+        Variant::new()
+    }
+}
+
+/// What 1C would show.
+fn text(value: &Variant) -> String {
+    let text = value.get_str().map(String::from_utf16_lossy);
+    text.or_else(|| value.get_bool().map(|value| value.to_string())).unwrap_or_default()
+}
+
+fn library() -> TestAddinLib {
+    TestAddinLib::new(support::shared_library()).expect("the library is an add-in")
+}
+
+macro_rules! configure {
+    ($object:expr, $emulator:expr) => {{
+        let (url, token) = ($emulator.portal_url(), $emulator.issue_tokens(ADMINISTRATOR).access_token);
+        call!($object, "УстановитьПараметр", "portal.url", &url).expect("an address");
+        call!($object, "SetParameter", "auth.access_token", &token).expect("a token");
+    }};
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[test]
+fn from_parameters_to_an_acknowledged_batch() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    assert_eq!(property!(object, "Версия"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(property!(object, "Connected"), "false");
+    assert_eq!((property!(object, "State"), property!(object, "Statistics")), (String::new(), "{}".into()));
+    configure!(object, emulator);
+    assert_eq!(call!(object, "ПолучитьПараметр", "auth.access_token").unwrap(), "***");
+
+    call!(object, "Подключить", 10_000).unwrap();
+    assert_eq!(property!(object, "ПОДКЛЮЧЕНО"), "true");
+    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
+    // A look of the library's own may come before the signal.
+    let signal =
+        (0..3).map(|_| parsed(&call!(object, "ЖдатьСобытие", 10_000).unwrap())).find(|it| it["signalled"] == true);
+    assert_eq!(signal, Some(json!({"connector_id": "", "count": 1, "signalled": true})));
+
+    let batch = parsed(&call!(object, "Fetch", 50).unwrap());
+    assert_eq!(batch["batch_id"], batch["process_id"]);
+    assert_eq!(batch["events"][0]["EVENT_DATA"], json!({"FIELDS": {"ID": "5"}}));
+    let id = batch["batch_id"].as_str().unwrap();
+    call!(object, "Acknowledge", id, ()).unwrap();
+    assert_eq!(emulator.queue(""), []);
+    assert!(call!(object, "Acknowledge", id, ()).is_err(), "it is closed");
+    assert!(property!(object, "LastError").contains("no open batch"));
+
+    let answer = parsed(&call!(object, "ВызватьМетод", "crm.deal.add", r#"{"fields":{"TITLE":"Сделка"}}"#).unwrap());
+    let deal = format!(r#"{{"id":{}}}"#, answer["result"]);
+    let deal = parsed(&call!(object, "CallMethod", "crm.deal.get", &deal).unwrap());
+    assert_eq!(deal["result"]["TITLE"], "Сделка");
+    let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
+    assert_eq!(batch["events"][0]["EVENT_NAME"], "ONCRMDEALADD");
+
+    call!(object, "Отписаться", "ONCRMDEALADD").unwrap();
+    call!(object, "Disconnect").unwrap();
+    assert_eq!(property!(object, "Connected"), "false");
+}
+
+#[test]
+fn values_of_every_type_are_taken_or_refused() {
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    call!(object, "SetParameter", "fetch.limit", 7).unwrap();
+    call!(object, "SetParameter", "fetch.limit", 8.0).unwrap();
+    assert_eq!(call!(object, "GetParameter", "fetch.limit").unwrap(), "8");
+    call!(object, "SetParameter", "http.allow_plain", true).unwrap();
+    assert_eq!(call!(object, "GetParameter", "http.allow_plain").unwrap(), "true");
+
+    assert!(call!(object, "SetParameter", 1, "x").is_err());
+    assert!(property!(object, "ПоследняяОшибка").contains("Key must be a string, not a number"));
+    assert_eq!(property!(object, "КодПоследнейОшибки"), "INVALID_ARGUMENT");
+    for outcome in [
+        call!(object, "SetParameter", "fetch.limit", 8.5),
+        call!(object, "SetParameter", "fetch.limit", ()),
+        call!(object, "SetParameter", "fetch.limit", true),
+        call!(object, "GetParameter", ()),
+        call!(object, "WaitEvent", "soon"),
+        call!(object, "WaitEvent", true),
+        call!(object, "GetParameter", "no.such.key"),
+    ] {
+        assert!(outcome.is_err());
+        assert!(property!(object, "LastError").len() > 20);
+    }
+    assert!(object.set_property(addin1c_test::name!("State"), &Variant::new_i32(1)).is_err());
+    assert!(object.set_property(addin1c_test::name!("Version"), &Variant::from_value("x")).is_err());
+    assert!(call!(object, "NoSuchMethod").is_err());
+    assert!(object.get_property(addin1c_test::name!("NoSuchProperty")).is_err());
+    call!(object, "GetParameter", "fetch.limit").unwrap();
+    assert_eq!(property!(object, "LastError"), "", "a success clears it");
+}
+
+#[test]
+fn a_portal_that_refuses_is_an_error_with_its_code() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    configure!(object, emulator);
+    let employee = emulator.issue_tokens(b24_emulator::EMPLOYEE).access_token;
+    call!(object, "SetParameter", "auth.access_token", &employee).unwrap();
+    assert!(call!(object, "Subscribe", "ONCRMDEALADD").is_err());
+    assert_eq!(property!(object, "LastErrorCode"), "ACCESS_DENIED");
+    assert!(!property!(object, "LastError").contains(&employee));
+    // Someone who may: it counts from the next Connect.
+    configure!(object, emulator);
+    call!(object, "Connect", 10_000).unwrap();
+    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+}
+
+#[test]
+fn the_state_goes_on_in_another_object_with_its_tokens() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let library = library();
+    let application = emulator.application();
+    let tokens = emulator.issue_tokens(ADMINISTRATOR);
+    let url = emulator.portal_url();
+    let parameters = [
+        ("portal.url", url.as_str()),
+        ("auth.server", &url),
+        ("auth.client_id", &application.client_id),
+        ("auth.client_secret", &application.client_secret),
+        ("auth.access_token", &tokens.access_token),
+        ("auth.refresh_token", &tokens.refresh_token),
+        // Expired: the first call renews, after which the configured pair is dead.
+        ("auth.expires", "1"),
+    ];
+    let (state, batch) = {
+        let object = library.new_addin("B24Events").unwrap();
+        for (key, value) in parameters {
+            call!(object, "SetParameter", key, value).unwrap();
+        }
+        call!(object, "Connect", 10_000).unwrap();
+        call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+        emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
+        let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
+        (property!(object, "Состояние"), batch)
+    };
+    assert!(!state.contains(&tokens.refresh_token), "it holds the new pair");
+    let object = library.new_addin("B24Events").unwrap();
+    for (key, value) in parameters {
+        call!(object, "SetParameter", key, value).unwrap();
+    }
+    object.set_property(addin1c_test::name!("State"), &Variant::from_value(&state)).unwrap();
+    call!(object, "Connect", 10_000).unwrap();
+    let again = parsed(&call!(object, "NextBatch", 10_000).unwrap());
+    assert_eq!(again["batch_id"], batch["batch_id"]);
+    call!(object, "Acknowledge", again["batch_id"].as_str().unwrap(), ()).unwrap();
+    assert_eq!(emulator.queue(""), []);
+}
+
+#[test]
+fn one_object_that_waits_does_not_delay_another() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    thread::scope(|scope| {
+        // The host's objects belong to one thread, so each thread loads the library for itself, as background jobs do.
+        let waiter = scope.spawn(|| {
+            let library = library();
+            let object = library.new_addin("B24Events").unwrap();
+            configure!(object, emulator);
+            call!(object, "Connect", 10_000).unwrap();
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(2) {
+                call!(object, "WaitEvent", 2_000).unwrap();
+            }
+        });
+        let library = library();
+        let object = library.new_addin("B24Events").unwrap();
+        configure!(object, emulator);
+        let mut slowest = Duration::ZERO;
+        let mut calls = 0;
+        while !waiter.is_finished() {
+            let start = Instant::now();
+            call!(object, "GetParameter", "portal.url").unwrap();
+            slowest = slowest.max(start.elapsed());
+            calls += 1;
+            thread::sleep(Duration::from_millis(1));
+        }
+        waiter.join().unwrap();
+        assert!(calls > 100, "only {calls} calls while the other waited");
+        assert!(slowest < Duration::from_secs(1), "a call took {slowest:?}");
+    });
+}

@@ -1,0 +1,576 @@
+// A host of the 1C add-in, as the platform is one: loads the library with dlopen, makes objects, calls them by name, and
+// ends them in every way that C++ knows.
+//
+//     addin_host LIBRARY CYCLES [--no-rss]
+//
+// Runs all parts once and then CYCLES times load - use - unload. The environment tells where the portal is (see
+// tests/support/portal.rs). `--no-rss` leaves the memory of the process out of the balance: under valgrind it is not ours.
+#include "native_api.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <dirent.h>
+#include <fstream>
+#include <thread>
+#include <unistd.h>
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+Text variable(const char *name) {
+    const char *value = std::getenv(name);
+    if (!value) throw std::runtime_error(std::string(name) + " is not set");
+    return widened(value);
+}
+
+long entries(const char *folder) {
+    DIR *open = opendir(folder);
+    long count = 0;
+    while (open && readdir(open)) ++count;
+    if (open) closedir(open);
+    return count;
+}
+
+long threads() { return entries("/proc/self/task") - 2; }
+long descriptors() { return entries("/proc/self/fd") - 3; }
+
+// A thread that was joined may still be seen for a moment: the kernel wakes the joining thread before it takes the
+// ended one off its list.
+bool threads_return_to(long expected) {
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+        if (threads() == expected) return true;
+        std::this_thread::sleep_for(milliseconds(1));
+    }
+    return false;
+}
+
+// Resident memory of this process in bytes, that of files left out.
+long resident() {
+    std::ifstream statm("/proc/self/statm");
+    long size = 0, resident = 0, shared = 0;
+    statm >> size >> resident >> shared;
+    return (resident - shared) * sysconf(_SC_PAGESIZE);
+}
+
+void configure(Object &object) {
+    CHECK(object.component->Init(&object.connection));
+    const char *keys[][2] = {
+        {"portal.url", "B24_PORTAL_URL"},     {"auth.server", "B24_AUTH_SERVER"},     {"auth.client_id", "B24_CLIENT_ID"},
+        {"auth.client_secret", "B24_CLIENT_SECRET"}, {"auth.access_token", "B24_ACCESS_TOKEN"},
+    };
+    for (auto &key : keys) CHECK_CALL(object, object.call(u"SetParameter", widened(key[0]), variable(key[1])));
+}
+
+void connect(Object &object) {
+    configure(object);
+    CHECK_CALL(object, object.call(u"Connect"));
+    CHECK(object.property(u"Connected") == u"true");
+}
+
+void add_deal(Object &object) { CHECK_CALL(object, object.call(u"CallMethod", u"crm.deal.add", u"{\"fields\":{}}")); }
+
+bool contains(const Text &text, const Text &part) { return text.find(part) != Text::npos; }
+
+Text field(const Text &json, const Text &name) {
+    Text start = u"\"" + name + u"\":\"";
+    size_t from = json.find(start);
+    if (from == Text::npos) return Text();
+    from += start.size();
+    return json.substr(from, json.find(u'"', from) - from);
+}
+
+// Acknowledges everything that is in the queue.
+void drain(Object &object) {
+    Text batch;
+    do {
+        CHECK_CALL(object, object.call(u"Fetch", 1000));
+        batch = field(Object::result, u"batch_id");
+        CHECK_CALL(object, object.call(u"Acknowledge", batch));
+    } while (!batch.empty());
+}
+
+// ---- the parts -------------------------------------------------------------------------------------------------------
+
+void exports(Library &library) {
+    const char16_t expected[] = u"B24Events\0";
+    CHECK(std::memcmp(library.names(), expected, sizeof expected) == 0);
+    CHECK(library.capabilities(3) == 1);
+    CHECK(library.attach_type() == 3);
+    ComponentBase *component = nullptr;
+    CHECK(library.make(u"Unknown", &component) == 0 && !component);
+    CHECK(library.make(nullptr, &component) == 0 && !component);
+    CHECK(library.make(u"B24Events", nullptr) == 0);
+    CHECK(library.destroy(nullptr) != 0);
+    CHECK(library.destroy(&component) != 0);
+}
+
+void names(Library &library) {
+    Object object(library);
+    ComponentBase &component = *object.component;
+    CHECK(component.GetInfo() >= 2000);
+    char16_t *name = nullptr;
+    CHECK(component.RegisterExtensionAs(&name));
+    CHECK(object.memory.take(name) == u"B24Events");
+    CHECK(!component.RegisterExtensionAs(nullptr));
+
+    CHECK(component.FindMethod(u"CONNECT") == component.FindMethod(u"Подключить"));
+    CHECK(component.FindMethod(u"сЛЕДУЮЩИЙпАКЕТ") == component.FindMethod(u"nextbatch"));
+    CHECK(component.FindProp(u"СОСТОЯНИЕ") == component.FindProp(u"State"));
+    CHECK(component.FindMethod(u"Connec") == -1 && component.FindProp(u"Connect") == -1);
+    CHECK(component.FindMethod(nullptr) == -1 && component.FindProp(nullptr) == -1);
+    CHECK(component.FindMethod(Text(100000, u'x').c_str()) == -1);
+    const char16_t half_pair[] = {0xd83d, 0};
+    CHECK(component.FindMethod(half_pair) == -1);
+
+    for (long number = 0; number < component.GetNMethods(); ++number) {
+        for (long alias : {0, 1}) {
+            Text known = object.memory.take(component.GetMethodName(number, alias));
+            CHECK(!known.empty() && component.FindMethod(known.c_str()) == number);
+        }
+    }
+    for (long number = 0; number < component.GetNProps(); ++number) {
+        for (long alias : {0, 1}) {
+            Text known = object.memory.take(component.GetPropName(number, alias));
+            CHECK(!known.empty() && component.FindProp(known.c_str()) == number);
+        }
+        CHECK(component.IsPropReadable(number));
+        CHECK(component.IsPropWritable(number) == (number == component.FindProp(u"State")));
+    }
+
+    // Defaults: a number, Undefined, a text, none.
+    Variant value;
+    CHECK(component.GetParamDefValue(component.FindMethod(u"WaitEvent"), 0, &value));
+    CHECK(value.type == VT_I4 && value.i4 == 30000);
+    CHECK(component.GetParamDefValue(component.FindMethod(u"Acknowledge"), 1, &value) && value.type == VT_EMPTY);
+    CHECK(component.GetParamDefValue(component.FindMethod(u"CallMethod"), 1, &value) && value.type == VT_PWSTR);
+    CHECK(object.memory.take(value.text.pointer) == u"{}");
+    CHECK(!component.GetParamDefValue(component.FindMethod(u"CallMethod"), 0, &value) && value.type == VT_EMPTY);
+    CHECK(component.HasRetVal(component.FindMethod(u"Fetch")) && !component.HasRetVal(component.FindMethod(u"Connect")));
+
+    for (long wrong : {-1L, 99L, -99999999999L, 99999999999L}) {
+        CHECK(!component.GetMethodName(wrong, 0) && !component.GetPropName(wrong, 0) && component.GetNParams(wrong) == -1);
+        CHECK(!component.GetMethodName(0, wrong) && !component.GetPropName(0, wrong));
+        CHECK(!component.IsPropReadable(wrong) && !component.IsPropWritable(wrong) && !component.HasRetVal(wrong));
+        CHECK(!component.GetParamDefValue(wrong, 0, &value) && !component.GetParamDefValue(0, wrong, &value));
+        CHECK(!component.CallAsFunc(wrong, &value, nullptr, 0) && !component.CallAsProc(wrong, nullptr, 0));
+        CHECK(!component.GetPropVal(wrong, &value) && !component.SetPropVal(wrong, &value));
+    }
+    CHECK(!component.GetParamDefValue(2, 0, nullptr));
+}
+
+// Each call fails, and says why.
+void bad_input(Library &library) {
+    Object object(library);
+    ComponentBase &component = *object.component;
+    CHECK(component.Init(&object.connection));
+    component.SetLocale(u"en_US");
+    auto refused = [&](bool succeeded, const char16_t *why) {
+        auto errors = object.connection.take_errors();
+        if (succeeded || errors.size() != 1) failed(__FILE__, __LINE__, "not refused: " + shown(why));
+        CHECK(errors[0].source == u"B24Events" && errors[0].code == 1006 && errors[0].scode != 0);
+        if (!contains(errors[0].text, why)) failed(__FILE__, __LINE__, shown(errors[0].text));
+        CHECK(object.last_error() == errors[0].text);
+    };
+    const long set = component.FindMethod(u"SetParameter"), get = component.FindMethod(u"GetParameter");
+    const long wait = component.FindMethod(u"WaitEvent");
+    Value out;
+
+    // Types.
+    refused(object.call(u"SetParameter", 5, u"x"), u"Key must be a string, not a number");
+    refused(object.call(u"WaitEvent", u"5"), u"TimeoutMs must be a whole number, not a string");
+    Value params[3];
+    params[0].variant.type = VT_R8, params[0].variant.r8 = 1.5;
+    refused(component.CallAsFunc(wait, &out.variant, &params[0].variant, 1), u"not the number 1.5");
+    for (uint16_t type : {VT_NULL, static_cast<Type>(8), static_cast<Type>(0x2016), static_cast<Type>(0xffff)}) {
+        params[0].clear();
+        params[0].variant.type = type;
+        refused(component.CallAsFunc(get, &out.variant, &params[0].variant, 1), u"a value of type");
+    }
+    char bytes[] = {'\xff', 'x', 'y'};
+    params[0].clear();
+    params[0].variant.type = VT_BLOB, params[0].variant.blob.pointer = bytes, params[0].variant.blob.length = 3;
+    refused(component.CallAsFunc(get, &out.variant, &params[0].variant, 1), u"binary data that is no UTF-8");
+
+    // Strings: half a pair, no memory behind a length.
+    const Text half_pair(1, 0xd83d);
+    refused(object.call(u"GetParameter", half_pair), u"damaged string");
+    params[0].clear();
+    params[0].variant.type = VT_PWSTR, params[0].variant.text.length = 7;
+    refused(component.CallAsFunc(get, &out.variant, &params[0].variant, 1), u"damaged string");
+    refused(object.call(u"SetParameter", u"portal.url", Text(u"https://a\0b", 11)), u"portal.url cannot be");
+
+    // A string at an odd address is a string.
+    alignas(2) char odd[2 * 11 + 1];
+    std::memcpy(odd + 1, u"fetch.limit", 22);
+    params[0].clear();
+    params[0].variant.type = VT_PWSTR, params[0].variant.text.length = 11;
+    params[0].variant.text.pointer = reinterpret_cast<char16_t *>(odd + 1);
+    CHECK(component.CallAsFunc(get, &out.variant, &params[0].variant, 1) && out.take(object.memory) == u"50");
+
+    // Counts and pointers.
+    refused(component.CallAsFunc(get, &out.variant, nullptr, 0), u"Key is missing");
+    refused(component.CallAsProc(set, nullptr, 2), u"takes 2 parameters");
+    for (long count : {-1L, 3L, 99999999999L}) {
+        refused(component.CallAsProc(set, &params[0].variant, count), u"takes 2 parameters");
+    }
+    CHECK(!component.GetPropVal(0, nullptr));
+    refused(component.SetPropVal(component.FindProp(u"State"), nullptr), u"State must be a string, not Undefined");
+    Value key(u"fetch.limit");
+    CHECK(component.CallAsFunc(get, nullptr, &key.variant, 1)); // dropped
+    CHECK(component.CallAsProc(get, &key.variant, 1));          // a function as a procedure
+    CHECK(object.last_error().empty());
+
+    // Names, values and order.
+    refused(object.call(u"GetParameter", u"no.such.key"), u"no configuration key");
+    refused(object.call(u"SetParameter", u"fetch.limit", u"many"), u"fetch.limit cannot be");
+    refused(object.call(u"Fetch", -1), u"Limit cannot be -1");
+    refused(object.call(u"WaitEvent", 0), u"call Connect first");
+    refused(object.call(u"NextBatch", 0), u"call Connect first");
+    refused(object.call(u"StartNotifications"), u"call Connect first");
+    refused(object.call(u"Connect"), u"portal.url is not set");
+    CHECK(object.property(u"LastErrorCode") == u"CONFIG");
+    refused(object.call(u"Acknowledge", u"nothing"), u"no open batch nothing");
+    refused(object.call(u"MarkFailed", u"nothing", u"[1]"), u"JSON array of strings");
+    refused(object.set(u"State", u"[]"), u"what State gave before");
+    refused(object.set(u"Version", u"2"), u"can only be read");
+
+    // Memory that the platform does not give.
+    object.memory.exhaust(true);
+    CHECK(!component.CallAsFunc(get, &out.variant, &key.variant, 1) && out.variant.type == VT_EMPTY);
+    CHECK(!component.GetMethodName(0, 0) && !component.GetPropName(0, 0));
+    char16_t *name = nullptr;
+    CHECK(!component.RegisterExtensionAs(&name) && !name);
+    object.memory.exhaust(false);
+    CHECK(!component.setMemManager(nullptr));
+    object.connection.take_errors();
+}
+
+// Every number type, booleans, dates and binary data, where they make sense.
+void types(Library &library) {
+    Object object(library);
+    ComponentBase &component = *object.component;
+    const long set = component.FindMethod(u"SetParameter");
+    auto sets = [&](const char16_t *key, const char16_t *expected, auto fill) {
+        Value name(key), value;
+        fill(value.variant);
+        Variant params[] = {name.variant, value.variant};
+        CHECK_CALL(object, component.CallAsProc(set, params, 2));
+        CHECK(object.call(u"GetParameter", key));
+        if (Object::result != expected) failed(__FILE__, __LINE__, shown(Object::result));
+    };
+    auto limit = [&](const char16_t *expected, auto fill) { sets(u"fetch.limit", expected, fill); };
+    limit(u"7", [](Variant &v) { v.type = VT_I1, v.i8 = -1, v.i1 = 7; });
+    limit(u"8", [](Variant &v) { v.type = VT_UI1, v.i8 = -1, v.ui1 = 8; });
+    limit(u"9", [](Variant &v) { v.type = VT_I2, v.i8 = -1, v.i2 = 9; });
+    limit(u"10", [](Variant &v) { v.type = VT_UI2, v.i8 = -1, v.ui2 = 10; });
+    limit(u"11", [](Variant &v) { v.type = VT_I4, v.i8 = -1, v.i4 = 11; });
+    limit(u"12", [](Variant &v) { v.type = VT_UI4, v.i8 = -1, v.ui4 = 12; });
+    limit(u"13", [](Variant &v) { v.type = VT_I8, v.i8 = 13; });
+    limit(u"14", [](Variant &v) { v.type = VT_UI8, v.ui8 = 14; });
+    limit(u"15", [](Variant &v) { v.type = VT_R4, v.r4 = 15; });
+    limit(u"16", [](Variant &v) { v.type = VT_R8, v.r8 = 16; });
+    sets(u"http.allow_plain", u"true", [](Variant &v) { v.type = VT_BOOL, v.boolean = true; });
+    sets(u"connector.id", u"OneC", [](Variant &v) {
+        static char bytes[] = "OneC";
+        v.type = VT_BLOB, v.blob.pointer = bytes, v.blob.length = 4;
+    });
+    sets(u"auth.expires", u"1709209815", [](Variant &v) {
+        v.type = VT_TM, v.time = {}, v.time.tm_year = 124, v.time.tm_mon = 1, v.time.tm_mday = 29;
+        v.time.tm_hour = 12, v.time.tm_min = 30, v.time.tm_sec = 15;
+    });
+    sets(u"auth.expires", u"86400", [](Variant &v) { v.type = VT_DATE, v.r8 = 25570; });
+}
+
+void languages(Library &library) {
+    Object object(library);
+    CHECK(object.component->Init(&object.connection));
+    auto text = [&] {
+        CHECK(!object.call(u"WaitEvent", 0));
+        return object.connection.take_errors().at(0).text;
+    };
+    const Text english = u"not connected; call Connect first", russian = u"Нет подключения. Сначала вызовите Подключить";
+    CHECK(text() == english);
+    for (const char16_t *code : {u"ru_RU", u"rus_RUS", u"RU"}) {
+        object.component->SetLocale(code);
+        CHECK(text() == russian);
+    }
+    object.component->SetLocale(u"de_DE");
+    CHECK(text() == english);
+    object.component->SetUserInterfaceLanguageCode(u"ru");
+    CHECK(text() == russian);
+    CHECK(object.last_error() == russian);
+    object.component->SetUserInterfaceLanguageCode(nullptr);
+    object.component->SetLocale(nullptr);
+    CHECK(text() == english);
+    object.component->SetLocale(u"ru");
+    CHECK(!object.call(u"SetParameter", u"fetch.limit", u"0"));
+    Text mixed = object.connection.take_errors().at(0).text;
+    CHECK(contains(mixed, u"Ошибка в настройках") && contains(mixed, u"fetch.limit cannot be"));
+}
+
+// An object answers before Init, after a failed Init, and after Done.
+void phases(Library &library) {
+    Object object(library);
+    ComponentBase &component = *object.component;
+    CHECK(object.call(u"SetParameter", u"fetch.limit", u"7"));
+    CHECK(!object.call(u"StartNotifications"));
+    CHECK(contains(object.last_error(), u"client application"));
+
+    CHECK(!component.Init(nullptr));
+    CHECK(contains(object.last_error(), u"not initialized"));
+    CHECK(component.FindMethod(u"Connect") >= 0);
+    CHECK(!object.call(u"GetParameter", u"fetch.limit"));
+    CHECK(!object.set(u"State", u""));
+    CHECK(contains(object.last_error(), u"not initialized"));
+
+    CHECK(component.Init(&object.connection));
+    CHECK(object.call(u"GetParameter", u"fetch.limit") && Object::result == u"7");
+
+    component.Done();
+    component.Done();
+    CHECK(component.GetNMethods() > 0 && component.FindProp(u"Version") >= 0);
+    CHECK(!object.call(u"Connect") && contains(object.last_error(), u"ended by Done"));
+    CHECK(object.connection.take_errors().empty()); // nobody is spoken to after Done
+}
+
+// Takes a batch, gives it up without acknowledging, and finds it again elsewhere.
+void delivery(Library &library) {
+    Text state, batch, message;
+    {
+        Object object(library, End::DeleteComponent);
+        connect(object);
+        CHECK_CALL(object, object.call(u"Подписаться", u"ONCRMDEALADD"));
+        drain(object);
+        add_deal(object);
+        add_deal(object);
+        CHECK_CALL(object, object.call(u"СледующийПакет"));
+        batch = field(Object::result, u"batch_id");
+        message = field(Object::result, u"MESSAGE_ID");
+        CHECK(batch.size() > 8 && message.size() == 32);
+        CHECK(field(Object::result, u"process_id") == batch);
+        CHECK_CALL(object, object.call(u"Acknowledge", batch, u"[]")); // none
+        CHECK_CALL(object, object.call(u"Acknowledge", batch, u""));   // none
+        CHECK(!object.call(u"Acknowledge", batch, u"strange"));
+        CHECK_CALL(object, object.call(u"Acknowledge", batch, message + u"\r\n"));
+        state = object.property(u"State");
+        CHECK(contains(state, batch) && contains(state, variable("B24_ACCESS_TOKEN")));
+        CHECK(contains(object.property(u"Statistics"), u"\"subscribed\":true"));
+        CHECK_CALL(object, object.call(u"Disconnect"));
+        CHECK(!object.call(u"Acknowledge", batch) && contains(object.last_error(), u"no open batch"));
+        CHECK(contains(object.property(u"State"), batch));
+        // The same object goes on by itself.
+        CHECK_CALL(object, object.call(u"Connect"));
+        CHECK_CALL(object, object.call(u"NextBatch"));
+        CHECK(field(Object::result, u"batch_id") == batch && !contains(Object::result, message));
+    }
+    Object object(library);
+    configure(object);
+    CHECK_CALL(object, object.set(u"State", state));
+    CHECK_CALL(object, object.call(u"Connect"));
+    CHECK_CALL(object, object.call(u"NextBatch"));
+    CHECK(field(Object::result, u"batch_id") == batch);
+    CHECK_CALL(object, object.call(u"MarkFailed", batch, field(Object::result, u"MESSAGE_ID")));
+    CHECK(!object.call(u"Acknowledge", batch)); // all is settled
+    CHECK(!contains(object.property(u"State"), batch));
+    CHECK(object.call(u"Fetch"));
+    CHECK(Object::result.find(u"{\"batch_id\":\"\",") == 0 && contains(Object::result, u"\"events\":[]"));
+    CHECK(object.call(u"Acknowledge", u""));
+}
+
+// Who never acknowledges is stopped; nothing of what was taken is lost.
+void bounds(Library &library) {
+    Object object(library), heir(library);
+    connect(object);
+    drain(object);
+    const int most = 100;
+    for (int index = 0; index <= most; ++index) add_deal(object);
+    for (int index = 0; index < most; ++index) {
+        CHECK_CALL(object, object.call(u"Fetch", 1));
+        CHECK(!field(Object::result, u"batch_id").empty());
+    }
+    CHECK(!object.call(u"Fetch", 1) && contains(object.last_error(), u"100 batches are open"));
+    CHECK(!object.call(u"NextBatch") && contains(object.last_error(), u"100 batches are open"));
+    configure(heir);
+    CHECK_CALL(heir, heir.set(u"State", object.property(u"State")));
+    for (int index = 0; index <= most; ++index) {
+        CHECK_CALL(heir, heir.call(u"Fetch", 1));
+        CHECK(!field(Object::result, u"MESSAGE_ID").empty());
+        CHECK_CALL(heir, heir.call(u"Acknowledge", field(Object::result, u"batch_id")));
+    }
+    CHECK(heir.call(u"Fetch", 1) && contains(Object::result, u"\"events\":[]"));
+}
+
+// One object waits; nobody else notices. Then the wait is ended from outside, in every way.
+void waiting(Library &library) {
+    for (int way = 0; way < 3; ++way) {
+        Object waiter(library, way == 2 ? End::DeleteLanguage : End::Destroy), other(library);
+        connect(waiter);
+        // What the look after connecting rings.
+        CHECK_CALL(waiter, waiter.call(u"WaitEvent", 2000));
+        configure(other);
+        std::atomic<int> outcome{-1};
+        std::thread thread([&] { outcome = waiter.call(u"WaitEvent", -1); });
+        std::this_thread::sleep_for(milliseconds(50));
+
+        auto start = Clock::now();
+        for (int index = 0; index < 100; ++index) {
+            CHECK(waiter.call(u"GetParameter", u"fetch.limit"));
+            CHECK(contains(waiter.property(u"Statistics"), u"requests"));
+            CHECK(other.call(u"GetParameter", u"fetch.limit"));
+        }
+        CHECK_CALL(other, other.call(u"CallMethod", u"crm.deal.list"));
+        const auto took = Clock::now() - start;
+
+        const int before_the_end = outcome;
+        start = Clock::now();
+        if (way == 0) waiter.call(u"Disconnect");
+        if (way == 1) waiter.component->Done();
+        if (way == 2) waiter.end(); // while the other thread is inside
+        thread.join();
+        CHECK(before_the_end == -1 && outcome == 0);
+        CHECK(took < std::chrono::seconds(5) && Clock::now() - start < std::chrono::seconds(5));
+        auto errors = waiter.connection.take_errors();
+        CHECK(errors.size() == 1 && contains(errors[0].text, u"ended during the call"));
+    }
+}
+
+void many_threads(Library &library) {
+    Object object(library);
+    connect(object);
+    std::vector<std::thread> callers;
+    std::atomic<int> failures{0};
+    for (int caller = 0; caller < 4; ++caller) {
+        callers.emplace_back([&, caller] {
+            for (int round = 0; round < 50; ++round) {
+                bool good = object.call(u"SetParameter", u"fetch.limit", caller + 1) && object.call(u"GetParameter", u"portal.url") &&
+                            object.call(u"WaitEvent", 0) && !object.property(u"State").empty();
+                if (!good) ++failures;
+            }
+        });
+    }
+    for (auto &caller : callers) caller.join();
+    CHECK(failures == 0);
+}
+
+// External events: the buffer is full for a while, signals are joined, none is lost.
+void notifications(Library &library) {
+    const long before = threads();
+    {
+        Object object(library);
+        connect(object);
+        CHECK_CALL(object, object.call(u"Subscribe", u"ONCRMDEALADD"));
+        object.connection.set_open(false);
+        CHECK_CALL(object, object.call(u"НачатьОповещения"));
+        CHECK_CALL(object, object.call(u"StartNotifications")); // once more does nothing
+        CHECK(object.connection.GetEventBufferDepth() > 1);
+        add_deal(object);
+        CHECK(object.connection.wait_for_attempts(2));
+        add_deal(object);
+        CHECK(object.call(u"GetParameter", u"fetch.limit")); // nobody is delayed
+        object.connection.set_open(true);
+        long count = 0;
+        while (count < 2) {
+            Connection::Event event = object.connection.wait_for_event();
+            CHECK(event.source == u"B24Events" && event.message == u"event_offline");
+            CHECK(contains(event.data, u"\"connector_id\":\"\""));
+            size_t at = event.data.find(u"\"count\":");
+            CHECK(at != Text::npos);
+            count += event.data[at + 8] - u'0';
+        }
+        CHECK(count == 2);
+        // What the platform did not take is there for who asks.
+        object.connection.set_open(false);
+        add_deal(object);
+        CHECK(object.connection.wait_for_attempts(1));
+        CHECK_CALL(object, object.call(u"ОстановитьОповещения"));
+        CHECK_CALL(object, object.call(u"WaitEvent", 10000));
+        CHECK(contains(Object::result, u"\"signalled\":true"));
+        object.connection.set_open(true);
+        CHECK_CALL(object, object.call(u"StartNotifications"));
+        // A new parameter makes Connect begin anew; notifications go on.
+        CHECK_CALL(object, object.call(u"SetParameter", u"fetch.limit", 9));
+        CHECK_CALL(object, object.call(u"Connect"));
+        add_deal(object);
+        CHECK(object.connection.wait_for_event().message == u"event_offline");
+        drain(object);
+    }
+    CHECK(threads_return_to(before));
+}
+
+void cycle(const std::string &path, int number) {
+    Library library(path);
+    Object object(library, static_cast<End>(number % static_cast<int>(End::COUNT)));
+    connect(object);
+    if (number % 2) {
+        CHECK_CALL(object, object.call(u"StartNotifications"));
+        add_deal(object);
+        object.connection.wait_for_event();
+    } else {
+        add_deal(object);
+        CHECK_CALL(object, object.call(u"NextBatch"));
+        CHECK_CALL(object, object.call(u"Acknowledge", field(Object::result, u"batch_id")));
+    }
+    if (number % 3 == 0) {
+        // In a thread of its own, which ends after the library was used in it.
+        std::thread([&] { CHECK(object.call(u"WaitEvent", 1) && object.call(u"Fetch")); }).join();
+    }
+}
+
+void cycles(const std::string &path, int count, bool with_rss) {
+    // The first cycles fill what stays: caches of the allocator, the library's own lists.
+    const int warm = count / 10 + 5;
+    long memory = 0;
+    const long descriptors_before = descriptors();
+    auto start = Clock::now();
+    for (int number = 0; number < warm + count; ++number) {
+        if (number == warm) memory = resident();
+        cycle(path, number);
+        CHECK(threads_return_to(1));
+        if (descriptors() != descriptors_before) failed(__FILE__, __LINE__, "descriptors are left open");
+    }
+    const long grown = resident() - memory;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    std::printf("%d cycles in %.1f s: %ld KiB more memory\n", count, seconds, grown / 1024);
+    CHECK(!with_rss || grown < 1024 * 1024);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    if (argc < 3) {
+        std::fprintf(stderr, "usage: addin_host LIBRARY CYCLES [--no-rss]\n");
+        return 2;
+    }
+    const std::string path = argv[1];
+    const bool with_rss = argc < 4 || std::string(argv[3]) != "--no-rss";
+    try {
+        {
+            Library library(path);
+            const struct {
+                const char *name;
+                void (*run)(Library &);
+            } parts[] = {
+                {"exports", exports},   {"names", names},       {"bad input", bad_input}, {"types", types},
+                {"languages", languages}, {"phases", phases},   {"delivery", delivery},   {"bounds", bounds},     {"waiting", waiting},
+                {"threads", many_threads}, {"notifications", notifications},
+            };
+            for (auto &part : parts) {
+                auto start = Clock::now();
+                part.run(library);
+                std::printf("%s: passed in %.2f s\n", part.name, std::chrono::duration<double>(Clock::now() - start).count());
+                std::fflush(stdout);
+            }
+        }
+        CHECK(threads_return_to(1));
+        cycles(path, std::atoi(argv[2]), with_rss);
+    } catch (const std::exception &error) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "%s\n", error.what());
+        return 1;
+    }
+    std::printf("all parts passed\n");
+    return 0;
+}

@@ -1,0 +1,69 @@
+//! `b24-emulator demo`: a portal, somebody who works in it, and a host that hears of every change through the library.
+
+mod host;
+mod library;
+mod memory;
+mod script;
+mod story;
+mod user;
+
+use std::error::Error;
+
+use b24_emulator::{ADMINISTRATOR, EMPLOYEE, Emulator, Options};
+use lexopt::{Arg, Parser, ValueExt};
+
+use host::Host;
+use library::Library;
+use story::{Counted, Story};
+use user::User;
+
+pub fn demo(arguments: &mut Parser) -> Result<(), lexopt::Error> {
+    let mut burst = 3;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("events") => burst = arguments.value()?.parse()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    play(burst).map_err(lexopt::Error::Custom)
+}
+
+fn play(burst: u32) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let emulator = Emulator::start(Options::default())?;
+    let user = User::new(emulator.portal_url(), emulator.issue_tokens(EMPLOYEE).access_token);
+    // So that what the portal and its user need is not counted as the library's.
+    user.call("profile", "{}")?;
+    let before = memory::resident();
+
+    let library = Library::load()?;
+    println!("portal   {}  (an emulator inside this program)", emulator.portal_url());
+    println!("library  {}  (version {})", library.path().display(), library.version());
+    let client = library.new_client(&[
+        ("portal.url", &emulator.portal_url()),
+        ("auth.access_token", &emulator.issue_tokens(ADMINISTRATOR).access_token),
+    ])?;
+    for event in script::EVENTS {
+        client.subscribe(event)?;
+        println!("event    {event}");
+    }
+
+    let scenes = script::scenes(burst);
+    let mut story = Story::new(&user);
+    let (first, others) = scenes.split_first().expect("a script has scenes");
+    story.change(first)?;
+    let host = Host::start(client);
+    story.hear(first, &host)?;
+    let after = memory::resident();
+    for scene in others {
+        story.change(scene)?;
+        story.hear(scene, &host)?;
+    }
+    let acknowledged = host.end();
+
+    story.end(&Counted {
+        events_made: emulator.counters().events_made,
+        acknowledged,
+        left: emulator.queue("").len() as u64,
+        memory: before.zip(after).map(|(before, after)| after.saturating_sub(before)),
+    })
+}

@@ -1,0 +1,180 @@
+//! Handlers: when the portal calls an application, and with what.
+
+use std::time::{Duration, Instant};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::Portal;
+use super::tokens::Tokens;
+use crate::caller::{Call, Handler};
+use crate::time;
+
+/// Seconds between two calls when the binding does not say it.
+const DEFAULT_TIMEOUT: i64 = 1;
+/// PHP's `http_build_query` leaves these alone.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
+/// `options[minTimeout]` of a binding and what became of it.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    seconds: i64,
+    last: Option<Instant>,
+}
+
+impl Pause {
+    pub fn new(min_timeout: Option<i64>) -> Self {
+        Self { seconds: min_timeout.unwrap_or(DEFAULT_TIMEOUT), last: None }
+    }
+
+    /// Whether a call may be made now. One that falls into the pause is not made later either: the vendor's code
+    /// refuses it ("Time is not up.") and keeps nothing, so that the last changes of a burst go untold.
+    fn is_over(&mut self, now: Instant) -> bool {
+        let length = Duration::from_secs(u64::try_from(self.seconds).unwrap_or(0));
+        let over = self.last.is_none_or(|last| now.saturating_duration_since(last) >= length);
+        if over {
+            self.last = Some(now);
+        }
+        over
+    }
+}
+
+/// What the portal puts into its calls and where it hands them over.
+pub struct Calling {
+    calls: UnboundedSender<Call>,
+    /// Whether calls carry an access token; it needs somebody whose token it is, too.
+    pub tokens: bool,
+    /// Whether they carry a refresh token as well.
+    pub refresh_token: bool,
+    /// Calls that fell into the pause of their binding.
+    pub skipped: u64,
+}
+
+impl Calling {
+    pub fn new(calls: UnboundedSender<Call>, tokens: bool) -> Self {
+        Self { calls, tokens, refresh_token: false, skipped: 0 }
+    }
+
+    fn hand_over(&self, handler: Handler, form: Form) {
+        // The receiver is gone only when the emulator is.
+        let _ = self.calls.send(Call { handler, form: form.0 });
+    }
+}
+
+impl Portal {
+    /// Tells the handlers of `event` that something happened which `cause` did; 0 is nobody in particular.
+    pub fn call_handlers(&mut self, event: &str, cause: u32) {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        // The vendor remembers one "already called" for all bindings without a pause: one call per hit.
+        let mut unpaused_called = false;
+        for binding in self.bindings.iter_mut().filter(|binding| binding.event == event) {
+            let Some(handler) = &binding.handler_address else { continue };
+            let unpaused = binding.pause.seconds <= 0;
+            if (unpaused && unpaused_called) || !binding.pause.is_over(now) {
+                self.calling.skipped += 1;
+                continue;
+            }
+            unpaused_called |= unpaused;
+            let user = if binding.user > 0 { binding.user } else { cause };
+            due.push((handler.clone(), user));
+        }
+        for (handler, user) in due {
+            let tokens = (self.calling.tokens && user > 0).then(|| self.tokens.issue(user));
+            let mut form = Form::event(event);
+            form.put("data", "");
+            form.put("ts", &time::unix_now().to_string());
+            self.put_auth(&mut form, tokens.as_ref(), self.calling.refresh_token);
+            self.calling.hand_over(handler, form);
+        }
+    }
+
+    /// The application is installed by a user: its handler gets the first pair of tokens.
+    pub fn install(&mut self, handler: Handler, user: u32) {
+        let tokens = self.tokens.issue(user);
+        let mut form = Form::event("ONAPPINSTALL");
+        for (name, value) in [("VERSION", "1"), ("ACTIVE", "Y"), ("INSTALLED", "Y"), ("LANGUAGE_ID", "ru")] {
+            form.put(&format!("data[{name}]"), value);
+        }
+        form.put("ts", &time::unix_now().to_string());
+        self.put_auth(&mut form, Some(&tokens), true);
+        form.put("auth[expires]", &tokens.expires.to_string());
+        form.put("auth[scope]", &self.scope);
+        form.put("auth[status]", "L");
+        form.put("auth[user_id]", &user.to_string());
+        form.put("auth[client_id]", &self.application.client_id);
+        self.calling.hand_over(handler, form);
+    }
+
+    /// The application is removed: its tokens, bindings and queues end, and its handler is told.
+    pub fn uninstall(&mut self, handler: Handler) {
+        self.tokens.revoke();
+        self.bindings.clear();
+        self.queue.clear();
+        let mut form = Form::event("ONAPPUNINSTALL");
+        form.put("data[LANGUAGE_ID]", "ru");
+        form.put("data[CLEAN]", "1");
+        form.put("ts", &time::unix_now().to_string());
+        self.put_auth(&mut form, None, false);
+        self.calling.hand_over(handler, form);
+    }
+
+    fn put_auth(&self, form: &mut Form, tokens: Option<&Tokens>, refresh_token: bool) {
+        let endpoint = format!("http://{}/rest/", self.address);
+        let mut put = |name: &str, value: &str| form.put(&format!("auth[{name}]"), value);
+        if let Some(tokens) = tokens {
+            put("access_token", &tokens.access_token);
+            put("expires_in", &self.tokens.ttl().as_secs().to_string());
+        }
+        put("domain", &self.address);
+        if let Some(tokens) = tokens {
+            put("server_endpoint", &endpoint);
+            put("client_endpoint", &endpoint);
+            if refresh_token {
+                put("refresh_token", &tokens.refresh_token);
+            }
+        }
+        put("member_id", &self.application.member_id);
+        put("application_token", &self.application.application_token);
+    }
+}
+
+/// A body in the spelling of PHP's `http_build_query`.
+struct Form(String);
+
+impl Form {
+    fn event(name: &str) -> Self {
+        Self(format!("event={name}"))
+    }
+
+    fn put(&mut self, name: &str, value: &str) {
+        let encode = |text| utf8_percent_encode(text, FORM).to_string().replace("%20", "+");
+        self.0 = format!("{}&{}={}", self.0, encode(name), encode(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses() {
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let mut pause = Pause::new(None);
+        assert!(pause.is_over(start));
+        assert!(!pause.is_over(after(999)));
+        assert!(pause.is_over(after(1000)), "the refused call does not prolong the pause");
+        for zero in [0, -5] {
+            let mut pause = Pause::new(Some(zero));
+            assert!(pause.is_over(start) && pause.is_over(start));
+        }
+    }
+
+    #[test]
+    fn forms() {
+        let mut form = Form::event("X");
+        form.put("auth[domain]", "127.0.0.1:80 Я");
+        assert_eq!(form.0, "event=X&auth%5Bdomain%5D=127.0.0.1%3A80+%D0%AF");
+    }
+}

@@ -1,0 +1,53 @@
+//! `b24-emulator demo` as a person runs it.
+
+use std::process::{Command, Output};
+
+fn demo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_b24-emulator")).arg("demo").args(arguments).output().unwrap()
+}
+
+/// What a demo prints that ends well.
+fn printed(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = demo(arguments);
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert!(status.success(), "{status}\n{stdout}\n{}", String::from_utf8_lossy(&stderr));
+    stdout
+}
+
+/// The number behind a name in the summary.
+fn number(printed: &str, name: &str) -> u64 {
+    let line = printed.lines().rev().find_map(|line| line.trim().strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_else(|| panic!("{name} in {printed}"))
+}
+
+#[test]
+fn every_change_arrives() {
+    let printed = printed(&[]);
+    assert_eq!(number(&printed, "events made"), 10);
+    assert_eq!(number(&printed, "records received"), 8);
+    assert_eq!(number(&printed, "records acknowledged"), 8);
+    assert_eq!(number(&printed, "left in the queue"), 0);
+    for field in ["ID", "TIMESTAMP_X", "EVENT_NAME", "EVENT_DATA", "EVENT_ADDITIONAL", "MESSAGE_ID"] {
+        let shown = printed.lines().filter(|line| line.split_whitespace().any(|word| word == field)).count();
+        assert_eq!(shown, 8, "{field} in {printed}");
+    }
+    assert_eq!(printed.matches("by the library").count(), 1, "{printed}");
+    assert_eq!(printed.matches("by the portal").count(), 5, "{printed}");
+}
+
+#[test]
+fn a_burst_of_several_batches_arrives_too() {
+    let printed = printed(&["--events", "230"]);
+    assert_eq!(number(&printed, "events made"), 237);
+    assert_eq!(number(&printed, "records acknowledged"), 235);
+    assert_eq!(number(&printed, "left in the queue"), 0);
+}
+
+#[test]
+fn a_library_that_is_none_fails_with_its_name() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_b24-emulator"));
+    let output = demo.arg("demo").env("B24EVENTS_LIBRARY", "/nowhere/libb24events.so").output().unwrap();
+    assert!(!output.status.success());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("/nowhere/libb24events.so"), "{stderr}");
+}

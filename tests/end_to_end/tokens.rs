@@ -1,0 +1,180 @@
+//! Who renews the tokens, and who shares them.
+
+use std::path::PathBuf;
+
+use super::setting::*;
+use b24_emulator::{ADMINISTRATOR, Options};
+use b24events::error::Status;
+use serde_json::json;
+
+/// A file that is removed when dropped, with what stands beside it.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str) -> File {
+        File(std::env::temp_dir().join(format!("b24events-{name}-{}/tokens.json", std::process::id())))
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+#[test]
+fn clients_of_one_process_share_a_chain_of_tokens() {
+    let setting = Setting::new();
+    let config = setting.config();
+    let clients: Vec<_> = (0..4).map(|_| setting.client_of(&config)).collect();
+    for round in 1..=3 {
+        setting.control(json!("expire_tokens"));
+        std::thread::scope(|scope| {
+            for client in &clients {
+                scope.spawn(|| client.call("profile", "").unwrap());
+            }
+        });
+        assert_eq!(setting.emulator.counters().renewals, round);
+    }
+    assert_eq!(setting.tokens.lock().unwrap().len(), 12, "every client tells its host");
+    drop(clients);
+    assert_eq!(
+        setting.client_of(&config).call("profile", "").unwrap_err().status(),
+        Status::Auth,
+        "the chain is forgotten"
+    );
+}
+
+#[test]
+fn tokens_that_expire_all_the_time_fail_no_call() {
+    let setting = Setting::new();
+    let mut config = setting.config();
+    config.set("rate.per_second", "0").unwrap();
+    let client = setting.client_of(&config);
+    std::thread::scope(|scope| {
+        let callers: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| (0..200).for_each(|_| drop(client.call("profile", "").unwrap())))).collect();
+        while !callers.iter().all(|caller| caller.is_finished()) {
+            setting.control(json!("expire_tokens"));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    });
+    let told = setting.tokens.lock().unwrap().len() as u64;
+    assert_eq!(setting.emulator.counters().renewals, told);
+}
+
+#[test]
+fn processes_share_tokens_through_a_file() {
+    let setting = Setting::new();
+    let file = File::new("shared-tokens");
+    let mut config = setting.config();
+    config.set("auth.tokens_file", file.0.to_str().unwrap()).unwrap();
+    let first = setting.client_of(&config);
+    setting.control(json!("expire_tokens"));
+    first.call("profile", "").unwrap();
+    // As in another process: nothing of the first one's chain is left here.
+    drop(first);
+    let second = setting.client_of(&config);
+    second.call("profile", "").unwrap();
+    assert_eq!(setting.emulator.counters().renewals, 1, "the second one reads what the first one bought");
+    setting.control(json!("expire_tokens"));
+    second.call("profile", "").unwrap();
+    assert_eq!(setting.emulator.counters().renewals, 2);
+}
+
+#[test]
+fn a_host_that_renews_itself_is_told_and_puts_the_pair_in() {
+    let setting = Setting::new();
+    let mut config = setting.config();
+    config.set("auth.renew", "host").unwrap();
+    let client = setting.client_of(&config);
+    setting.control(json!("expire_tokens"));
+    let error = client.call("profile", "").unwrap_err();
+    assert_eq!((error.status(), error.code()), (Status::Auth, "expired_token"));
+    assert!(error.to_string().contains("b24_client_set_tokens"), "{error}");
+    let fresh = setting.emulator.issue_tokens(ADMINISTRATOR);
+    client.set_tokens(&fresh.access_token, "", 0).unwrap();
+    client.call("profile", "").unwrap();
+    assert_eq!(setting.emulator.counters().renewals, 0);
+    assert!(client.set_tokens("", "", 0).is_err());
+}
+
+#[test]
+fn a_code_buys_the_first_pair() {
+    let setting = Setting::new();
+    let mut config = setting.config();
+    config.set("auth.access_token", "").unwrap();
+    config.set("auth.refresh_token", "").unwrap();
+    let client = setting.client_of(&config);
+    assert_eq!(client.call("profile", "").unwrap_err().status(), Status::Config);
+    assert_eq!(client.authorize("wrong").unwrap_err().status(), Status::Auth);
+    client.authorize(&setting.emulator.authorization_code(ADMINISTRATOR)).unwrap();
+    client.call("profile", "").unwrap();
+    assert_eq!(setting.tokens.lock().unwrap().len(), 1);
+    setting.control(json!("expire_tokens"));
+    client.call("profile", "").unwrap();
+}
+
+#[test]
+fn the_own_limit_keeps_the_portals_from_being_reached() {
+    let limits = b24_emulator::Limits { burst: 5, per_second: 20.0 };
+    let setting = Setting::with(Options { limits: Some(limits), ..Options::default() });
+    let mut config = setting.config();
+    config.set("rate.burst", "5").unwrap();
+    config.set("rate.per_second", "19").unwrap();
+    let clients = [setting.client_of(&config), setting.client_of(&config)];
+    std::thread::scope(|scope| {
+        for client in &clients {
+            scope.spawn(move || (0..15).for_each(|_| drop(client.call("profile", "").unwrap())));
+        }
+    });
+    assert_eq!(setting.emulator.counters().limit_refusals, 0);
+}
+
+#[test]
+fn several_calls_go_in_one_request() {
+    let setting = Setting::new();
+    let client = setting.client();
+    client.call("crm.deal.add", r#"{"fields":{"TITLE":"№ \"1\" & 2"}}"#).unwrap();
+    let calls = json!({
+        "list": {"method": "crm.deal.list", "params": {"filter": {">=ID": 1}, "select": ["ID"]}},
+        "deal": {"method": "crm.deal.get", "params": {"id": "$result[list][0][ID]"}},
+        "none": {"method": "no.such.method"},
+    });
+    let before = setting.emulator.counters().requests;
+    let answer: serde_json::Value =
+        serde_json::from_str(&client.call_batch(&calls.to_string(), false).unwrap()).unwrap();
+    assert_eq!(setting.emulator.counters().requests, before + 1);
+    assert_eq!(answer["results"]["list"].as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(answer["errors"]["none"]["error"], "ERROR_METHOD_NOT_FOUND", "{answer}");
+    for bad in ["{}", "[]", "x", r#"{"a":{"method":"a/b"}}"#] {
+        assert_eq!(client.call_batch(bad, false).unwrap_err().status(), Status::InvalidArgument, "{bad}");
+    }
+}
+
+#[test]
+fn a_long_queue_is_drained_with_one_request_a_batch() {
+    let setting = Setting::new();
+    let mut config = setting.config();
+    config.set("recover.orphans", "exclusive").unwrap();
+    config.set("fetch.limit", "10").unwrap();
+    let client = setting.client_of(&config);
+    client.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals(1..=100);
+    client.connect(LONG).unwrap();
+    let mut seen = Vec::new();
+    while let Some(mut batch) = client.next(AT_ONCE).unwrap() {
+        seen.extend(numbers(&mut batch));
+        batch.acknowledge().unwrap();
+    }
+    while seen.len() < 100 {
+        let mut batch = client.next(LONG).unwrap().unwrap();
+        seen.extend(numbers(&mut batch));
+        batch.acknowledge().unwrap();
+    }
+    assert_eq!(seen, (1..=100).collect::<Vec<_>>());
+    assert_eq!(setting.queued(), 0);
+    let calls = setting.emulator.counters().calls;
+    assert_eq!(calls.get("event.offline.clear"), None, "{calls:?}");
+    assert!(calls["batch"] <= 11 && calls["event.offline.get"] <= 2, "{calls:?}");
+}
