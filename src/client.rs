@@ -49,7 +49,7 @@ impl Client {
         let settings = config.settings()?;
         let around = Surroundings {
             clock: clock.clone(),
-            closing: Closing::new(),
+            closing: Closing::default(),
             log: Log::new(hooks.log, settings.log_level),
             stats: Arc::new(Stats::default()),
         };

@@ -17,13 +17,15 @@ pub struct Closing {
     receiver: Receiver<Infallible>,
 }
 
-impl Closing {
+impl Default for Closing {
     /// A flag that is not raised.
-    pub fn new() -> Closing {
+    fn default() -> Closing {
         let (sender, receiver) = bounded(0);
         Closing { sender: Arc::new(Mutex::new(Some(sender))), receiver }
     }
+}
 
+impl Closing {
     /// Raises the flag; false when it was raised before.
     pub fn close(&self) -> bool {
         crate::lock(&self.sender).take().is_some()
@@ -61,7 +63,7 @@ mod tests {
 
     #[test]
     fn closing_ends_every_pause() {
-        let closing = Closing::new();
+        let closing = Closing::default();
         assert_eq!(closing.pause(Duration::from_millis(1)), Ok(()));
         let waits: Vec<_> = (0..4)
             .map(|_| {

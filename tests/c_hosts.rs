@@ -5,10 +5,10 @@
 
 mod support;
 
-use std::env;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use support::{Folder, Portal, run, shared_library, static_library};
 
@@ -45,8 +45,18 @@ enum Link {
 }
 
 const QUICKSTART: &[&str] = &["quickstart.c"];
-const HOST: &[&str] =
-    &["host.c", "configuration.c", "handles.c", "delivery.c", "waiting.c", "callbacks.c", "portal.c", "threads.c"];
+const HOST: &[&str] = &[
+    "host.c",
+    "configuration.c",
+    "handles.c",
+    "delivery.c",
+    "recovery.c",
+    "waiting.c",
+    "log.c",
+    "tokens.c",
+    "portal.c",
+    "threads.c",
+];
 const HOST_CPP: &[&str] = &["host.cpp"];
 
 impl Language {
@@ -141,4 +151,18 @@ fn the_header_needs_nothing_before_it_and_stands_stricter_warnings() {
     let header = root().join("include/b24events.h");
     C.compile(|command| command.args(["-Wstrict-prototypes", "-Wc++-compat", "-fsyntax-only", "-x", "c"]).arg(&header));
     CPP.compile(|command| command.args(["-Wold-style-cast", "-fsyntax-only", "-x", "c++"]).arg(&header));
+}
+
+/// Whoever adds a function to the library is reminded to try it from C, with a handle that is none and without.
+#[test]
+fn the_c_host_uses_every_function() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let host: String = HOST.iter().map(|source| read(&format!("tests/c/{source}"))).collect();
+    let header = read("include/b24events.h");
+    let declarations = header.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+    let names = declarations.filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next());
+    let functions: Vec<&str> = names.filter(|name| name.starts_with("b24_")).collect();
+    assert!(functions.len() > 30, "the header's declarations are not found: {functions:?}");
+    let unused: Vec<&&str> = functions.iter().filter(|name| !host.contains(&format!("{name}("))).collect();
+    assert!(unused.is_empty(), "not tried by tests/c: {unused:?}");
 }

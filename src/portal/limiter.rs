@@ -168,7 +168,7 @@ mod tests {
     fn a_turn_that_comes_too_late_is_told_and_takes_no_place() {
         let clock = SystemClock;
         let limiter = Limiter::of("https://late.example", 1.0, 0.001, clock.now());
-        let closing = Closing::new();
+        let closing = Closing::default();
         let soon = clock.now() + Duration::from_secs(5);
         limiter.turn(soon, &clock, &closing).unwrap();
         for _ in 0..3 {

@@ -37,7 +37,8 @@ pub struct TokenPair {
 }
 
 /// Told of every new pair before it is used, so that it is stored first.
-pub type TokensSink = Arc<dyn Fn(&TokenPair) + Send + Sync>;
+pub type TokensSink = Arc<Sink>;
+type Sink = dyn Fn(&TokenPair) + Send + Sync;
 
 /// A token is renewed this long before it expires, so that it does not expire on the way.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -60,7 +61,7 @@ struct Chain {
 struct ChainState {
     pair: TokenPair,
     past: Vec<Secret>,
-    sinks: Vec<Weak<dyn Fn(&TokenPair) + Send + Sync>>,
+    sinks: Vec<Weak<Sink>>,
 }
 
 /// One client's view of a chain.

@@ -58,11 +58,13 @@ pub struct Connection {
     not_before: Option<Instant>,
     gap: bool,
     reopen: bool,
+    /// Whether the present channels have worked.
+    proven: bool,
 }
 
-impl Connection {
+impl Default for Connection {
     /// A connection that has not begun.
-    pub fn new() -> Connection {
+    fn default() -> Connection {
         Connection {
             config: None,
             configured_at: None,
@@ -71,9 +73,12 @@ impl Connection {
             not_before: None,
             gap: true,
             reopen: false,
+            proven: false,
         }
     }
+}
 
+impl Connection {
     /// The push server in use.
     pub fn config(&self) -> Option<&PushConfig> {
         self.config.as_ref()
@@ -99,6 +104,7 @@ impl Connection {
         self.config = Some(config);
         self.configured_at = Some(now);
         self.reopen = false;
+        self.proven = false;
         self.gap = true;
     }
 
@@ -137,7 +143,11 @@ impl Connection {
             Polled::ChannelRefused => {
                 self.config = None;
                 self.reopen = true;
-                self.failed(now, None);
+                self.gap = true;
+                // Channels end after some hours; that is no failure. New ones that are refused at once are.
+                if !self.proven {
+                    self.failed(now, None);
+                }
             }
             Polled::Unusable { malformed, .. } => {
                 signals.malformed = malformed;
@@ -183,6 +193,7 @@ impl Connection {
     }
 
     fn succeeded(&mut self) {
+        self.proven = true;
         self.backoff.succeeded();
         self.not_before = None;
     }

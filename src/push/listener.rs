@@ -199,7 +199,7 @@ impl Shared {
 
     /// Listens until the client is closed, or until something has to be mended before the first subscription.
     fn listen(self: &Arc<Shared>) -> Error {
-        let mut connection = Connection::new();
+        let mut connection = Connection::default();
         loop {
             if self.around.closing.is_closed() {
                 return Error::Closed;

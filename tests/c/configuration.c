@@ -68,7 +68,10 @@ void configuration(void)
 
     useless(config, "portal.url");
     CHECK_OK(b24_config_set(config, "portal.url", "https://my.bitrix24.com"));
-    useless(config, "auth.access_token");
+    CHECK_OK(b24_client_new(config, &client));
+    CHECK_FAILS(B24_CONFIG, "auth.access_token", b24_client_call(client, "profile", NULL, &value));
+    CHECK(value == NULL);
+    b24_client_free(client);
     CHECK_OK(b24_config_set(config, "auth.access_token", secret));
     value_is(config, "auth.access_token", "***");
     CHECK_OK(b24_client_new(config, &client));

@@ -114,6 +114,16 @@ void calls(void)
     CHECK_HOLDS("\"TITLE\":\"\\u0421\\u0434\\u0435\\u043b\\u043a\\u0430", answer); /* as PHP spells it */
     b24_string_free(answer);
     b24_string_free(answer_of(client, "profile", ""));
+
+    CHECK_OK(b24_client_call_batch(client,
+                                   "{\"new\":{\"method\":\"crm.deal.add\",\"params\":{\"fields\":{\"TITLE\":\"1\"}}},"
+                                   "\"read\":{\"method\":\"crm.deal.get\",\"params\":{\"id\":\"$result[new]\"}},"
+                                   "\"wrong\":{\"method\":\"no.such.method\"}}",
+                                   0, &answer));
+    CHECK(number_in(answer, "new") == id + 1);
+    CHECK(number_in(answer, "ID") == id + 1);
+    CHECK_HOLDS("ERROR_METHOD_NOT_FOUND", answer);
+    b24_string_free(answer);
     b24_client_free(client);
 }
 

@@ -15,10 +15,22 @@ static const struct {
     const char *name;
     void (*run)(void);
 } PARTS[] = {
-    PART(library_functions), PART(handles_that_are_none), PART(arguments_that_are_none), PART(configuration),
-    PART(records),           PART(calls),                 PART(refusals),                PART(waiting),
-    PART(descriptor),        PART(closing),               PART(freeing),                 PART(log_callback),
-    PART(tokens_callback),
+    PART(tokens_of_the_host), /* first: the authorization code of the environment lives for 30 seconds */
+    PART(library_functions),
+    PART(handles_that_are_none),
+    PART(arguments_that_are_none),
+    PART(configuration),
+    PART(records),
+    PART(failed_records),
+    PART(state),
+    PART(calls),
+    PART(refusals),
+    PART(waiting),
+    PART(descriptor),
+    PART(closing),
+    PART(freeing),
+    PART(log_callback),
+    PART(tokens_callback), /* last: it makes the tokens of the environment worthless */
 };
 
 int main(void)

@@ -39,6 +39,7 @@ b24::Client portal_client()
     };
     set("portal.url", variable("B24_PORTAL_URL"));
     set("auth.access_token", variable("B24_ACCESS_TOKEN"));
+    set("rate.per_second", "0"); // this portal has no limits
     set("fetch.limit", "7"); // many batches, so that the threads have something to share
     return b24::new_client(config);
 }

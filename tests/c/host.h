@@ -8,6 +8,8 @@ void handles_that_are_none(void);
 void arguments_that_are_none(void);
 void configuration(void);
 void records(void);
+void failed_records(void);
+void state(void);
 void calls(void);
 void refusals(void);
 void waiting(void);
@@ -16,5 +18,6 @@ void closing(void);
 void freeing(void);
 void log_callback(void);
 void tokens_callback(void);
+void tokens_of_the_host(void);
 
 #endif

@@ -30,6 +30,7 @@ b24_config *portal_config(const char *connector)
     CHECK_OK(b24_config_set(config, "auth.access_token", variable("B24_ACCESS_TOKEN")));
     CHECK_OK(b24_config_set(config, "auth.refresh_token", variable("B24_REFRESH_TOKEN")));
     CHECK_OK(b24_config_set(config, "connector.id", connector));
+    CHECK_OK(b24_config_set(config, "rate.per_second", "0")); /* this portal has no limits */
     return config;
 }
 

@@ -103,6 +103,8 @@ fn an_expired_channel_is_replaced_with_and_without_warning() {
     ] {
         let setting = Setting::new();
         let client = setting.connected();
+        setting.deals([0]);
+        client.next(LONG).unwrap().unwrap().acknowledge().unwrap();
         setting.control(control.clone());
         setting.control(json!("drop_connections"));
         setting.deals([1]);
@@ -174,10 +176,17 @@ fn rights_lost_while_running_are_told_to_who_waits() {
 #[test]
 fn connect_says_why_it_takes_long() {
     let setting = Setting::new();
-    setting.control(json!({"fail_next": {"method": "pull.application.config.get", "times": 50, "status": 502, "body": "<h1>Bad Gateway</h1>"}}));
+    let fault = json!({"method": "pull.application.config.get", "times": 2, "status": 502, "body": "<h1>Bad Gateway</h1>"});
+    setting.control(json!({"fail_next": fault}));
+    let error = setting.client().connect(b24events::clock::Timeout::from_millis(1500)).unwrap_err();
+    assert_eq!((error.status(), error.http_status()), (Status::Protocol, 502), "{error}");
+}
+
+#[test]
+fn connect_goes_on_by_itself_after_a_trouble() {
+    let setting = Setting::new();
+    setting.control(json!({"fail_next": {"method": "pull.application.config.get", "status": 502}}));
     let client = setting.client();
-    let error = client.connect(b24events::clock::Timeout::from_millis(300)).unwrap_err();
-    assert!(matches!(error.status(), Status::Protocol | Status::Timeout), "{error}");
-    setting.control(json!("clear_faults"));
     client.connect(LONG).unwrap();
+    look(&client);
 }

@@ -135,7 +135,14 @@ _FUNCTIONS = {
     "client_wait": (c_int32, [c_void_p, c_int32, POINTER(_Notification)]),
     "client_fetch": (c_int32, [c_void_p, c_uint32, POINTER(c_void_p)]),
     "client_next": (c_int32, [c_void_p, c_int32, POINTER(c_void_p)]),
+    "client_fetch_failed": (c_int32, [c_void_p, c_uint32, POINTER(c_void_p)]),
+    "client_recover": (c_int32, [c_void_p, POINTER(c_size_t)]),
+    "client_state": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "client_restore": (c_int32, [c_void_p, c_char_p]),
     "client_call": (c_int32, [c_void_p, c_char_p, c_char_p, POINTER(c_void_p)]),
+    "client_call_batch": (c_int32, [c_void_p, c_char_p, c_int32, POINTER(c_void_p)]),
+    "client_authorize": (c_int32, [c_void_p, c_char_p]),
+    "client_set_tokens": (c_int32, [c_void_p, c_char_p, c_char_p, c_uint64]),
     "client_stats": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "client_fd": (c_ssize_t, [c_void_p]),
     "client_close": (c_int32, [c_void_p]),
@@ -331,10 +338,46 @@ class Client(_Handle):
             if batch is not None:
                 yield batch
 
+    def fetch_failed(self, limit: int = 0) -> Batch:
+        """Takes records that were marked as failed, to try them again."""
+        handle = c_void_p()
+        _check(_library.b24_client_fetch_failed(self, limit, byref(handle)))
+        return Batch(handle)
+
+    def recover(self) -> int:
+        """Makes the next fetches hand out first what was taken and not acknowledged; returns how many batches."""
+        reservations = c_size_t()
+        _check(_library.b24_client_recover(self, byref(reservations)))
+        return reservations.value
+
+    def state(self) -> str:
+        """Tokens, and what is taken and not acknowledged, for `restore` of the next client. Keep it like a password."""
+        text = c_void_p()
+        _check(_library.b24_client_state(self, byref(text)))
+        return _taken(text)
+
+    def restore(self, state: str) -> None:
+        """Goes on from a state; call it before the first fetch."""
+        _check(_library.b24_client_restore(self, state.encode()))
+
+    def authorize(self, code: str) -> None:
+        """Gets the first pair of tokens with an authorization code."""
+        _check(_library.b24_client_authorize(self, code.encode()))
+
+    def set_tokens(self, access_token: str, refresh_token: str = "", expires: int = 0) -> None:
+        """Uses these tokens from now on."""
+        _check(_library.b24_client_set_tokens(self, access_token.encode(), refresh_token.encode(), expires))
+
     def call(self, method: str, params: Optional[Mapping[str, Any]] = None) -> dict:
         """Calls a REST method; returns the portal's whole answer: {"result": …, "time": …}."""
         answer = c_void_p()
         _check(_library.b24_client_call(self, method.encode(), json.dumps(params or {}).encode(), byref(answer)))
+        return json.loads(_taken(answer))
+
+    def call_batch(self, calls: Mapping[str, Mapping[str, Any]], halt: bool = False) -> dict:
+        """Runs up to 50 calls in one request: {name: {"method": …, "params": …}}; returns {"results": …, "errors": …}."""
+        answer = c_void_p()
+        _check(_library.b24_client_call_batch(self, json.dumps(calls).encode(), halt, byref(answer)))
         return json.loads(_taken(answer))
 
     def stats(self) -> dict:

@@ -30,6 +30,7 @@ def portal_config(connector: str) -> Config:
             "auth.access_token": os.environ["B24_ACCESS_TOKEN"],
             "auth.refresh_token": os.environ["B24_REFRESH_TOKEN"],
             "connector.id": connector,
+            "rate.per_second": 0,  # this portal has no limits
         }
     )
 
@@ -122,6 +123,23 @@ class DeliveryTest(PortalTest):
         stats = self.client.stats()
         self.assertEqual((stats["fetched"], stats["acknowledged"], stats["failed"]), (3, 2, 1))
 
+    def test_what_was_not_acknowledged_comes_again(self) -> None:
+        self.listen()
+        self.add_deal()
+        with self.client.next(PATIENCE) as batch:
+            message_ids = [record["MESSAGE_ID"] for record in batch]
+        self.assertEqual(self.client.recover(), 1)
+        with self.client.fetch() as batch:
+            self.assertEqual([record["MESSAGE_ID"] for record in batch], message_ids)
+        self.client.close()
+        with Client(portal_config(self.connector)) as client:
+            client.restore(self.client.state())
+            with client.fetch() as batch:
+                batch.fail_records(message_ids)
+            with client.fetch_failed() as batch:
+                self.assertEqual([record["MESSAGE_ID"] for record in batch], message_ids)
+                batch.ack()
+
     def test_the_main_loop_ends_when_the_client_is_closed(self) -> None:
         self.listen()
         self.add_deal()
@@ -149,6 +167,17 @@ class CallTest(PortalTest):
     def test_an_answer(self) -> None:
         deal = self.add_deal("Заказ «1»")
         self.assertEqual(self.client.call("crm.deal.get", {"id": deal})["result"]["TITLE"], "Заказ «1»")
+
+    def test_a_batch(self) -> None:
+        answer = self.client.call_batch(
+            {
+                "new": {"method": "crm.deal.add", "params": {"fields": {"TITLE": "Заказ"}}},
+                "read": {"method": "crm.deal.get", "params": {"id": "$result[new]"}},
+                "wrong": {"method": "no.such.method"},
+            }
+        )
+        self.assertEqual(answer["results"]["read"]["TITLE"], "Заказ")
+        self.assertEqual(answer["errors"]["wrong"]["error"], "ERROR_METHOD_NOT_FOUND")
 
     def test_a_refusal(self) -> None:
         error = self.assertFails(b24events.PORTAL, self.client.call, "no.such.method")
@@ -215,6 +244,9 @@ class CallbackTest(PortalTest):
         self.assertIsNone(gone())
         self.assertEqual(lines, ["closed"])
 
+
+class TokensTest(unittest.TestCase):
+    # Without other clients: those of one process share their tokens.
     def test_new_tokens(self) -> None:
         stored = []
         config = portal_config("")
@@ -230,6 +262,21 @@ class CallbackTest(PortalTest):
         # The pair in the environment is worthless now; the tests that follow take this one.
         os.environ["B24_ACCESS_TOKEN"] = tokens.access_token
         os.environ["B24_REFRESH_TOKEN"] = tokens.refresh_token
+
+    def test_tokens_of_the_host(self) -> None:
+        stored = []
+        config = portal_config("")
+        config["auth.access_token"] = config["auth.refresh_token"] = ""
+        config.on_tokens(stored.append)
+        with Client(config) as client:
+            client.authorize(os.environ["B24_AUTHORIZATION_CODE"])
+            client.call("profile")
+        (tokens,) = stored
+        config["auth.renew"] = "host"
+        with Client(config) as client:
+            client.set_tokens(tokens.access_token, tokens.refresh_token, tokens.expires)
+            client.call("profile")
+        self.assertEqual(len(stored), 1)
 
 
 if __name__ == "__main__":

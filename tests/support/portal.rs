@@ -40,6 +40,7 @@ impl Portal {
             ("B24_MEMBER_ID", application.member_id),
             ("B24_ACCESS_TOKEN", tokens.access_token),
             ("B24_REFRESH_TOKEN", tokens.refresh_token),
+            ("B24_AUTHORIZATION_CODE", self.emulator.authorization_code(ADMINISTRATOR)),
             ("B24_EMPLOYEE_TOKEN", self.emulator.issue_tokens(EMPLOYEE).access_token),
         ]);
     }

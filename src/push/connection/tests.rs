@@ -13,7 +13,7 @@ const CONFIG: &str = r#"{"server":{"version":4,"long_pooling_secure":"https://rt
 impl Run {
     fn new() -> Run {
         let start = Instant::now();
-        Run { connection: Connection::new(), start, now: start }
+        Run { connection: Connection::default(), start, now: start }
     }
 
     fn configured() -> Run {
@@ -145,6 +145,18 @@ fn a_refused_channel_brings_a_new_configuration() {
     run.poll();
     run.answer(0, Polled::ChannelRefused);
     assert_eq!(run.step().0, Duration::from_secs(15));
+}
+
+#[test]
+fn a_channel_that_has_worked_is_replaced_at_once() {
+    let mut run = Run::configured();
+    run.poll();
+    run.answer(40, Polled::Nothing { mid: None });
+    run.poll();
+    run.connection.broken(Some(run.now), run.now);
+    run.poll();
+    run.answer(0, Polled::ChannelRefused);
+    assert!(matches!(run.step(), (Duration::ZERO, Step::Configure { reopen: true })));
 }
 
 #[test]

@@ -6,7 +6,7 @@ const AT_ONCE: Timeout = Timeout::After(Duration::ZERO);
 const LONG: Duration = Duration::from_secs(3600);
 
 fn doorbell() -> (Arc<Doorbell>, Closing) {
-    let closing = Closing::new();
+    let closing = Closing::default();
     (Arc::new(Doorbell::new(LONG, Arc::new(SystemClock), closing.clone())), closing)
 }
 
@@ -59,7 +59,7 @@ fn of_two_waiting_threads_both_are_served() {
 
 #[test]
 fn rings_by_itself_when_it_is_time() {
-    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Closing::new());
+    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Closing::default());
     assert!(bell.tick() <= Duration::from_millis(20));
     std::thread::sleep(Duration::from_millis(25));
     bell.tick();

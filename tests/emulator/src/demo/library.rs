@@ -83,7 +83,10 @@ impl Library {
     pub fn load() -> Result<Library, Anything> {
         let path = find()?;
         // SAFETY: loading b24events runs nothing but what Rust's standard library does when it starts.
-        let loaded = unsafe { libloading::Library::new(&path)? };
+        let loaded = unsafe { libloading::Library::new(&path) }.map_err(|error| {
+            let cause = error.source().map_or(error.to_string(), ToString::to_string);
+            format!("{} cannot be loaded: {cause}", path.display())
+        })?;
         let functions = Functions::find(&loaded)?;
         // A library with threads and thread-local values is loaded for good, as every host does it.
         std::mem::forget(loaded);
@@ -107,18 +110,24 @@ impl Library {
     pub fn new_client(&self, keys: &[(&str, &str)]) -> Result<Client, Failure> {
         let functions = self.functions;
         let mut config = std::ptr::null_mut();
-        let mut handle = std::ptr::null_mut();
-        // SAFETY: places to write to and texts, all of them good during the calls.
-        unsafe {
-            functions.check((functions.b24_config_new)(&mut config))?;
-            for (key, value) in keys {
+        // SAFETY: a place to write to.
+        functions.check(unsafe { (functions.b24_config_new)(&mut config) })?;
+        let handle = keys
+            .iter()
+            .try_for_each(|(key, value)| {
                 let (key, value) = (owned(key), owned(value));
-                functions.check((functions.b24_config_set)(config, key.as_ptr(), value.as_ptr()))?;
-            }
-            functions.check((functions.b24_client_new)(config, &mut handle))?;
-            (functions.b24_config_free)(config);
-        }
-        Ok(Client { functions, handle })
+                // SAFETY: texts that are good during the call.
+                functions.check(unsafe { (functions.b24_config_set)(config, key.as_ptr(), value.as_ptr()) })
+            })
+            .and_then(|()| {
+                let mut handle = std::ptr::null_mut();
+                // SAFETY: a place to write to.
+                functions.check(unsafe { (functions.b24_client_new)(config, &mut handle) })?;
+                Ok(handle)
+            });
+        // SAFETY: takes no pointers but the handle.
+        unsafe { (functions.b24_config_free)(config) };
+        Ok(Client { functions, handle: handle? })
     }
 }
 

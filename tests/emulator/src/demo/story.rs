@@ -59,14 +59,11 @@ impl<'a> Story<'a> {
                 What::Connected => self.told(at, "connected", ""),
                 What::Notified { signalled: by_portal, count } => {
                     signalled = by_portal;
-                    self.told(
-                        at,
-                        "notified",
-                        &match by_portal {
-                            true => format!("by the portal, which announces {count}"),
-                            false => "by the library, which looks into the queue".to_owned(),
-                        },
-                    );
+                    let by = match by_portal {
+                        true => format!("by the portal, which announces {count}"),
+                        false => "by the library, which looks into the queue".to_owned(),
+                    };
+                    self.told(at, "notified", &by);
                 }
                 What::Record(record) => {
                     self.received += 1;
@@ -78,7 +75,7 @@ impl<'a> Story<'a> {
                 }
                 What::Acknowledged(count) => {
                     open = open.checked_sub(count).ok_or("more records than changes")?;
-                    self.told(at, "acknowledged", &format!("{count}"));
+                    self.told(at, "acknowledged", &count.to_string());
                 }
             }
         }
@@ -105,12 +102,8 @@ impl<'a> Story<'a> {
         }
         self.delays.sort();
         if let (Some(median), Some(most)) = (self.delays.get(self.delays.len() / 2), self.delays.last()) {
-            println!(
-                "  {:<22}{:>8} median, {} at most",
-                "change to record",
-                milliseconds(*median),
-                milliseconds(*most)
-            );
+            let (median, most) = (milliseconds(*median), milliseconds(*most));
+            println!("  {:<22}{median:>8}  median, {most} at most", "change to record");
         }
         if let Some(memory) = counted.memory {
             let mebibytes = format!("{:.1} MiB", memory as f64 / 1024.0);

@@ -8,11 +8,12 @@ use hyper::header::{
     EXPIRES, HeaderName, HeaderValue, LAST_MODIFIED, SERVER, TRANSFER_ENCODING,
 };
 
+use super::PushServer;
+use super::admission::Refusal;
 use super::format::Format;
 use super::message::Message;
 use super::query::Parameters;
 use super::subscription::{Delivery, Kind};
-use super::{PushServer, Refusal};
 use crate::http::{Answer, Dropped, Framing};
 use crate::time;
 

@@ -1,68 +1,8 @@
-/* What the library tells the host on its own. */
-
-#include <pthread.h>
+/* Tokens: where they come from, and who has to know of new ones. */
 
 #include "check.h"
 #include "host.h"
 #include "portal.h"
-
-/* The log as a host keeps it. Lines come from several threads. */
-struct log {
-    pthread_mutex_t lock;
-    int lines;
-    int worst;
-    char text[8192];
-};
-
-static void keep_line(void *user_data, b24_log_level level, const char *message)
-{
-    struct log *log = user_data;
-
-    pthread_mutex_lock(&log->lock);
-    log->lines++;
-    if (log->worst == 0 || level < log->worst)
-        log->worst = level;
-    strncat(log->text, message, sizeof log->text - strlen(log->text) - 1);
-    strncat(log->text, "\n", sizeof log->text - strlen(log->text) - 1);
-    pthread_mutex_unlock(&log->lock);
-}
-
-/* Lines of a client that connects, calls and closes. */
-static void log_of_a_day(struct log *log, const char *level)
-{
-    b24_config *config = portal_config("log");
-    b24_client *client;
-
-    memset(log, 0, sizeof *log);
-    pthread_mutex_init(&log->lock, NULL);
-    CHECK_OK(b24_config_set(config, "log.level", level));
-    CHECK_OK(b24_config_on_log(config, keep_line, log));
-    CHECK_OK(b24_client_new(config, &client));
-    b24_config_free(config);
-    CHECK_OK(b24_client_connect(client, 10000));
-    b24_string_free(answer_of(client, "profile", NULL));
-    b24_client_free(client);
-    pthread_mutex_destroy(&log->lock);
-}
-
-void log_callback(void)
-{
-    static struct log log;
-    int lines;
-
-    log_of_a_day(&log, "info");
-    CHECK(log.worst == B24_LOG_INFO);
-    CHECK_HOLDS("subscribed", log.text);
-    CHECK_HOLDS("closed", log.text);
-    lines = log.lines;
-    log_of_a_day(&log, "debug");
-    CHECK(log.lines > lines);
-    CHECK_HOLDS("profile", log.text);
-    CHECK(strstr(log.text, variable("B24_ACCESS_TOKEN")) == NULL);
-    CHECK(strstr(log.text, variable("B24_CLIENT_SECRET")) == NULL);
-    log_of_a_day(&log, "error");
-    CHECK(log.lines == 0);
-}
 
 /* The pair as a host stores it. */
 struct stored {
@@ -123,6 +63,37 @@ void tokens_callback(void)
     CHECK_STATUS(B24_AUTH, b24_client_connect(client, 10000));
     CHECK(stored.times == 1);
     CHECK(strstr(b24_last_error_message(), variable("B24_REFRESH_TOKEN")) == NULL);
+    b24_client_free(client);
+    b24_config_free(config);
+}
+
+void tokens_of_the_host(void)
+{
+    b24_config *config = portal_config("");
+    struct stored stored = {0};
+    b24_client *client;
+    char *answer;
+
+    CHECK_OK(b24_config_set(config, "auth.access_token", ""));
+    CHECK_OK(b24_config_set(config, "auth.refresh_token", ""));
+    CHECK_OK(b24_config_on_tokens(config, store, &stored));
+    CHECK_OK(b24_client_new(config, &client));
+    CHECK_STATUS(B24_CONFIG, b24_client_call(client, "profile", NULL, &answer));
+    CHECK_STATUS(B24_AUTH, b24_client_authorize(client, "a code that is none"));
+    CHECK_OK(b24_client_authorize(client, variable("B24_AUTHORIZATION_CODE")));
+    CHECK(stored.times == 1);
+    b24_string_free(answer_of(client, "profile", NULL));
+    CHECK_STATUS(B24_AUTH, b24_client_authorize(client, variable("B24_AUTHORIZATION_CODE")));
+    b24_client_free(client);
+
+    /* A host that renews the tokens itself. */
+    CHECK_OK(b24_config_set(config, "auth.renew", "host"));
+    CHECK_OK(b24_config_set(config, "auth.access_token", "0123456789"));
+    CHECK_OK(b24_client_new(config, &client));
+    CHECK_STATUS(B24_AUTH, b24_client_call(client, "profile", NULL, &answer));
+    CHECK_OK(b24_client_set_tokens(client, stored.access_token, NULL, 0));
+    b24_string_free(answer_of(client, "profile", NULL));
+    CHECK(stored.times == 1);
     b24_client_free(client);
     b24_config_free(config);
 }
