@@ -7,9 +7,12 @@ mod table;
 pub use markdown::markdown;
 pub use table::{METHODS, PROPERTIES};
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::component::Component;
 use super::fault::Fault;
-use super::text::same;
+use super::text::folded;
 use super::variant::Value;
 
 /// Name of the class.
@@ -100,14 +103,24 @@ impl Property {
     }
 }
 
+/// Numbers by folded name; 1C looks a method up before it calls it.
+type Numbers = LazyLock<HashMap<String, usize>>;
+
+static METHOD_NUMBERS: Numbers = LazyLock::new(|| numbers(METHODS.iter().map(|it| [it.english, it.russian])));
+static PROPERTY_NUMBERS: Numbers = LazyLock::new(|| numbers(PROPERTIES.iter().map(|it| [it.english, it.russian])));
+
+fn numbers(names: impl Iterator<Item = [&'static str; 2]>) -> HashMap<String, usize> {
+    names.enumerate().flat_map(|(number, names)| names.map(|name| (folded(name), number))).collect()
+}
+
 /// The number of the method with this name, in either language.
 pub(super) fn find_method(name: &str) -> Option<usize> {
-    METHODS.iter().position(|method| same(method.english, name) || same(method.russian, name))
+    METHOD_NUMBERS.get(&folded(name)).copied()
 }
 
 /// The number of the property with this name, in either language.
 pub(super) fn find_property(name: &str) -> Option<usize> {
-    PROPERTIES.iter().position(|property| same(property.english, name) || same(property.russian, name))
+    PROPERTY_NUMBERS.get(&folded(name)).copied()
 }
 
 impl Default {

@@ -43,7 +43,7 @@ pub unsafe extern "C" fn GetClassObject(name: *const Char, object: *mut *mut Obj
         return 0;
     }
     // SAFETY: by contract.
-    let known = unsafe { text::name(name) }.is_some_and(|name| text::same(&name, CLASS));
+    let known = unsafe { text::name(name) }.is_some_and(|name| text::folded(&name) == text::folded(CLASS));
     match catch_unwind(|| known.then(Object::create)) {
         Ok(Some(made)) => {
             // SAFETY: not NULL, and a place for a pointer by contract.

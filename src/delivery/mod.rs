@@ -42,6 +42,9 @@ const PLAN_UNKNOWN: u8 = 0;
 const PLAN_RESERVES: u8 = 1;
 const PLAN_REMOVES: u8 = 2;
 
+/// Pauses between the attempts of one fetch.
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+
 /// Orphans are looked for at the first fetch, after a lost answer, and then no more often than this.
 const SHORTEST_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -65,13 +68,29 @@ impl Delivery {
 
     /// Takes up to `limit` records (0: `fetch.limit`). What was taken before and is due again comes first, with as many
     /// records as it holds. The batch may be empty.
+    ///
+    /// After a trouble that may pass by itself it tries again a few times, each time looking first for what the lost
+    /// answer may have reserved.
     pub fn fetch(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         let limit = self.checked(limit)?;
-        self.search_if_due();
-        if let Some(batch) = self.due()? {
-            return Ok(batch);
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let error = match self.fetch_once(limit) {
+                Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
+                other => return other,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            self.around.log.line(Level::Warning, || format!("fetching again in {} ms: {error}", pause.as_millis()));
+            self.around.closing.pause(pause)?;
         }
-        self.take(limit, false)
+    }
+
+    fn fetch_once(self: &Arc<Self>, limit: u32) -> Result<Batch> {
+        self.search_if_due();
+        match self.due()? {
+            Some(batch) => Ok(batch),
+            None => self.take(limit, false),
+        }
     }
 
     /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
@@ -178,8 +197,15 @@ impl Delivery {
             return self.portal.clear(process_id, None);
         }
         let _taking = self.taking.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(taken) = self.portal.clear_and_take(process_id, self.limit)? else {
-            return Ok(());
+        let taken = match self.portal.clear_and_take(process_id, self.limit) {
+            Ok(Some(taken)) => taken,
+            Ok(None) => return Ok(()),
+            Err(error) if error.is_transient() => {
+                // Whether it has confirmed is not known; whether it has reserved is looked for before the next fetch.
+                *lock(&self.next_search) = Some(self.around.clock.now());
+                return self.portal.clear(process_id, None);
+            }
+            Err(error) => return Err(error),
         };
         if let Some(process_id) = taken.process_id.clone().filter(|_| !taken.message_ids.is_empty()) {
             // Under the lock, so that a fetch does not find the one without the other.

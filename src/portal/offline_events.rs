@@ -142,11 +142,10 @@ impl Portal {
 
     /// `event.offline.get`: takes up to `limit` records; `failed`: of those marked as failed.
     pub fn take(&self, limit: u32, take: Take, failed: bool) -> Result<Taken> {
-        // A lost answer of a reserving call leaves a reservation behind, which can be found again; a lost answer of
-        // a removing call has removed records, and a second call would only remove more.
-        let repeat = if take == Take::Reserve { Repeat::Yes } else { Repeat::No };
+        // A lost answer leaves a reservation behind that is to be found first, or has removed records: in either case a
+        // mere repetition would take more.
         let params = json!({"limit": limit, "clear": u8::from(take == Take::Remove), "error": u8::from(failed)});
-        let answer = self.call("event.offline.get", &params, repeat)?;
+        let answer = self.call("event.offline.get", &params, Repeat::No)?;
         taken(answer.into_result())
     }
 
@@ -200,7 +199,7 @@ impl Portal {
             "a": command("event.offline.clear", &json!({"process_id": process_id})),
             "b": command("event.offline.get", &json!({"limit": limit, "clear": 0})),
         });
-        let results = self.run_batch(&commands, true, Repeat::Yes)?;
+        let results = self.run_batch(&commands, true, Repeat::No)?;
         if let Some(error) = results.error("a") {
             return Err(error);
         }

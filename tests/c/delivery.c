@@ -166,7 +166,7 @@ void refusals(void)
     CHECK_OK(b24_config_set(config, "portal.url", "http://127.0.0.1:1"));
     CHECK_OK(b24_client_new(config, &client));
     CHECK_STATUS(B24_NETWORK, b24_client_call(client, "profile", NULL, &answer));
-    CHECK_STATUS(B24_NETWORK, b24_client_connect(client, 5000));
+    CHECK_STATUS(B24_NETWORK, b24_client_connect(client, 300));
     b24_client_free(client);
     b24_config_free(config);
 }

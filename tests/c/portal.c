@@ -89,7 +89,8 @@ void portal_control(const char *json)
     const char *port = strrchr(variable("B24_PORTAL_URL"), ':') + 1;
     int connection = socket(AF_INET, SOCK_STREAM, 0);
     int length = snprintf(message, sizeof message,
-                          "POST /control HTTP/1.1\r\nHost: emulator\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                          "POST /control HTTP/1.1\r\nHost: emulator\r\nConnection: close\r\n"
+                          "Content-Length: %zu\r\n\r\n%s",
                           strlen(json), json);
 
     CHECK(length > 0 && (size_t)length < sizeof message);

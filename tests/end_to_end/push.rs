@@ -176,7 +176,8 @@ fn rights_lost_while_running_are_told_to_who_waits() {
 #[test]
 fn connect_says_why_it_takes_long() {
     let setting = Setting::new();
-    let fault = json!({"method": "pull.application.config.get", "times": 2, "status": 502, "body": "<h1>Bad Gateway</h1>"});
+    let fault =
+        json!({"method": "pull.application.config.get", "times": 2, "status": 502, "body": "<h1>Bad Gateway</h1>"});
     setting.control(json!({"fail_next": fault}));
     let error = setting.client().connect(b24events::clock::Timeout::from_millis(1500)).unwrap_err();
     assert_eq!((error.status(), error.http_status()), (Status::Protocol, 502), "{error}");

@@ -375,7 +375,10 @@ class Client(_Handle):
         return json.loads(_taken(answer))
 
     def call_batch(self, calls: Mapping[str, Mapping[str, Any]], halt: bool = False) -> dict:
-        """Runs up to 50 calls in one request: {name: {"method": …, "params": …}}; returns {"results": …, "errors": …}."""
+        """Runs up to 50 calls in one request: {name: {"method": …, "params": …}}.
+
+        Returns {"results": {name: …}, "errors": {name: …}}.
+        """
         answer = c_void_p()
         _check(_library.b24_client_call_batch(self, json.dumps(calls).encode(), halt, byref(answer)))
         return json.loads(_taken(answer))

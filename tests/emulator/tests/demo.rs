@@ -36,6 +36,16 @@ fn every_change_arrives() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_idle_client_is_small() {
+    let printed = printed(&["--events", "0"]);
+    let line = printed.lines().find_map(|line| line.trim().strip_prefix("resident memory"));
+    let mebibytes: f64 = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap();
+    let most = if cfg!(debug_assertions) { 12.0 } else { 3.0 };
+    assert!(mebibytes > 0.0 && mebibytes < most, "{printed}");
+}
+
+#[test]
 fn a_burst_of_several_batches_arrives_too() {
     let printed = printed(&["--events", "230"]);
     assert_eq!(number(&printed, "events made"), 237);

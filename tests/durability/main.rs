@@ -1,0 +1,7 @@
+//! Nothing is lost and nothing confirmed comes again, whatever dies when. Counts are printed.
+
+mod consumers;
+mod host;
+mod kill;
+mod model;
+mod place;
