@@ -1,6 +1,7 @@
 //! Nothing is lost and nothing confirmed comes again, whatever dies when. Counts are printed.
 
 mod consumers;
+mod drain;
 mod host;
 mod kill;
 mod model;
