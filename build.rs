@@ -12,7 +12,7 @@ fn main() {
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid");
     let mut builder = cbindgen::Builder::new().with_config(config);
     // In the order in which a reader needs them.
-    for file in ["status", "library", "config", "client", "batch"] {
+    for file in ["status", "library", "config", "client", "handler", "batch"] {
         builder = builder.with_src(root.join("src/ffi").join(file).with_extension("rs"));
     }
     builder.generate().expect("src/ffi can be bound").write_to_file(out.join("b24events.h"));

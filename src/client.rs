@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock, Timeout};
 use crate::closing::Closing;
-use crate::config::{Config, Level};
+use crate::config::{Config, Level, Source};
 use crate::delivery::ledger::Ledger;
 use crate::delivery::{Batch, Delivery};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result, Status};
+use crate::handler::port::Port;
+use crate::handler::receiver::Receiver;
+use crate::handler::{Effects, Handler, binding};
 use crate::log::{Log, LogSink};
 use crate::portal::tokens::{TokenPair, TokensSink};
 use crate::portal::{Portal, Repeat, Surroundings};
@@ -29,7 +33,11 @@ pub struct Hooks {
 /// One application on one portal. Every method may be called from any thread; those that block say so.
 pub struct Client {
     portal: Arc<Portal>,
-    listener: Listener,
+    source: Source,
+    listener: Arc<Listener>,
+    handler: Arc<Handler>,
+    receiver: Receiver,
+    ends: Ends,
     doorbell: Arc<Doorbell>,
     delivery: Arc<Delivery>,
     ledger: Arc<Ledger>,
@@ -60,12 +68,35 @@ impl Client {
         )?);
         let sink = keep_tokens(ledger.clone(), hooks.tokens, around.log.clone());
         let portal = Arc::new(Portal::new(&settings, sink, around.clone())?);
-        if let Some(pair) = ledger.tokens() {
+        // A file that several share is never older than what this client has kept for itself.
+        if let Some(pair) = ledger.tokens().filter(|_| settings.tokens_file.is_none()) {
             portal.use_tokens(pair);
         }
         let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, around.closing.clone()));
+        let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()));
+        let port = Arc::new(Port::default());
+        let ends = Ends {
+            portal: portal.clone(),
+            listener: listener.clone(),
+            port: port.clone(),
+            doorbell: doorbell.clone(),
+            around: around.clone(),
+        };
+        let handler = Arc::new(Handler::new(
+            &settings,
+            portal.clone(),
+            doorbell.clone(),
+            ledger.clone(),
+            port.clone(),
+            effects(settings.source, ends.clone()),
+            around.clone(),
+        ));
         Ok(Client {
-            listener: Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()),
+            receiver: Receiver::new(&settings, handler.clone(), port, doorbell.clone(), around.clone()),
+            source: settings.source,
+            ends,
+            listener,
+            handler,
             delivery: Arc::new(Delivery::new(&settings, portal.clone(), ledger.clone(), around.clone())),
             ledger,
             portal,
@@ -80,14 +111,48 @@ impl Client {
         self.portal.connector_id()
     }
 
-    /// Subscribes to the push server; blocks until the subscription stands, at most for `timeout`.
+    /// Starts what `source` says. The handler's port is open when this returns; a subscription to the push server stands
+    /// then, or the time is over. An application that has no tokens yet subscribes when its installation brings them.
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
-        self.listener.connect(timeout)
+        if self.source != Source::Push && self.receiver.start()? && self.portal.has_token() {
+            // What was queued before.
+            self.doorbell.ring_to_look();
+        }
+        if self.source == Source::Handler || (self.source == Source::Both && !self.portal.has_token()) {
+            return Ok(());
+        }
+        self.listener.connect(timeout).map_err(|error| match error {
+            Error::Closed => self.around.closing.end(),
+            error => error,
+        })
     }
 
-    /// Whether the subscription stands at this moment.
+    /// Whether everything that [`Client::connect`] starts stands at this moment.
     pub fn is_connected(&self) -> bool {
-        self.listener.is_subscribed()
+        let pushed = self.source == Source::Handler || self.listener.is_subscribed();
+        let called = self.source == Source::Push || self.receiver.is_running();
+        pushed && called
+    }
+
+    /// `event.bind` of the handler: the portal calls `url` from now on, and no other address of this application, at
+    /// most once in `min_timeout_s` seconds. Blocks for a few REST calls.
+    pub fn bind_handler(&self, url: &str, min_timeout_s: u32) -> Result<()> {
+        binding::bind(&self.portal, url, min_timeout_s)?;
+        self.handler.set_pause(min_timeout_s);
+        Ok(())
+    }
+
+    /// `event.unbind` of the handler: the portal no longer calls `url`; `None`: any address of this application.
+    /// Blocks for a few REST calls.
+    pub fn unbind_handler(&self, url: Option<&str>) -> Result<()> {
+        binding::unbind(&self.portal, url)
+    }
+
+    /// Takes a call of the portal that came to a web server of the host's. Returns the HTTP status that answers it.
+    /// Blocks for a REST call when the application is installed.
+    pub fn accept_handler_call(&self, body: &[u8], content_type: &str) -> Result<u16> {
+        self.around.closing.check()?;
+        Ok(self.handler.accept(body, content_type))
     }
 
     /// `event.bind`: changes of this kind go into the queue from now on. Blocks for a REST call.
@@ -103,7 +168,7 @@ impl Client {
     /// Blocks until the doorbell rings; `None` when the time is over.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         self.around.closing.check()?;
-        if !self.listener.is_listening() {
+        if !self.listener.is_listening() && !self.receiver.is_running() {
             return Err(self.not_listening());
         }
         self.doorbell.wait(timeout)
@@ -201,11 +266,10 @@ impl Client {
         if access.is_empty() {
             return Err(Error::InvalidArgument("the access token is empty".into()));
         }
-        let pair =
-            TokenPair { access: Secret::new(access), refresh: Secret::new(refresh), expires, ..self.portal.tokens() };
+        let (access, refresh) = (Secret::new(access), Secret::new(refresh));
+        let pair = TokenPair { access, refresh, expires, lifetime: 0, ..self.portal.tokens() };
         self.ledger.keep_tokens(&pair)?;
-        self.portal.use_tokens(pair);
-        Ok(())
+        self.portal.put_tokens_in(pair)
     }
 
     /// Counters and state as a JSON object. Holds no secret.
@@ -213,7 +277,9 @@ impl Client {
         let mut json = self.around.stats.to_json();
         json.insert("subscribed".into(), self.is_connected().into());
         json.insert("closed".into(), self.around.closing.is_closed().into());
-        let last_error = self.listener.last_error().filter(|error| *error != Error::Closed);
+        json.insert("handler_address".into(), self.ends.port.address().map(|address| address.to_string()).into());
+        let end = Some(self.around.closing.end()).filter(|_| self.around.closing.is_closed());
+        let last_error = end.or(self.listener.last_error()).filter(|error| *error != Error::Closed);
         json.insert("last_error".into(), last_error.map(|error| error.to_string()).into());
         serde_json::Value::Object(json).to_string()
     }
@@ -223,22 +289,26 @@ impl Client {
         self.doorbell.set_beacon(beacon);
     }
 
+    /// Whether it has come to its end, by [`Client::close`] or because the application was uninstalled.
+    pub fn is_closed(&self) -> bool {
+        self.around.closing.is_closed()
+    }
+
     /// Ends every blocked call with [`Error::Closed`] and interrupts every request. Does not wait for the threads to
     /// end; dropping the client does. Closing again does nothing.
     pub fn close(&self) {
-        if !self.around.closing.close() {
-            return;
+        if self.around.closing.close() {
+            self.ends.wake();
+            self.around.log.line(Level::Info, || "closed".into());
         }
-        self.listener.shutdown();
-        self.portal.shutdown();
-        self.doorbell.closed();
-        self.around.log.line(Level::Info, || "closed".into());
     }
 
-    /// Waits until the listening thread has ended. Call after [`Client::close`]; at once, save for a name resolution or
+    /// Waits until the listening threads have ended. Call after [`Client::close`]; at once, save for a name resolution or
     /// a connection attempt under way, which the system does not let us interrupt.
     pub fn join(&self) {
         self.listener.join();
+        self.receiver.join();
+        self.ledger.give_up();
     }
 
     fn not_listening(&self) -> Error {
@@ -254,6 +324,55 @@ impl Drop for Client {
         self.close();
         self.join();
     }
+}
+
+/// Everything that waits, to be woken when the client ends.
+#[derive(Clone)]
+struct Ends {
+    portal: Arc<Portal>,
+    listener: Arc<Listener>,
+    port: Arc<Port>,
+    doorbell: Arc<Doorbell>,
+    around: Surroundings,
+}
+
+impl Ends {
+    fn wake(&self) {
+        self.port.close();
+        self.listener.shutdown();
+        self.portal.shutdown();
+        self.doorbell.closed();
+    }
+}
+
+/// What a client does when its application comes or goes.
+fn effects(source: Source, ends: Ends) -> Effects {
+    let listener = ends.listener.clone();
+    Effects {
+        installed: Box::new(move || {
+            if source == Source::Both {
+                // It goes on by itself; what needs a person is told to who waits.
+                let _ = listener.connect(Timeout::After(Duration::ZERO));
+            }
+        }),
+        uninstalled: Box::new(move || {
+            if ends.around.closing.close_because(uninstalled()) {
+                ends.wake();
+            }
+        }),
+    }
+}
+
+fn uninstalled() -> Error {
+    Error::Refused(Box::new(Refusal {
+        status: Status::Auth,
+        code: "APPLICATION_UNINSTALLED".into(),
+        http_status: 0,
+        text:
+            "the application was uninstalled from the portal, and this client has ended with it; install it again, and \
+               make a new client (1C: Disconnect/Отключить, then Connect/Подключить)"
+                .into(),
+    }))
 }
 
 /// A new pair goes into the ledger first and to the host then; either may be the one who keeps it.

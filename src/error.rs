@@ -170,7 +170,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Network(_) | Error::Timeout(_) => true,
-            Error::Protocol { http_status, .. } => !matches!(http_status, 300..=399),
+            // An answer of unknown shape or too long would come again as it was; one that was cut or came from a
+            // gateway would not.
+            Error::Protocol { http_status, .. } => !matches!(http_status, 0 | 300..=399),
             Error::Refused(refusal) => {
                 // OVERLOAD_LIMIT was set by hand and goes by hand.
                 refusal.code != "OVERLOAD_LIMIT" && (refusal.status == Status::RateLimit || refusal.http_status >= 500)

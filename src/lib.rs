@@ -3,7 +3,7 @@
 //! One library with three doors: the C ABI ([`ffi`]), the 1C Native API, and [`client::Client`] for Rust.
 //! Dependencies point one way:
 //!
-//! `ffi` → [`client`] → [`delivery`], [`push`] → [`portal`] → [`config`], [`error`]
+//! `ffi` → [`client`] → [`handler`] → [`delivery`], [`push`] → [`portal`] → [`config`], [`error`]
 //!
 //! An event travels: portal → push server → [`push::listener`] → [`push::doorbell`] → [`client::Client::next`] on the
 //! host's thread → [`delivery`] reserves with `event.offline.get` → batch → host → acknowledged with
@@ -20,6 +20,7 @@ pub mod config;
 pub mod delivery;
 pub mod error;
 pub mod ffi;
+pub mod handler;
 pub mod kept_file;
 pub mod log;
 pub mod portal;

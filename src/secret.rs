@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
 /// A secret; clones share the text. `Debug` and `Display` print `***`; only [`Secret::expose`] gives the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
@@ -16,6 +18,12 @@ impl Secret {
     /// The text itself, for the one place that sends it to the peer it belongs to.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `guess` is this secret; how long the answer takes tells nothing but the lengths. No secret matches
+    /// nothing.
+    pub fn matches(&self, guess: &Secret) -> bool {
+        !self.is_empty() && bool::from(self.0.as_bytes().ct_eq(guess.0.as_bytes()))
     }
 
     /// Whether there is no secret at all.
@@ -51,5 +59,15 @@ mod tests {
         let secret = Secret::new("planted");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.expose(), "planted");
+    }
+
+    #[test]
+    fn only_the_same_secret_matches_and_none_matches_nothing() {
+        let secret = Secret::new("planted");
+        assert!(secret.matches(&Secret::new("planted")));
+        for guess in ["", "plante", "planted ", "plantee"] {
+            assert!(!secret.matches(&Secret::new(guess)), "{guess}");
+        }
+        assert!(!Secret::new("").matches(&Secret::new("")));
     }
 }

@@ -48,6 +48,10 @@ counters! {
     messages,
     /// Messages that announced records for this client's connector.
     signals,
+    /// Calls of the portal that the handler has accepted.
+    handler_calls,
+    /// Calls of the handler that were refused, for whatever reason.
+    handler_refused,
     /// Envelopes that could not be read.
     malformed,
     /// Records handed to the host.

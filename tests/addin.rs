@@ -68,7 +68,8 @@ impl FromValue<()> for Variant {
 /// What 1C would show.
 fn text(value: &Variant) -> String {
     let text = value.get_str().map(String::from_utf16_lossy);
-    text.or_else(|| value.get_bool().map(|value| value.to_string())).unwrap_or_default()
+    let other = || value.get_bool().map(|value| value.to_string()).or(value.get_i32().map(|value| value.to_string()));
+    text.or_else(other).unwrap_or_default()
 }
 
 fn library() -> TestAddinLib {
@@ -249,4 +250,99 @@ fn one_object_that_waits_does_not_delay_another() {
         emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
         waiter.join().unwrap();
     });
+}
+
+#[test]
+fn what_failed_comes_again_and_tokens_can_be_put_in() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    configure!(object, emulator);
+    call!(object, "УстановитьПараметр", "auth.renew", "host").unwrap();
+    call!(object, "Подписаться", "ONCRMDEALADD").unwrap();
+    emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
+    let batch = parsed(&call!(object, "ПолучитьЗаписи", 50).unwrap());
+    let id = batch["events"][0]["MESSAGE_ID"].as_str().unwrap();
+    call!(object, "ОтметитьОшибку", batch["batch_id"].as_str().unwrap(), id).unwrap();
+    let failed = parsed(&call!(object, "ПолучитьОшибочные", 50).unwrap());
+    assert_eq!(failed["events"][0]["MESSAGE_ID"], id);
+    call!(object, "Подтвердить", failed["batch_id"].as_str().unwrap(), ()).unwrap();
+    assert_eq!(emulator.queue(""), []);
+    call!(object, "Восстановить").unwrap();
+
+    emulator.control(b24_emulator::Control::ExpireTokens);
+    assert!(call!(object, "ВызватьМетод", "profile", "{}").is_err());
+    assert_eq!(
+        (property!(object, "LastErrorCode"), property!(object, "МожноПовторить")),
+        ("expired_token".into(), "false".into())
+    );
+    call!(object, "УстановитьТокены", &emulator.issue_tokens(ADMINISTRATOR).access_token, "", 0).unwrap();
+    let answers = parsed(&call!(object, "ВызватьПакет", r#"{"who":{"method":"profile"}}"#).unwrap());
+    assert_eq!(answers["results"]["who"]["ID"], "1", "{answers}");
+
+    let application = emulator.application();
+    for (key, value) in [
+        ("auth.client_id", &application.client_id),
+        ("auth.client_secret", &application.client_secret),
+        ("auth.server", &emulator.portal_url()),
+    ] {
+        call!(object, "SetParameter", key, value).unwrap();
+    }
+    call!(object, "Connect", 10_000).unwrap();
+    call!(object, "Авторизовать", &emulator.authorization_code(ADMINISTRATOR)).unwrap();
+    call!(object, "ВызватьМетод", "profile", "{}").unwrap();
+    emulator.control(
+        serde_json::from_value(json!({"fail_next": {"method": "profile", "status": 502, "body": "x"}})).unwrap(),
+    );
+    assert!(call!(object, "ВызватьМетод", "profile", "{}").is_err());
+    assert_eq!(property!(object, "МожноПовторить"), "true");
+}
+
+#[test]
+fn an_http_service_of_1c_takes_the_portals_calls() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let application = emulator.application();
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    configure!(object, emulator);
+    call!(object, "SetParameter", "handler.application_token", &application.application_token).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let body = json!({"event": "ONOFFLINEEVENT", "ts": now, "auth": {
+        "domain": emulator.portal_url().replace("http://", ""), "member_id": application.member_id,
+        "application_token": application.application_token}});
+    assert_eq!(call!(object, "ПринятьВызовОбработчика", &body.to_string()).unwrap(), "200");
+    assert_eq!(call!(object, "AcceptHandlerCall", "event=ONOFFLINEEVENT").unwrap(), "403");
+    assert_eq!(call!(object, "AcceptHandlerCall", "нечто").unwrap(), "400");
+    assert_eq!(call!(object, "AcceptHandlerCall", "").unwrap(), "400");
+    assert_eq!(parsed(&property!(object, "Statistics"))["handler_calls"], 1);
+
+    let bound = |url: &str| {
+        let answer = parsed(&call!(object, "CallMethod", "event.get", "{}").unwrap());
+        answer["result"].as_array().unwrap().iter().any(|binding| binding["handler"] == url)
+    };
+    let url = "http://127.0.0.1:1/b24";
+    call!(object, "ЗарегистрироватьОбработчик", url).unwrap();
+    call!(object, "BindHandler", url, 5).unwrap();
+    assert!(bound(url));
+    call!(object, "СнятьОбработчик", url).unwrap();
+    assert!(!bound(url));
+    call!(object, "BindHandler", url).unwrap();
+    call!(object, "UnbindHandler").unwrap();
+    assert!(!bound(url));
+    assert!(call!(object, "BindHandler", url, -1).is_err());
+    assert!(property!(object, "LastError").contains("MinPauseS"));
+
+    // The port of the component itself.
+    call!(object, "SetParameter", "source", "handler").unwrap();
+    call!(object, "SetParameter", "handler.listen", "127.0.0.1:0").unwrap();
+    call!(object, "Connect").unwrap();
+    assert_eq!(property!(object, "Connected"), "true");
+    let url = format!("http://{}/b24", parsed(&property!(object, "Statistics"))["handler_address"].as_str().unwrap());
+    call!(object, "BindHandler", &url, 0).unwrap();
+    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
+    let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
+    call!(object, "Acknowledge", batch["batch_id"].as_str().unwrap()).unwrap();
+    call!(object, "Disconnect").unwrap();
+    assert!(std::net::TcpStream::connect(url.replace("http://", "").replace("/b24", "")).is_err());
 }

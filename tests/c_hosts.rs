@@ -52,6 +52,7 @@ const HOST: &[&str] = &[
     "delivery.c",
     "recovery.c",
     "waiting.c",
+    "handler.c",
     "log.c",
     "tokens.c",
     "portal.c",

@@ -36,8 +36,8 @@ pub struct Method {
     pub russian: &'static str,
     /// In their order; those with a default come last.
     pub params: &'static [Param],
-    /// Whether it gives a value back.
-    pub returns: bool,
+    /// What it gives back, if anything.
+    pub returns: Option<Expected>,
     /// What it does.
     pub text: Text,
     pub(super) run: fn(&Component, Arguments) -> Result<Value, Fault>,
@@ -56,11 +56,13 @@ pub struct Param {
     pub default: Default,
 }
 
-/// What a parameter takes.
+/// What a parameter takes, or a method gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// A string; binary data that is UTF-8 counts as one.
     Text,
+    /// A string, which becomes UTF-8, or binary data.
+    Bytes,
     /// A number of any of the number types, without a fraction.
     Integer,
     /// What a configuration key can be set from: a string, a whole number, a boolean, or a date (universal time, which
@@ -163,6 +165,14 @@ impl Arguments {
         }
     }
 
+    /// A parameter that expects bytes, which can be taken once.
+    pub(super) fn bytes(&mut self, index: usize) -> Vec<u8> {
+        match self.0.get_mut(index).map(|value| std::mem::replace(value, Value::Empty)) {
+            Some(Value::Blob(bytes)) => bytes,
+            _ => Vec::new(),
+        }
+    }
+
     /// A parameter that expects a whole number.
     pub(super) fn integer(&self, index: usize) -> i64 {
         match self.0.get(index) {
@@ -180,6 +190,8 @@ impl Expected {
             (Expected::Text | Expected::Scalar, Value::Blob(bytes)) => {
                 String::from_utf8(bytes).map(Value::Text).map_err(|error| Value::Blob(error.into_bytes()))
             }
+            (Expected::Bytes, value @ Value::Blob(_)) => Ok(value),
+            (Expected::Bytes, Value::Text(text)) => Ok(Value::Blob(text.into_bytes())),
             (Expected::Integer, value @ Value::Integer(_)) => Ok(value),
             (Expected::Scalar, Value::Integer(number) | Value::Date(number)) => Ok(Value::Text(number.to_string())),
             (Expected::Scalar, Value::Boolean(yes)) => Ok(Value::Text(yes.to_string())),

@@ -89,6 +89,11 @@ impl Fault {
         }
     }
 
+    /// Whether the same call may succeed later although nobody changes anything.
+    pub(super) fn can_repeat(&self) -> bool {
+        matches!(self, Fault::Core(error) if error.is_transient())
+    }
+
     /// What happened and what to do.
     pub(super) fn text(&self, in_russian: bool) -> String {
         if in_russian { russian::text(self) } else { self.english() }
@@ -146,6 +151,7 @@ impl Fault {
 fn english_type(expected: Expected) -> &'static str {
     match expected {
         Expected::Text => "a string",
+        Expected::Bytes => "a string or binary data",
         Expected::Integer => "a whole number",
         Expected::Scalar => "a string, a whole number, a boolean or a date",
     }

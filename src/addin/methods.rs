@@ -5,6 +5,7 @@ use super::component::Component;
 use super::fault::Fault;
 use super::notifications;
 use super::variant::Value;
+use crate::client::Client;
 use crate::clock::Timeout;
 use crate::delivery::Batch;
 use crate::error::Error;
@@ -44,13 +45,21 @@ impl Component {
     }
 
     pub(super) fn fetch(&self, arguments: Arguments) -> Outcome {
+        self.fetch_with(&arguments, Client::fetch)
+    }
+
+    pub(super) fn fetch_failed(&self, arguments: Arguments) -> Outcome {
+        self.fetch_with(&arguments, Client::fetch_failed)
+    }
+
+    fn fetch_with(&self, arguments: &Arguments, fetch: fn(&Client, u32) -> crate::error::Result<Batch>) -> Outcome {
         let limit = arguments.integer(0);
         let limit = u32::try_from(limit).map_err(|_| {
             Error::InvalidArgument(format!("Limit cannot be {limit}; allowed: 0 (fetch.limit) to 1000"))
         })?;
         self.session.check_room()?;
         let client = self.session.client()?;
-        let mut batch = client.fetch(limit)?;
+        let mut batch = fetch(&client, limit)?;
         let json = batch.take_json();
         let id = if batch.is_empty() { String::new() } else { self.session.open(&client, batch)? };
         Ok(Value::Text(with_batch_id(&id, &json)))
@@ -94,6 +103,45 @@ impl Component {
     pub(super) fn call_method(&self, mut arguments: Arguments) -> Outcome {
         let answer = self.session.client()?.call(&arguments.text(0), &arguments.text(1))?;
         Ok(Value::Text(answer))
+    }
+
+    pub(super) fn call_batch(&self, mut arguments: Arguments) -> Outcome {
+        Ok(Value::Text(self.session.client()?.call_batch(&arguments.text(0), false)?))
+    }
+
+    pub(super) fn recover(&self, _: Arguments) -> Outcome {
+        let found = self.session.client()?.recover()?;
+        Ok(Value::Integer(i64::try_from(found).unwrap_or(i64::MAX)))
+    }
+
+    pub(super) fn authorize(&self, mut arguments: Arguments) -> Outcome {
+        self.session.client()?.authorize(&arguments.text(0))?;
+        Ok(Value::Empty)
+    }
+
+    pub(super) fn set_tokens(&self, mut arguments: Arguments) -> Outcome {
+        let expires = u64::try_from(arguments.integer(2)).unwrap_or(0);
+        self.session.client()?.set_tokens(&arguments.text(0), &arguments.text(1), expires)?;
+        Ok(Value::Empty)
+    }
+
+    pub(super) fn bind_handler(&self, mut arguments: Arguments) -> Outcome {
+        let pause = arguments.integer(1);
+        let pause = u32::try_from(pause)
+            .map_err(|_| Error::InvalidArgument(format!("MinPauseS cannot be {pause}; allowed: 0 or more seconds")))?;
+        self.session.client()?.bind_handler(&arguments.text(0), pause)?;
+        Ok(Value::Empty)
+    }
+
+    pub(super) fn unbind_handler(&self, mut arguments: Arguments) -> Outcome {
+        let url = arguments.text(0);
+        self.session.client()?.unbind_handler(Some(url.as_str()).filter(|url| !url.is_empty()))?;
+        Ok(Value::Empty)
+    }
+
+    pub(super) fn accept_handler_call(&self, mut arguments: Arguments) -> Outcome {
+        let status = self.session.client()?.accept_handler_call(&arguments.bytes(0), "")?;
+        Ok(Value::Integer(status.into()))
     }
 
     pub(super) fn start_notifications(&self, _: Arguments) -> Outcome {
@@ -141,6 +189,10 @@ impl Component {
 
     pub(super) fn last_error_code(&self) -> Outcome {
         Ok(Value::Text(self.platform.last_error().code))
+    }
+
+    pub(super) fn can_repeat(&self) -> Outcome {
+        Ok(Value::Boolean(self.platform.last_error().can_repeat))
     }
 }
 

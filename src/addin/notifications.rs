@@ -49,6 +49,7 @@ impl Notifier {
                     outbox: Outbox::default(),
                     sending: Retry::default(),
                     looking: Retry::default(),
+                    over: false,
                 };
                 let platform = work.platform.clone();
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.run(&bell))) {
@@ -186,13 +187,15 @@ struct Work {
     outbox: Outbox,
     sending: Retry,
     looking: Retry,
+    /// The client has ended by itself; when the platform knows, so does the thread.
+    over: bool,
 }
 
 impl Work {
     fn run(mut self, bell: &Bell) {
-        loop {
+        while !self.over || !self.outbox.is_empty() {
             let due = self.sending.at.into_iter().chain(self.looking.at).min();
-            match bell.wait(due, self.looking.is_pausing()) {
+            match bell.wait(due, self.over || self.looking.is_pausing()) {
                 Woken::Stopped => break,
                 Woken::Due => self.looking.at = self.looking.at.filter(|_| self.looking.is_pausing()),
                 Woken::Ringing => match self.client.wait(Timeout::After(Duration::ZERO)) {
@@ -203,8 +206,11 @@ impl Work {
                     }
                     Err(Error::Closed) => break,
                     Err(error) => {
-                        // It may go on ringing for this reason; what was not taken is looked for after the pause.
-                        self.looking.failed();
+                        self.over = self.client.is_closed();
+                        if !self.over {
+                            // It may go on ringing for this reason; what was not taken is looked for after the pause.
+                            self.looking.failed();
+                        }
                         let fault = Fault::Core(error);
                         let text = self.platform.keep(&fault);
                         self.outbox.complain(serde_json::json!({"code": fault.code(), "text": text}).to_string());

@@ -221,7 +221,7 @@ unsafe extern "system" fn get_n_params(_: This, number: c_long) -> c_long {
 }
 
 unsafe extern "system" fn has_ret_val(_: This, number: c_long) -> bool {
-    method(number).is_some_and(|method| method.returns)
+    method(number).is_some_and(|method| method.returns.is_some())
 }
 
 fn alias_of(alias: c_long, english: &'static str, russian: &'static str) -> Option<&'static str> {

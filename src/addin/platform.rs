@@ -78,6 +78,7 @@ impl Connection {
 pub(super) struct LastError {
     pub(super) text: String,
     pub(super) code: String,
+    pub(super) can_repeat: bool,
 }
 
 /// Shared by the object and its thread of notifications.
@@ -149,7 +150,8 @@ impl Platform {
     /// Keeps the error for `LastError`; returns its text.
     pub(super) fn keep(&self, fault: &Fault) -> String {
         let text = fault.text(self.is_russian());
-        *lock(&self.last_error) = LastError { text: text.clone(), code: fault.code().to_owned() };
+        *lock(&self.last_error) =
+            LastError { text: text.clone(), code: fault.code().to_owned(), can_repeat: fault.can_repeat() };
         text
     }
 

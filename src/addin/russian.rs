@@ -52,7 +52,8 @@ pub(super) fn text(fault: &Fault) -> String {
             format!("Открытых пакетов уже {most}. Вызовите Подтвердить или ОтметитьОшибку для обработанных")
         }
         Fault::BadMessageIds => {
-            "MessageIds — значения MESSAGE_ID через запятую или с новой строки либо массив строк JSON".into()
+            "ИдентификаторыСообщений — значения MESSAGE_ID через запятую или с новой строки либо массив строк JSON"
+                .into()
         }
         Fault::BadState => {
             "Состояние — это строка, прочитанная раньше из этого же свойства (объект JSON), или пустая строка".into()
@@ -104,6 +105,7 @@ fn detailed(sentence: &str, error: &Error) -> String {
 fn expected(expected: Expected) -> &'static str {
     match expected {
         Expected::Text => "строка",
+        Expected::Bytes => "строка или двоичные данные",
         Expected::Integer => "целое число",
         Expected::Scalar => "строка, целое число, булево или дата",
     }

@@ -13,6 +13,10 @@ pub enum Kind {
     Integer(u64, u64),
     /// `true` or `false`.
     Boolean,
+    /// An address of this computer and a port, or nothing.
+    Listen,
+    /// The path of an address.
+    Path,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -149,6 +153,41 @@ pub static KEYS: &[Key] = &[
         "Папка, в которой токены и открытые резервы переживают процесс; создаётся при необходимости, занята одним клиентом. Содержит секреты, доступна только владельцу. Пусто — состояние хранит сама программа (`State`/`Состояние`).",
     ),
     key(
+        "source",
+        Kind::Choice(&["push", "handler", "both"]),
+        Some("push"),
+        "How the client learns that the queue grew; decides what `connect` starts. `push`: it listens to the portal's push server. `handler`: the portal calls it (`handler.*`, `b24_client_bind_handler`). `both`: what comes both ways is delivered once.",
+        "Откуда клиент узнаёт, что очередь пополнилась; определяет, что запускает подключение. `push` — слушает push-сервер портала; `handler` — портал вызывает его сам (`handler.*`, `ЗарегистрироватьОбработчик`); `both` — и то и другое, событие доставляется один раз.",
+    ),
+    key(
+        "handler.listen",
+        Kind::Listen,
+        Some("127.0.0.1:8080"),
+        "Where `connect` waits for the portal's calls when `source` is `handler` or `both`; plain HTTP, so let a web server with TLS pass them on. Port 0: any free one, `b24_client_stats` tells which. Empty: no port is opened, the host has a web server of its own and passes the calls to `b24_handler_accept`.",
+        "Где ждать вызовов портала, если `source` — `handler` или `both`; без TLS, его берёт на себя веб-сервер перед нами. Порт 0 — любой свободный, его назовёт `Статистика`. Пусто — порт не открывается: вызовы принимает ваш веб-сервер и передаёт в `ПринятьВызовОбработчика`.",
+    ),
+    key(
+        "handler.path",
+        Kind::Path,
+        Some("/b24"),
+        "Path of the handler's address; calls of other paths get 404.",
+        "Путь адреса обработчика; на другие пути ответ 404.",
+    ),
+    key(
+        "handler.application_token",
+        Kind::Secret,
+        Some(""),
+        "The `application_token` that proves the portal's calls. Empty: the application's next installation (`ONAPPINSTALL`) sets it, once; it is kept in the state. What is set here counts more than what is kept.",
+        "`application_token`, по которому узнаются вызовы портала. Пусто — его один раз задаст установка приложения (`ONAPPINSTALL`), хранится в состоянии. Заданное здесь важнее сохранённого.",
+    ),
+    key(
+        "handler.member_id",
+        Kind::Text,
+        Some(""),
+        "The portal's lasting id (`member_id`), which calls must name. Empty: the one that came with the tokens; as long as none is known, `application_token` and domain decide, and tokens of events are left alone.",
+        "Постоянный идентификатор портала (`member_id`), который должны называть вызовы. Пусто — тот, что пришёл с токенами; пока он неизвестен, решают `application_token` и домен, а токены из событий не берутся.",
+    ),
+    key(
         "push.poll_interval_ms",
         Kind::Integer(1_000, 86_400_000),
         Some("300000"),
@@ -226,6 +265,8 @@ impl Kind {
             Kind::Address => "an address such as https://my.bitrix24.com".into(),
             Kind::Integer(min, max) if *max == u64::MAX => format!("a whole number, {min} or more"),
             Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Kind::Listen => "an address and a port such as 127.0.0.1:8080, or nothing".into(),
+            Kind::Path => "a path such as /b24".into(),
             Kind::Boolean => "true or false".into(),
             Kind::Choice(words) => words.join(", "),
         }

@@ -42,6 +42,8 @@ fn allowed(kind: Kind) -> String {
         Kind::Address => "`https://…`".into(),
         Kind::Integer(min, max) if max == u64::MAX => format!("{min}…"),
         Kind::Integer(min, max) => format!("{min}…{max}"),
+        Kind::Listen => "`address:port` or empty".into(),
+        Kind::Path => "`/…`".into(),
         Kind::Boolean => "`true`, `false`".into(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
     }

@@ -5,6 +5,7 @@ mod keys;
 mod markdown;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +98,17 @@ impl Config {
                 _ => Some(Duration::from_secs(self.number("recover.orphan_age_s"))),
             },
             state_dir: self.path("state.dir"),
+            source: match self.text("source") {
+                "handler" => Source::Handler,
+                "both" => Source::Both,
+                _ => Source::Push,
+            },
+            handler: HandlerSettings {
+                listen: self.text("handler.listen").parse().ok(),
+                path: self.text("handler.path").to_owned(),
+                application_token: self.secret("handler.application_token"),
+                member_id: self.text("handler.member_id").to_owned(),
+            },
             poll_interval: self.millis("push.poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
             call_timeout: self.millis("http.timeout_ms"),
@@ -159,6 +171,8 @@ pub struct Settings {
     /// How long an unknown reservation is left alone; `None`: for ever.
     pub(crate) orphans: Option<Duration>,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) source: Source,
+    pub(crate) handler: HandlerSettings,
     pub(crate) poll_interval: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) call_timeout: Duration,
@@ -166,6 +180,29 @@ pub struct Settings {
     pub(crate) max_answer_bytes: u64,
     pub(crate) allow_plain: bool,
     pub(crate) log_level: Option<Level>,
+}
+
+/// How the client learns that the queue grew (`source`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It listens to the push server.
+    Push,
+    /// The portal calls it.
+    Handler,
+    /// Both.
+    Both,
+}
+
+/// The keys `handler.*`.
+#[derive(Clone)]
+pub struct HandlerSettings {
+    /// `None`: the host has a web server of its own.
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) path: String,
+    /// Empty: not configured.
+    pub(crate) application_token: Secret,
+    /// Empty: not configured.
+    pub(crate) member_id: String,
 }
 
 /// Whether records stay reserved until they are acknowledged (`fetch.reserve`).
@@ -217,6 +254,11 @@ fn check(key: &Key, value: &str) -> Result<()> {
             Kind::Secret => !value.chars().any(char::is_control),
             Kind::Address => Address::parse(value, true).is_ok(),
             Kind::Integer(min, max) => value.parse::<u64>().is_ok_and(|number| (min..=max).contains(&number)),
+            Kind::Listen => value.is_empty() || value.parse::<SocketAddr>().is_ok(),
+            Kind::Path => {
+                let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+                value.starts_with('/') && value.bytes().all(plain)
+            }
             Kind::Boolean => matches!(value, "true" | "false"),
             Kind::Choice(words) => words.contains(&value),
         };

@@ -56,6 +56,11 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         ("fetch.reserve", "maybe", "auto, yes, no"),
         ("http.allow_plain", "1", "true or false"),
         ("portal.url", "my.bitrix24.ru", "https://"),
+        ("source", "handlers", "push, handler, both"),
+        ("handler.listen", "8080", "127.0.0.1:8080"),
+        ("handler.listen", "localhost:8080", "127.0.0.1:8080"),
+        ("handler.path", "b24", "/b24"),
+        ("handler.path", "/b24 x", "/b24"),
     ] {
         let text = config_text(Config::new().set(key, value));
         assert!(text.contains(key) && text.contains(value) && text.contains(allowed), "{text}");

@@ -11,11 +11,22 @@ use crate::portal::offline_events::Taken;
 /// Records taken together. Dropping it without acknowledging leaves them reserved, see [`Delivery::recover`].
 pub struct Batch {
     taken: Taken,
-    full: bool,
+    nature: Nature,
     marks: Mutex<Vec<Mark>>,
     /// Where it stands in the ledger; an empty batch is not in it.
     key: Option<Key>,
     delivery: Arc<Delivery>,
+}
+
+/// What kind of batch it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Nature {
+    /// The queue probably holds more.
+    pub(super) full: bool,
+    /// Its records were marked as failed before.
+    pub(super) failed: bool,
+    /// Its reservation may hold more records than were read.
+    pub(super) partial: bool,
 }
 
 /// What became of a record.
@@ -27,9 +38,9 @@ enum Mark {
 }
 
 impl Batch {
-    pub(super) fn new(taken: Taken, full: bool, key: Option<Key>, delivery: Arc<Delivery>) -> Batch {
+    pub(super) fn new(taken: Taken, nature: Nature, key: Option<Key>, delivery: Arc<Delivery>) -> Batch {
         let marks = Mutex::new(vec![Mark::Open; taken.message_ids.len()]);
-        Batch { taken, full, marks, key, delivery }
+        Batch { taken, nature, marks, key, delivery }
     }
 
     /// Number of records.
@@ -44,7 +55,7 @@ impl Batch {
 
     /// Whether it holds as many records as were asked for, so that the queue probably holds more.
     pub fn is_full(&self) -> bool {
-        self.full
+        self.nature.full
     }
 
     /// `{"process_id":…,"events":[…]}` as the portal sent it; [`read_records`] reads it. Moves the text out: it may be
@@ -68,9 +79,9 @@ impl Batch {
             return Ok(());
         }
         if let Some(process_id) = self.reservation() {
-            // All of a reservation at once, unless failed ones have to stay in it.
-            match open.len() == marks.len() {
-                true => self.delivery.confirm(process_id, self.full)?,
+            // All of a reservation at once, unless something has to stay in it.
+            match open.len() == marks.len() && !self.nature.partial {
+                true => self.delivery.confirm(process_id, self.nature.full && !self.nature.failed)?,
                 false => self.delivery.portal.clear(process_id, Some(&open))?,
             }
         }
@@ -107,7 +118,10 @@ impl Batch {
                     .into(),
             ));
         };
-        self.delivery.portal.mark_failed(process_id, &self.ids(&chosen))?;
+        // The portal takes the mark once. Records that have it already stay reserved, and due for who asks again.
+        if !self.nature.failed {
+            self.delivery.portal.mark_failed(process_id, &self.ids(&chosen))?;
+        }
         self.delivery.around.stats.failed.add(chosen.len() as u64);
         self.set(&mut marks, &chosen, Mark::Failed);
         self.settle(&marks, &[])
@@ -125,7 +139,8 @@ impl Batch {
     /// Tells the ledger which records are done with.
     fn settle(&self, marks: &[Mark], message_ids: &[&str]) -> Result<()> {
         let Some(key) = self.key else { return Ok(()) };
-        self.delivery.ledger.settle(key, message_ids, marks.iter().all(|mark| *mark != Mark::Open))
+        let stays = |mark: &Mark| *mark == Mark::Open || (self.nature.failed && *mark == Mark::Failed);
+        self.delivery.ledger.settle(key, message_ids, !self.nature.partial && !marks.iter().any(stays))
     }
 
     fn with_mark(&self, marks: &[Mark], wanted: Mark) -> Vec<&str> {
@@ -169,8 +184,11 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.delivery.ledger.dropped(key);
+        let Some(key) = self.key else { return };
+        // Of a reservation that was read in part the rest is to come next.
+        match self.nature.partial && self.is_settled() {
+            true => self.delivery.ledger.still_due(key),
+            false => self.delivery.ledger.dropped(key),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::kept_file::{FileLock, KeptFile};
 use crate::lock;
 use crate::portal::kept_tokens::KeptTokens;
+use crate::portal::offline_events::Reservation;
 use crate::portal::tokens::TokenPair;
 use crate::secret::Secret;
 
@@ -21,6 +22,8 @@ use crate::secret::Secret;
 pub enum Taking {
     /// They hang in the portal under this `process_id`.
     Reserved(String),
+    /// The same for records that were marked as failed before: only who asks for failed ones gets them.
+    ReservedFailed(String),
     /// The portal has deleted them: `MESSAGE_ID` and JSON of each, this is the only copy.
     Removed(Vec<(String, Box<RawValue>)>),
 }
@@ -42,10 +45,24 @@ enum Place {
 /// See the module.
 pub struct Ledger {
     open: Mutex<Open>,
-    file: Option<(KeptFile, FileLock)>,
+    home: Mutex<Home>,
     /// The access token that the host configured: tells whether a kept pair descends from it.
     configured: Secret,
     connector_id: String,
+}
+
+/// Where the ledger is kept.
+enum Home {
+    /// With the host.
+    Host,
+    /// In a file, which is locked for us.
+    File {
+        file: KeptFile,
+        /// Let go by dropping it.
+        _lock: FileLock,
+    },
+    /// It was in a file, and the client has ended: its successor may have the file already.
+    GivenUp,
 }
 
 #[derive(Default)]
@@ -55,6 +72,8 @@ struct Open {
     /// Reservations of others: when each was seen first, seconds since 1970.
     seen: BTreeMap<String, u64>,
     tokens: Option<TokenPair>,
+    /// What proves calls of the handler, if an installation has set it.
+    application_token: Option<Secret>,
 }
 
 impl Open {
@@ -63,6 +82,14 @@ impl Open {
         self.next_key += 1;
         self.takings.insert(key, (taking, place));
         key
+    }
+
+    fn holds(&self, process_id: &str) -> bool {
+        let mut ids = self.takings.values().filter_map(|(taking, _)| match taking {
+            Taking::Reserved(id) | Taking::ReservedFailed(id) => Some(id),
+            Taking::Removed(_) => None,
+        });
+        ids.any(|id| id == process_id)
     }
 }
 
@@ -73,7 +100,11 @@ struct Written {
     version: u32,
     connector_id: String,
     tokens: Option<KeptTokens>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    application_token: String,
     reservations: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_reservations: Vec<String>,
     removed: Vec<Vec<Box<RawValue>>>,
     seen: BTreeMap<String, u64>,
 }
@@ -84,9 +115,13 @@ const VERSION: u32 = 1;
 impl Ledger {
     /// An empty ledger, or what is kept in `folder`, which is locked for this ledger.
     pub fn new(folder: Option<&Path>, configured: Secret, connector_id: &str) -> Result<Ledger> {
-        let file = folder.map(open_locked).transpose()?;
-        let kept = file.as_ref().map(|(file, _)| file.read()).transpose()?.flatten();
-        let ledger = Ledger { open: Mutex::default(), file, configured, connector_id: connector_id.to_owned() };
+        let home = folder.map(open_locked).transpose()?.unwrap_or(Home::Host);
+        let kept = match &home {
+            Home::File { file, .. } => file.read()?,
+            _ => None,
+        };
+        let home = Mutex::new(home);
+        let ledger = Ledger { open: Mutex::default(), home, configured, connector_id: connector_id.to_owned() };
         if let Some(kept) = kept {
             ledger.load(&kept)?;
         }
@@ -120,11 +155,42 @@ impl Ledger {
         self.write(&open)
     }
 
+    /// The `application_token` that an installation has set.
+    pub fn application_token(&self) -> Option<Secret> {
+        lock(&self.open).application_token.clone()
+    }
+
+    /// Keeps the `application_token` of an installation.
+    pub fn keep_application_token(&self, token: &Secret) -> Result<()> {
+        let mut open = lock(&self.open);
+        open.application_token = Some(token.clone());
+        self.write(&open)
+    }
+
+    /// The application was uninstalled: its tokens are dead, and the next installation brings others.
+    pub fn forget_application(&self) -> Result<()> {
+        let mut open = lock(&self.open);
+        open.tokens = None;
+        open.application_token = None;
+        self.write(&open)
+    }
+
     /// Makes sure that up to `records` more can be kept. Called before anything is taken.
     pub fn make_room(&self, records: u32) -> Result<()> {
-        let Some((file, _)) = &self.file else { return Ok(()) };
         let json = self.json(&lock(&self.open));
-        file.make_room(json.len() as u64 + u64::from(records) * ROOM_PER_RECORD)
+        match &*lock(&self.home) {
+            Home::Host => Ok(()),
+            Home::File { file, .. } => file.make_room(json.len() as u64 + u64::from(records) * ROOM_PER_RECORD),
+            Home::GivenUp => Err(Error::Closed),
+        }
+    }
+
+    /// The client has ended: from now on nothing changes any more, and the file is free for its successor.
+    pub fn give_up(&self) {
+        let mut home = lock(&self.home);
+        if matches!(*home, Home::File { .. }) {
+            *home = Home::GivenUp;
+        }
     }
 
     /// Enters a taking that the host is about to get. A failure is told, but the taking is in the ledger all the same.
@@ -137,10 +203,14 @@ impl Ledger {
         self.insert(taking, Place::Due)
     }
 
-    /// The next taking that is to be handed out before anything new; it counts as held from now on.
-    pub fn next_due(&self) -> Option<(Key, Taking)> {
+    /// The next taking after `after` that is to be handed out before anything new, of `failed` records or of others; it
+    /// counts as held from now on.
+    pub fn next_due(&self, after: Option<Key>, failed: bool) -> Option<(Key, Taking)> {
         let mut open = lock(&self.open);
-        let (key, (taking, place)) = open.takings.iter_mut().find(|(_, (_, place))| *place == Place::Due)?;
+        let from = after.map_or(0, |key| key + 1);
+        let (key, (taking, place)) = open.takings.range_mut(from..).find(|(_, (taking, place))| {
+            *place == Place::Due && failed == matches!(taking, Taking::ReservedFailed(_))
+        })?;
         *place = Place::Held;
         Some((*key, taking.clone()))
     }
@@ -150,9 +220,11 @@ impl Ledger {
         self.place(key, Place::Due);
     }
 
-    /// The host has dropped its batch.
+    /// The host has dropped its batch. Failed records, which it has asked for, are there for it to ask again.
     pub fn dropped(&self, key: Key) {
-        self.place(key, Place::Dropped);
+        if let Some((taking, place)) = lock(&self.open).takings.get_mut(&key) {
+            *place = if matches!(taking, Taking::ReservedFailed(_)) { Place::Due } else { Place::Dropped };
+        }
     }
 
     /// Takings that the host has dropped become due. Returns how many.
@@ -165,19 +237,20 @@ impl Ledger {
     /// Compares the reservations that the portal knows with the ledger. Those that nobody here knows are orphans: an
     /// answer was lost, or another consumer is at work. They become due when they have been seen for `age` seconds.
     /// Returns how many did.
-    pub fn adopt(&self, in_portal: BTreeSet<String>, now: u64, age: u64) -> Result<usize> {
+    pub fn adopt(&self, in_portal: BTreeSet<Reservation>, now: u64, age: u64) -> Result<usize> {
         let mut open = lock(&self.open);
-        let known = |open: &Open, id: &String| {
-            open.takings.values().any(|(taking, _)| matches!(taking, Taking::Reserved(known) if known == id))
-        };
-        let strange: BTreeSet<String> = in_portal.into_iter().filter(|id| !known(&open, id)).collect();
-        open.seen.retain(|id, _| strange.contains(id));
+        let strange: BTreeSet<Reservation> =
+            in_portal.into_iter().filter(|reservation| !open.holds(&reservation.process_id)).collect();
+        open.seen.retain(|id, _| strange.iter().any(|reservation| reservation.process_id == *id));
         let mut adopted = 0;
-        for id in strange {
-            let since = *open.seen.entry(id.clone()).or_insert(now);
+        for Reservation { process_id, failed } in strange {
+            let since = *open.seen.entry(process_id.clone()).or_insert(now);
             if now.saturating_sub(since) >= age {
-                open.seen.remove(&id);
-                open.insert(Taking::Reserved(id), Place::Due);
+                open.seen.remove(&process_id);
+                open.insert(
+                    if failed { Taking::ReservedFailed(process_id) } else { Taking::Reserved(process_id) },
+                    Place::Due,
+                );
                 adopted += 1;
             }
         }
@@ -212,21 +285,27 @@ impl Ledger {
     }
 
     fn write(&self, open: &Open) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), |(file, _)| file.write(self.json(open).as_bytes()))
+        match &*lock(&self.home) {
+            Home::Host => Ok(()),
+            Home::File { file, .. } => file.write(self.json(open).as_bytes()),
+            Home::GivenUp => Err(Error::Closed),
+        }
     }
 
     fn json(&self, open: &Open) -> String {
-        let tokens = open.tokens.as_ref().map(|pair| KeptTokens::new(pair, &self.configured));
+        let tokens = open.tokens.as_ref().map(|pair| KeptTokens::new(pair, [self.configured.expose().to_owned()]));
         let mut written = Written {
             version: VERSION,
             connector_id: self.connector_id.clone(),
             tokens,
+            application_token: open.application_token.as_ref().map_or("", Secret::expose).to_owned(),
             seen: open.seen.clone(),
             ..Written::default()
         };
         for (taking, _) in open.takings.values() {
             match taking {
                 Taking::Reserved(process_id) => written.reservations.push(process_id.clone()),
+                Taking::ReservedFailed(process_id) => written.failed_reservations.push(process_id.clone()),
                 Taking::Removed(records) => {
                     written.removed.push(records.iter().map(|(_, json)| json.clone()).collect())
                 }
@@ -248,7 +327,8 @@ impl Ledger {
             );
             return Err(Error::State(text));
         }
-        let holds_records = !written.reservations.is_empty() || !written.removed.is_empty();
+        let holds_records =
+            !written.reservations.is_empty() || !written.failed_reservations.is_empty() || !written.removed.is_empty();
         if holds_records && written.connector_id != self.connector_id {
             let text = format!(
                 "the state holds records of connector.id {:?}, this client has {:?}; use it with the client that it belongs to",
@@ -257,7 +337,10 @@ impl Ledger {
             return Err(Error::State(text));
         }
         let mut open = lock(&self.open);
-        let mut takings: Vec<Taking> = written.reservations.into_iter().map(Taking::Reserved).collect();
+        let reserved = written.reservations.into_iter().filter(|id| !open.holds(id)).map(Taking::Reserved);
+        let mut takings: Vec<Taking> = reserved.collect();
+        let failed = written.failed_reservations.into_iter().filter(|id| !open.holds(id));
+        takings.extend(failed.map(Taking::ReservedFailed));
         takings.extend(
             written
                 .removed
@@ -268,15 +351,18 @@ impl Ledger {
             open.insert(taking, Place::Due);
         }
         open.seen = written.seen;
-        open.tokens = written.tokens.and_then(|tokens| tokens.newer_than(&self.configured));
+        open.tokens = written.tokens.and_then(|tokens| tokens.grown_out_of(&self.configured));
+        if !written.application_token.is_empty() {
+            open.application_token = Some(Secret::new(written.application_token));
+        }
         Ok(())
     }
 }
 
-fn open_locked(folder: &Path) -> Result<(KeptFile, FileLock)> {
+fn open_locked(folder: &Path) -> Result<Home> {
     let file = KeptFile::new(folder.join("b24events-state.json"))?;
     match file.try_lock()? {
-        Some(locked) => Ok((file, locked)),
+        Some(locked) => Ok(Home::File { file, _lock: locked }),
         None => Err(Error::State(format!(
             "state.dir {} is in use by another client; each process and each client needs a folder of its own",
             folder.display()
@@ -295,98 +381,4 @@ fn message_id(json: &RawValue) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(access: &str) -> TokenPair {
-        TokenPair {
-            access: Secret::new(access),
-            refresh: Secret::new("refresh"),
-            expires: 7,
-            client_endpoint: "https://x/rest/".into(),
-            member_id: "m".into(),
-        }
-    }
-
-    fn ledger(configured: &str) -> Ledger {
-        Ledger::new(None, Secret::new(configured), "OneC").unwrap()
-    }
-
-    fn removed(ids: &[&str]) -> Taking {
-        let record = |id: &&str| {
-            let json = format!(r#"{{"MESSAGE_ID":"{id}","ID":"1"}}"#);
-            ((*id).to_owned(), RawValue::from_string(json).unwrap())
-        };
-        Taking::Removed(ids.iter().map(record).collect())
-    }
-
-    #[test]
-    fn what_is_open_comes_back_elsewhere() {
-        let here = ledger("t0");
-        let (first, _) = here.enter(Taking::Reserved("p1".into()));
-        let (second, _) = here.enter(removed(&["a", "b"]));
-        let (third, _) = here.enter(Taking::Reserved("p2".into()));
-        here.settle(first, &[], true).unwrap();
-        here.settle(second, &["a"], false).unwrap();
-        here.settle(third, &["x"], false).unwrap();
-        let there = ledger("t0");
-        let tokens = there.restore(&here.to_json(&pair("t1"))).unwrap().unwrap();
-        assert_eq!((tokens.access.expose(), tokens.refresh.expose(), tokens.expires), ("t1", "refresh", 7));
-        let due: Vec<Taking> = std::iter::from_fn(|| there.next_due()).map(|(_, taking)| taking).collect();
-        assert!(matches!(&due[0], Taking::Reserved(id) if id == "p2"), "{due:?}");
-        assert!(matches!(&due[1], Taking::Removed(records) if records.len() == 1 && records[0].0 == "b"), "{due:?}");
-        assert_eq!(due.len(), 2);
-    }
-
-    #[test]
-    fn a_dropped_taking_is_due_after_recovery() {
-        let ledger = ledger("t0");
-        let (key, _) = ledger.enter(Taking::Reserved("p1".into()));
-        assert_eq!(ledger.recover(), 0, "the host still has it");
-        ledger.dropped(key);
-        assert!(ledger.next_due().is_none());
-        assert_eq!(ledger.recover(), 1);
-        let (key, _) = ledger.next_due().unwrap();
-        ledger.still_due(key);
-        assert!(ledger.next_due().is_some());
-    }
-
-    #[test]
-    fn strange_reservations_are_adopted_when_they_are_old_enough() {
-        let ledger = ledger("t0");
-        ledger.enter(Taking::Reserved("ours".into())).1.unwrap();
-        let portal = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(ledger.adopt(portal(&["ours", "lost", "gone"]), 1000, 60), Ok(0));
-        assert_eq!(ledger.adopt(portal(&["ours", "lost"]), 1059, 60), Ok(0));
-        assert_eq!(ledger.adopt(portal(&["ours", "lost", "gone"]), 1060, 60), Ok(1), "gone was away in between");
-        assert!(matches!(ledger.next_due(), Some((_, Taking::Reserved(id))) if id == "lost"));
-        assert_eq!(ledger.adopt(portal(&["ours", "lost"]), 2000, 0), Ok(0), "known now");
-        assert_eq!(ledger.adopt(portal(&["another"]), 2000, 0), Ok(1), "at once when nobody else can be at work");
-    }
-
-    #[test]
-    fn records_of_another_queue_are_not_taken_in() {
-        let here = ledger("t0");
-        here.enter(Taking::Reserved("p1".into())).1.unwrap();
-        let json = here.to_json(&pair("t1"));
-        let other = Ledger::new(None, Secret::new("t0"), "Other").unwrap();
-        assert!(matches!(other.restore(&json), Err(Error::State(text)) if text.contains("OneC")));
-    }
-
-    #[test]
-    fn tokens_of_an_earlier_authorization_are_not_used() {
-        let here = ledger("t0");
-        let json = here.to_json(&pair("t1"));
-        for (configured, used) in [("t0", true), ("t1", true), ("", true), ("new", false)] {
-            assert_eq!(ledger(configured).restore(&json).unwrap().is_some(), used, "{configured}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_state_is_refused_without_quoting_it() {
-        for bad in ["planted", r#"{"version":2}"#, "{}", r#"{"version":1,"tokens":"planted"}"#] {
-            let error = ledger("t").restore(bad).unwrap_err();
-            assert!(matches!(&error, Error::State(text) if !text.contains("planted")), "{error}");
-        }
-    }
-}
+mod tests;

@@ -4,9 +4,9 @@ mod batch;
 pub mod ledger;
 
 pub use batch::Batch;
+use batch::Nature;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ pub struct Delivery {
     ledger: Arc<Ledger>,
     reserve: Reserve,
     limit: u32,
-    plan: AtomicU8,
+    /// What the portal's plan was found to allow, and when.
+    plan: Mutex<Option<(Take, Instant)>>,
     /// Read-locked while records are taken and entered into the ledger, write-locked while orphans are looked for: what
     /// is on its way into the ledger is no orphan.
     taking: RwLock<()>,
@@ -37,10 +38,8 @@ pub struct Delivery {
     around: Surroundings,
 }
 
-/// What is known of the portal's plan.
-const PLAN_UNKNOWN: u8 = 0;
-const PLAN_RESERVES: u8 = 1;
-const PLAN_REMOVES: u8 = 2;
+/// A plan without reservations is asked for again after this time: it may have been a lapse in payment.
+const PLAN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Pauses between the attempts of one fetch.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
@@ -56,7 +55,7 @@ impl Delivery {
             ledger,
             reserve: settings.reserve,
             limit: settings.fetch_limit,
-            plan: AtomicU8::new(PLAN_UNKNOWN),
+            plan: Mutex::new(None),
             taking: RwLock::new(()),
             orphans: settings.orphans,
             next_search: Mutex::new(Some(around.clock.now())),
@@ -79,6 +78,10 @@ impl Delivery {
                 Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
                 other => return other,
             };
+            // A call that removes may have run, and each repetition would remove more.
+            if self.known_way() == Some(Take::Remove) {
+                return Err(error);
+            }
             let Some(pause) = pauses.next() else { return Err(error) };
             self.around.log.line(Level::Warning, || format!("fetching again in {} ms: {error}", pause.as_millis()));
             self.around.closing.pause(pause)?;
@@ -87,7 +90,7 @@ impl Delivery {
 
     fn fetch_once(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         self.search_if_due();
-        match self.due()? {
+        match self.due(false)? {
             Some(batch) => Ok(batch),
             None => self.take(limit, false),
         }
@@ -95,7 +98,11 @@ impl Delivery {
 
     /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
     pub fn fetch_failed(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        self.take(self.checked(limit)?, true)
+        let limit = self.checked(limit)?;
+        match self.due(true)? {
+            Some(batch) => Ok(batch),
+            None => self.take(limit, true),
+        }
     }
 
     /// Makes due what the host has dropped without acknowledging, and looks for orphans. Returns how many takings are
@@ -125,8 +132,8 @@ impl Delivery {
             Err(error)
                 if error.status() == Status::License && take == Take::Reserve && self.reserve == Reserve::Auto =>
             {
-                self.remember(PLAN_REMOVES);
-                self.enter(self.portal.take(limit, Take::Remove, failed)?, Take::Remove, limit)
+                self.remember(Take::Remove);
+                self.enter(self.portal.take(limit, Take::Remove, failed)?, Take::Remove, limit, failed)
             }
             Err(error) => {
                 if take == Take::Reserve && error.is_transient() {
@@ -135,18 +142,19 @@ impl Delivery {
                 }
                 Err(error)
             }
-            Ok(taken) => self.enter(taken, take, limit),
+            Ok(taken) => self.enter(taken, take, limit, failed),
         }
     }
 
     /// Enters what was taken into the ledger and makes a batch of it.
-    fn enter(self: &Arc<Self>, taken: Taken, take: Take, limit: u32) -> Result<Batch> {
+    fn enter(self: &Arc<Self>, taken: Taken, take: Take, limit: u32, failed: bool) -> Result<Batch> {
         let full = taken.message_ids.len() as u64 >= u64::from(limit);
         self.around.stats.fetched.add(taken.message_ids.len() as u64);
         if taken.message_ids.is_empty() {
-            return Ok(Batch::new(taken, full, None, self.clone()));
+            return Ok(Batch::new(taken, Nature { full, ..Nature::default() }, None, self.clone()));
         }
         let taking = match (take, &taken.process_id) {
+            (Take::Reserve, Some(process_id)) if failed => Taking::ReservedFailed(process_id.clone()),
             (Take::Reserve, Some(process_id)) => Taking::Reserved(process_id.clone()),
             (Take::Reserve, None) => {
                 return Err(Error::protocol(
@@ -161,24 +169,28 @@ impl Delivery {
             // They are out of the queue or reserved already: the host gets them, and the next fetch is refused.
             self.around.log.line(Level::Error, || format!("what was taken could not be kept: {error}"));
         }
-        Ok(Batch::new(taken, full, Some(key), self.clone()))
+        let failed = failed && take == Take::Reserve;
+        Ok(Batch::new(taken, Nature { full, failed, partial: false }, Some(key), self.clone()))
     }
 
     /// The next taking that is due again and still holds records.
-    fn due(self: &Arc<Self>) -> Result<Option<Batch>> {
-        while let Some((key, taking)) = self.ledger.next_due() {
-            let ahead = lock(&self.ahead).remove(&key);
-            let taken = match (ahead, taking) {
-                (Some(taken), _) => taken,
-                (None, Taking::Removed(records)) => Taken::from_records(&records),
-                (None, Taking::Reserved(process_id)) => match self.portal.take_again(&process_id) {
-                    // The answer names the reservation, except where it holds nothing any more.
-                    Ok(taken) => Taken { process_id: Some(process_id), ..taken },
-                    Err(error) => {
-                        self.ledger.still_due(key);
+    fn due(self: &Arc<Self>, failed: bool) -> Result<Option<Batch>> {
+        let mut last = None;
+        while let Some((key, taking)) = self.ledger.next_due(last, failed) {
+            last = Some(key);
+            let (taken, partial) = match self.taken_again(key, taking) {
+                Ok(again) => again,
+                Err(error) => {
+                    self.ledger.still_due(key);
+                    // What stays refused must not keep new records from the host.
+                    if error.is_transient() || error == self.around.closing.end() {
                         return Err(error);
                     }
-                },
+                    self.around
+                        .log
+                        .line(Level::Error, || format!("what was taken before cannot be read again: {error}"));
+                    continue;
+                }
             };
             if taken.message_ids.is_empty() {
                 self.ledger.settle(key, &[], true)?;
@@ -186,9 +198,25 @@ impl Delivery {
             }
             self.around.stats.fetched.add(taken.message_ids.len() as u64);
             // Whether there is something new after it was not looked at.
-            return Ok(Some(Batch::new(taken, true, Some(key), self.clone())));
+            return Ok(Some(Batch::new(taken, Nature { full: true, failed, partial }, Some(key), self.clone())));
         }
         Ok(None)
+    }
+
+    /// The records of a taking, and whether it may hold more.
+    fn taken_again(&self, key: ledger::Key, taking: Taking) -> Result<(Taken, bool)> {
+        if let Some(taken) = lock(&self.ahead).remove(&key) {
+            return Ok((taken, false));
+        }
+        let (process_id, failed) = match taking {
+            Taking::Removed(records) => return Ok((Taken::from_records(&records), false)),
+            Taking::Reserved(process_id) => (process_id, false),
+            Taking::ReservedFailed(process_id) => (process_id, true),
+        };
+        let taken = self.portal.take_again(&process_id, self.limit, failed)?;
+        let partial = taken.message_ids.len() as u64 >= u64::from(self.limit);
+        // The answer names the reservation, except where it holds nothing any more.
+        Ok((Taken { process_id: Some(process_id), ..taken }, partial))
     }
 
     /// Confirms a whole reservation. `more`: the queue is long, so what comes next is reserved with the same request.
@@ -234,48 +262,59 @@ impl Delivery {
             *lock(&self.next_search) = None;
             return Ok(0);
         };
+        let interval = (age / 2).max(SHORTEST_SEARCH_INTERVAL);
+        *lock(&self.next_search) = Some(self.around.clock.now() + interval);
         if self.way()? == Take::Remove {
-            *lock(&self.next_search) = None;
             return Ok(0);
         }
-        let _alone = self.taking.write().unwrap_or_else(PoisonError::into_inner);
         let reservations = self.portal.reservations()?;
+        // What was on its way while they were read is in the ledger when the lock is ours.
+        let _alone = self.taking.write().unwrap_or_else(PoisonError::into_inner);
         let adopted = self.ledger.adopt(reservations, self.around.clock.unix(), age.as_secs())?;
-        *lock(&self.next_search) = Some(self.around.clock.now() + (age / 2).max(SHORTEST_SEARCH_INTERVAL));
         if adopted > 0 {
             self.around.log.line(Level::Warning, || format!("{adopted} reservations that nobody knew are taken over"));
         }
         Ok(adopted)
     }
 
-    fn way(&self) -> Result<Take> {
-        match (self.reserve, self.plan.load(Ordering::Relaxed)) {
-            (Reserve::Yes, _) | (Reserve::Auto, PLAN_RESERVES) => Ok(Take::Reserve),
-            (Reserve::No, _) | (Reserve::Auto, PLAN_REMOVES) => Ok(Take::Remove),
-            (Reserve::Auto, _) => match self.portal.has_feature("rest_offline_extended") {
-                Ok(true) => Ok(self.remember(PLAN_RESERVES)),
-                Ok(false) => Ok(self.remember(PLAN_REMOVES)),
-                // A portal that does not know the question gets to refuse the call itself.
-                Err(Error::Refused(refusal)) if refusal.status == Status::Portal && refusal.http_status < 500 => {
-                    Ok(self.remember(PLAN_RESERVES))
-                }
-                Err(error) => Err(error),
-            },
+    /// How records are taken, as far as it is known without asking.
+    fn known_way(&self) -> Option<Take> {
+        match self.reserve {
+            Reserve::Yes => Some(Take::Reserve),
+            Reserve::No => Some(Take::Remove),
+            Reserve::Auto => {
+                let now = self.around.clock.now();
+                let known = *lock(&self.plan);
+                known.filter(|(take, at)| *take == Take::Reserve || now < *at + PLAN_LIFETIME).map(|(take, _)| take)
+            }
         }
     }
 
-    fn remember(&self, plan: u8) -> Take {
-        let (take, level, text) = match plan {
-            PLAN_RESERVES => {
-                (Take::Reserve, Level::Info, "records stay reserved in the portal until they are acknowledged")
+    fn way(&self) -> Result<Take> {
+        if let Some(take) = self.known_way() {
+            return Ok(take);
+        }
+        match self.portal.has_feature("rest_offline_extended") {
+            Ok(true) => Ok(self.remember(Take::Reserve)),
+            Ok(false) => Ok(self.remember(Take::Remove)),
+            // A portal that does not know the question gets to refuse the call itself.
+            Err(Error::Refused(refusal)) if refusal.status == Status::Portal && refusal.http_status < 500 => {
+                Ok(self.remember(Take::Reserve))
             }
-            _ => (
-                Take::Remove,
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remember(&self, take: Take) -> Take {
+        let (level, text) = match take {
+            Take::Reserve => (Level::Info, "records stay reserved in the portal until they are acknowledged"),
+            Take::Remove => (
                 Level::Warning,
                 "the portal's plan does not allow to reserve records: the portal deletes them when it hands them out",
             ),
         };
-        if self.plan.swap(plan, Ordering::Relaxed) != plan {
+        let before = lock(&self.plan).replace((take, self.around.clock.now()));
+        if before.is_none_or(|(before, _)| before != take) {
             self.around.log.line(level, || text.into());
         }
         take

@@ -25,7 +25,7 @@ thread_local! {
 pub(super) fn status(body: impl FnOnce() -> Result<Status>) -> b24_status {
     match caught(body) {
         Ok(status) => {
-            LAST_ERROR.with_borrow_mut(|last| {
+            with_last(|last| {
                 if !last.message.is_empty() {
                     *last = LastError::default();
                 }
@@ -48,9 +48,18 @@ pub(super) fn value<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
     })
 }
 
-/// Lets the calling thread's last error be read.
-pub(super) fn last_error<T>(read: impl FnOnce(&LastError) -> T) -> T {
-    LAST_ERROR.with_borrow(read)
+/// Lets the calling thread's last error be read; `None` when the thread is ending and has none any more.
+pub(super) fn last_error<T>(read: impl FnOnce(&LastError) -> T) -> Option<T> {
+    LAST_ERROR.try_with(|last| last.try_borrow().ok().map(|last| read(&last))).ok().flatten()
+}
+
+/// A destructor of the host may call the library when the thread's own storage is gone; then nothing is kept.
+fn with_last(change: impl FnOnce(&mut LastError)) {
+    let _ = LAST_ERROR.try_with(|last| {
+        if let Ok(mut last) = last.try_borrow_mut() {
+            change(&mut last);
+        }
+    });
 }
 
 fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -64,12 +73,12 @@ fn keep(error: &Error) {
         code: text::owned(error.code()),
         http_status: error.http_status().into(),
     };
-    LAST_ERROR.with_borrow_mut(|place| *place = last);
+    with_last(|place| *place = last);
 }
 
 /// The last error's text as a pointer that stays good until the thread's next call.
 pub(super) fn pointer(pick: impl FnOnce(&LastError) -> &CStr) -> *const std::ffi::c_char {
-    last_error(|last| pick(last).as_ptr())
+    last_error(|last| pick(last).as_ptr()).unwrap_or(c"".as_ptr())
 }
 
 #[cfg(test)]
@@ -80,15 +89,15 @@ mod tests {
     fn a_panic_becomes_a_status_and_a_text() {
         let status = status(|| panic!("boom"));
         assert_eq!(status, Status::Panic as i32);
-        let message = last_error(|last| last.message.to_str().unwrap().to_owned());
+        let message = last_error(|last| last.message.to_str().unwrap().to_owned()).unwrap();
         assert!(message.contains("boom"), "{message}");
     }
 
     #[test]
     fn success_clears_the_last_error() {
         status(|| Err(Error::Closed));
-        assert!(last_error(|last| !last.message.is_empty()));
+        assert_eq!(last_error(|last| last.message.is_empty()), Some(false));
         status(|| Ok(Status::Timeout));
-        assert!(last_error(|last| last.message.is_empty()));
+        assert_eq!(last_error(|last| last.message.is_empty()), Some(true));
     }
 }

@@ -39,13 +39,13 @@ pub struct b24_notification {
 }
 
 pub(super) struct ClientHandle {
-    client: Client,
+    pub(super) client: Client,
     connector_id: CString,
     #[cfg(target_os = "linux")]
     fd: OnceLock<Arc<super::fd::EventFd>>,
 }
 
-static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b24_client");
+pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b24_client");
 
 /// Makes a client. Checks the configuration, does not use the network, does not block.
 ///
@@ -77,13 +77,15 @@ pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mu
 
 /// Subscribes to the portal's push server and returns when the subscription stands. From then on a thread of the library
 /// listens, reconnects by itself, and rings for `b24_client_wait`. Calling it again waits again, or returns at once.
+/// With the key `source` set to `handler` it opens the port `handler.listen` for the portal's calls instead, with `both` it
+/// does both; an application that has no tokens yet subscribes when its installation has brought them.
 ///
 /// `timeout_ms`: how long to wait; 0: do not wait, -1: for ever.
 ///
 /// Returns `B24_OK`; `B24_TIMEOUT` or, when there was trouble, `B24_NETWORK`, `B24_TLS`, `B24_PROTOCOL`,
 /// `B24_RATE_LIMIT` when the time is over (the library goes on trying); `B24_AUTH`, `B24_ACCESS_DENIED`,
 /// `B24_WRONG_AUTH_TYPE`, `B24_LICENSE`, `B24_PORTAL` when a person has to mend something (call it again afterwards);
-/// `B24_CLOSED`, `B24_STATE`, `B24_INVALID_HANDLE`. Blocks.
+/// `B24_CONFIG` when the port cannot be opened; `B24_CLOSED`, `B24_STATE`, `B24_INVALID_HANDLE`. Blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_connect(client: *mut b24_client, timeout_ms: i32) -> b24_status {
     boundary::status(|| {
@@ -129,7 +131,7 @@ pub unsafe extern "C" fn b24_client_unsubscribe(client: *mut b24_client, event_n
 /// `timeout_ms`: how long to wait; 0: do not wait, -1: for ever. `out`: receives the notification; may be NULL.
 ///
 /// Returns `B24_OK` with a notification; `B24_TIMEOUT`; `B24_CLOSED` after `b24_client_close`; `B24_STATE` when it is not
-/// connected; `B24_AUTH`, `B24_ACCESS_DENIED` and the like when the connection cannot go on without a person. Blocks.
+/// connected; `B24_AUTH` with the code APPLICATION_UNINSTALLED when the handler was told so, which ends the client; `B24_AUTH`, `B24_ACCESS_DENIED` and the like when the connection cannot go on without a person. Blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_wait(
     client: *mut b24_client,
@@ -381,7 +383,7 @@ pub unsafe extern "C" fn b24_client_set_tokens(
 }
 
 /// Counters and state of the client as a JSON object: requests, messages, signals, malformed, fetched, acknowledged,
-/// failed, renewals, failures, subscribed, last_error and more. Holds no secret.
+/// failed, renewals, failures, handler_calls, handler_refused, handler_address, subscribed, last_error and more. Holds no secret.
 ///
 /// `json`: receives the text; free it with `b24_string_free`.
 ///
@@ -444,8 +446,9 @@ pub extern "C" fn b24_client_close(client: *mut b24_client) -> b24_status {
 /// Closes and frees a client; afterwards none of its threads is left. Batches live on, but can no longer be acknowledged.
 /// NULL and freed handles are ignored.
 ///
-/// Blocks until the listening thread has ended: at once, unless the system is just resolving a name or opening a
-/// connection for it. Not to be called from a callback of this client.
+/// Blocks until the library's threads have ended: at once, unless one of them is just resolving a name, opening a
+/// connection, or buying tokens, whose answer must not get lost (20 s at most). Not to be called from a callback of this
+/// client.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_free(client: *mut b24_client) {
     boundary::value((), || {

@@ -37,7 +37,8 @@ const _: () = {
 };
 
 /// Receives log lines. May be called from any thread, also from one of the library's own, and several times at once; is
-/// to return soon. `message` is UTF-8 without secrets and valid during the call only.
+/// to return soon. Of this library's functions it may call `b24_client_close` only. `message` is UTF-8 without secrets
+/// and valid during the call only.
 #[allow(non_camel_case_types)]
 pub type b24_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: b24_log_level, message: *const c_char)>;

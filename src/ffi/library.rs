@@ -46,7 +46,7 @@ pub extern "C" fn b24_last_error_code() -> *const c_char {
 /// HTTP status of the answer that made the last call of this thread fail, such as 403; 0 when there was none.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_http_status() -> i32 {
-    boundary::last_error(|last| last.http_status)
+    boundary::last_error(|last| last.http_status).unwrap_or(0)
 }
 
 /// Frees a text that a function of this library gave away (where the function's description says so). NULL is ignored.

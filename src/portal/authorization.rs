@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::http::Http;
 use super::tokens::TokenPair;
 use super::{php, refusal};
+use crate::closing::Closing;
 use crate::config::{Address, Settings};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -16,7 +17,12 @@ pub struct Authorization {
     client_id: String,
     client_secret: Secret,
     server: Address,
+    /// Not interrupted by the client's end: an answer that gets lost takes the application's tokens with it.
+    http: Http,
 }
+
+/// Most time of one purchase.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Authorization {
     /// As configured.
@@ -25,6 +31,7 @@ impl Authorization {
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             server: settings.auth_server.clone(),
+            http: Http::new(settings, Closing::default(), None),
         }
     }
 
@@ -34,16 +41,16 @@ impl Authorization {
     }
 
     /// The first pair, for an authorization code, which lives for 30 seconds. `now`: seconds since 1970.
-    pub fn first(&self, code: &str, http: &Http, timeout: Duration, now: u64) -> Result<TokenPair> {
-        self.buy("authorization_code", ("code", code), http, timeout, now)
+    pub fn first(&self, code: &str, now: u64) -> Result<TokenPair> {
+        self.buy("authorization_code", ("code", code), now)
     }
 
     /// The next pair; the old one is dead afterwards. `now`: seconds since 1970.
-    pub fn next(&self, refresh: &Secret, http: &Http, timeout: Duration, now: u64) -> Result<TokenPair> {
-        self.buy("refresh_token", ("refresh_token", refresh.expose()), http, timeout, now)
+    pub fn next(&self, refresh: &Secret, now: u64) -> Result<TokenPair> {
+        self.buy("refresh_token", ("refresh_token", refresh.expose()), now)
     }
 
-    fn buy(&self, grant: &str, with: (&str, &str), http: &Http, timeout: Duration, now: u64) -> Result<TokenPair> {
+    fn buy(&self, grant: &str, with: (&str, &str), now: u64) -> Result<TokenPair> {
         if self.client_id.is_empty() || self.client_secret.is_empty() {
             return Err(Error::Config(
                 "auth.client_id and auth.client_secret are not set; they are needed to get tokens".into(),
@@ -57,7 +64,7 @@ impl Authorization {
             ("client_secret", self.client_secret.expose()),
             with,
         ];
-        let answer = http.post_form(&url, &fields, timeout)?;
+        let answer = self.http.post_form(&url, &fields, TIMEOUT)?;
         self.read(answer.status, &answer.body, now)
     }
 
@@ -92,7 +99,8 @@ impl Authorization {
                 access,
                 refresh,
                 // By our own clock: the server's may differ by hours.
-                expires: if answer.expires_in == 0 { 0 } else { now + answer.expires_in },
+                expires: if answer.expires_in == 0 { 0 } else { now.saturating_add(answer.expires_in) },
+                lifetime: answer.expires_in,
                 client_endpoint: answer.client_endpoint,
                 member_id: answer.member_id,
             }),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,13 @@ use crate::error::{Error, Result};
 
 /// Most calls in one batch.
 const MOST_CALLS: usize = 50;
+
+/// What the host gets.
+#[derive(Serialize)]
+struct Outcome {
+    results: BTreeMap<String, Box<RawValue>>,
+    errors: BTreeMap<String, Box<RawValue>>,
+}
 
 /// What the portal answered, by the calls' names.
 #[derive(Deserialize, Default)]
@@ -67,7 +74,9 @@ impl Portal {
             commands.insert(name, command(&call.method, &call.params).into());
         }
         let results = self.run_batch(&Value::Object(commands), halt, Repeat::No)?;
-        Ok(json!({"results": results.result, "errors": results.result_error}).to_string())
+        // JSON that was read as such: nothing in it can fail to be written.
+        Ok(serde_json::to_string(&Outcome { results: results.result, errors: results.result_error })
+            .unwrap_or_default())
     }
 
     /// Sends `batch` with prepared commands.

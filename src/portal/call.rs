@@ -41,6 +41,8 @@ pub struct Portal {
     /// `https://…/rest`, without a slash at the end.
     rest: Mutex<Arc<str>>,
     connector_id: String,
+    /// Host and port of `portal.url`, as [`domain_of`] spells them.
+    domain: String,
     allow_plain: bool,
     timeout: Duration,
     around: Surroundings,
@@ -71,6 +73,7 @@ impl Portal {
             limiter,
             rest: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
+            domain: domain_of(settings.portal.origin()),
             allow_plain: settings.allow_plain,
             timeout: settings.call_timeout,
             tokens,
@@ -95,6 +98,12 @@ impl Portal {
         self.tokens.pair()
     }
 
+    /// Uses tokens that the host has got.
+    pub fn put_tokens_in(&self, pair: TokenPair) -> Result<()> {
+        self.follow(&pair);
+        self.tokens.put_in(pair)
+    }
+
     /// Uses these tokens from now on.
     pub fn use_tokens(&self, pair: TokenPair) {
         self.follow(&pair);
@@ -104,9 +113,46 @@ impl Portal {
     /// Buys the first pair of tokens with an authorization code and uses it.
     pub fn authorize(&self, code: &str) -> Result<()> {
         self.around.closing.check()?;
-        let pair = self.tokens.authorize(code, &self.http, self.timeout)?;
+        let pair = self.tokens.authorize(code)?;
         self.follow(&pair);
         Ok(())
+    }
+
+    /// Whether there is a token to make calls with.
+    pub fn has_token(&self) -> bool {
+        !self.tokens.access().is_empty() || self.tokens.has_spare()
+    }
+
+    /// Whether this access token is the one in use, or was.
+    pub fn knows_token(&self, access: &Secret) -> bool {
+        self.tokens.knows(access)
+    }
+
+    /// Stores the first pair of an installation and uses it.
+    pub fn adopt_tokens(&self, pair: TokenPair) -> Result<()> {
+        self.follow(&pair);
+        self.tokens.adopt(pair)
+    }
+
+    /// A pair that came with an event; it stands in when ours has expired and cannot be renewed.
+    pub fn offer_tokens(&self, pair: TokenPair) {
+        self.tokens.offer(pair);
+    }
+
+    /// Whether this is the portal's host (and port), by its configured address or by the one it has now.
+    pub fn is_domain(&self, domain: &str) -> bool {
+        let domain = domain_of(domain);
+        !domain.is_empty() && (domain == self.domain || domain == domain_of(&lock(&self.rest)))
+    }
+
+    /// Calls a method without parameters once, with a token that is not ours.
+    pub(super) fn call_as(&self, token: &Secret, method: &str, timeout: Duration) -> Result<Answer> {
+        self.around.closing.check()?;
+        let deadline = self.around.clock.now() + timeout.min(self.timeout);
+        if let Some(limiter) = &self.limiter {
+            limiter.turn(deadline, &*self.around.clock, &self.around.closing)?;
+        }
+        self.send(method, &Params::parse(method, "")?, token, deadline).map_err(|failure| failure.error)
     }
 
     /// Calls a method with parameters that serialize to a JSON object. Token and source key are added.
@@ -146,27 +192,36 @@ impl Portal {
     }
 
     fn token(&self, deadline: Instant) -> Result<Secret> {
-        let token = self.tokens.access();
+        let mut token = self.tokens.access();
+        if token.is_empty() && self.tokens.has_spare() {
+            self.renew(&token, deadline)?;
+            token = self.tokens.access();
+        }
         if token.is_empty() {
             return Err(Error::Config(
-                "auth.access_token is not set; set it, restore a state that holds tokens, or authorize with a code"
+                "auth.access_token is not set; set it, restore a state that holds tokens, authorize with a code, or let the handler take the application's installation"
                     .into(),
             ));
         }
         if !self.tokens.is_due() {
             return Ok(token);
         }
-        self.renew(&token, deadline)?;
-        Ok(self.tokens.access())
+        match self.renew(&token, deadline) {
+            // It is good for a little longer, and a repeat comes with the next call.
+            Err(error) if error.is_transient() => Ok(token),
+            Err(error) => Err(error),
+            Ok(()) => Ok(self.tokens.access()),
+        }
     }
 
     fn renew(&self, stale: &Secret, deadline: Instant) -> Result<()> {
-        if let Some(pair) = self.tokens.renew(stale, &self.http, deadline)? {
+        if self.tokens.renew(stale, deadline)? {
             self.around.stats.renewals.add(1);
             self.around.log.line(Level::Info, || "tokens renewed".into());
-            self.follow(&pair);
         }
-        Ok(())
+        // Whoever has bought the pair: it tells where the portal is now.
+        self.follow(&self.tokens.pair());
+        self.around.closing.check()
     }
 
     /// The portal may have been renamed; its authorization server tells the address that is right now.
@@ -221,5 +276,31 @@ impl Portal {
         }
         self.around.log.line(Level::Warning, || format!("repeating in {} ms: {error}", pause.as_millis()));
         Some(pause)
+    }
+}
+
+/// Host and port of an address or of what the portal calls `domain`: in small letters, without a port that goes without
+/// saying.
+fn domain_of(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+    let authority = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    let usual = if scheme == "http" { ":80" } else { ":443" };
+    authority.strip_suffix(usual).unwrap_or(&authority).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_the_same_in_every_spelling() {
+        for same in
+            ["my.bitrix24.ru", "MY.Bitrix24.ru:443", "https://my.bitrix24.ru/rest/", "https://my.bitrix24.ru:443"]
+        {
+            assert_eq!(domain_of(same), "my.bitrix24.ru", "{same}");
+        }
+        assert_eq!(domain_of("http://127.0.0.1:8080/rest"), domain_of("127.0.0.1:8080"));
+        assert_eq!(domain_of("http://portal:80"), "portal");
+        assert_ne!(domain_of("my.bitrix24.ru.evil.example"), domain_of("my.bitrix24.ru"));
     }
 }

@@ -95,15 +95,16 @@ impl Http {
     }
 
     fn answer(&self, url: &str, result: Result<ureq::http::Response<Body>, ureq::Error>) -> Result<Answer> {
-        self.closing.check()?;
         let read = result.and_then(|response| {
             let (head, mut body) = response.into_parts();
             let body = body.with_config().limit(self.max_answer_bytes).read_to_vec()?;
             Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
         });
-        // A closed socket reads like an end of the answer, so what came together with closing is not trusted.
-        self.closing.check()?;
-        read.map_err(|error| self.explain(url, error))
+        read.map_err(|error| {
+            // What closing has broken is no trouble of the network. What came whole is used even then: it may be the
+            // only copy of records or tokens.
+            self.closing.check().err().unwrap_or_else(|| self.explain(url, error))
+        })
     }
 
     /// ureq's errors in plain words. The address is reduced to its host: path and query may hold secrets.
@@ -123,7 +124,7 @@ impl Http {
             ureq::Error::Tls(text) => not_accepted(&host, text),
             ureq::Error::Pem(error) => not_accepted(&host, &error.to_string()),
             ureq::Error::Protocol(error) => {
-                Error::protocol(format!("{host} does not answer in HTTP as it should: {error}"))
+                Error::Network(format!("{host} does not answer in HTTP as it should: {error}"))
             }
             ureq::Error::InvalidProxyUrl => {
                 Error::Config("the proxy's address in the environment is not usable".into())

@@ -5,6 +5,7 @@ pub mod authorization;
 pub mod batch_call;
 pub mod call;
 pub mod http;
+pub mod installation;
 pub mod kept_tokens;
 pub mod limiter;
 pub mod offline_events;

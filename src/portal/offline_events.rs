@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -58,9 +58,15 @@ pub struct Taken {
 impl Taken {
     /// From records that were kept, without a reservation.
     pub fn from_records(records: &[(String, Box<RawValue>)]) -> Taken {
-        let events: Vec<&RawValue> = records.iter().map(|(_, json)| json.as_ref()).collect();
-        let message_ids = records.iter().map(|(id, _)| id.clone()).collect();
-        Taken { json: json!({"process_id": null, "events": events}).to_string(), process_id: None, message_ids }
+        #[derive(Serialize)]
+        struct Outline<'a> {
+            process_id: Option<&'a str>,
+            events: Vec<&'a RawValue>,
+        }
+        let outline = Outline { process_id: None, events: records.iter().map(|(_, json)| json.as_ref()).collect() };
+        // JSON that was read as such: nothing in it can fail to be written.
+        let json = serde_json::to_string(&outline).unwrap_or_default();
+        Taken { json, process_id: None, message_ids: records.iter().map(|(id, _)| id.clone()).collect() }
     }
 
     /// Each record's `MESSAGE_ID` and JSON.
@@ -73,6 +79,15 @@ impl Taken {
         let outline: Outline = read("event.offline.get", &self.json)?;
         Ok(self.message_ids.iter().cloned().zip(outline.events).collect())
     }
+}
+
+/// A reservation that `event.offline.list` shows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reservation {
+    /// Its name.
+    pub process_id: String,
+    /// Whether its records were marked as failed before they were reserved.
+    pub failed: bool,
 }
 
 /// How `event.offline.get` takes records.
@@ -149,20 +164,24 @@ impl Portal {
         taken(answer.into_result())
     }
 
-    /// `event.offline.get` of a reservation: the records that it still holds.
-    pub fn take_again(&self, process_id: &str) -> Result<Taken> {
-        let params = json!({"clear": 0, "process_id": process_id, "limit": MOST_RECORDS});
+    /// `event.offline.get` of a reservation: up to `limit` of the records that it still holds; `failed`: of those marked
+    /// as failed.
+    pub fn take_again(&self, process_id: &str, limit: u32, failed: bool) -> Result<Taken> {
+        let params = json!({"clear": 0, "process_id": process_id, "limit": limit, "error": u8::from(failed)});
         let answer = self.call("event.offline.get", &params, Repeat::Yes)?;
         taken(answer.into_result())
     }
 
-    /// `event.offline.list`: the `process_id`s of all reservations in this queue, those of failed records aside.
-    pub fn reservations(&self) -> Result<BTreeSet<String>> {
+    /// `event.offline.list`: all reservations in this queue.
+    pub fn reservations(&self) -> Result<BTreeSet<Reservation>> {
         let mut found = BTreeSet::new();
         let mut start = Some(0);
         while let Some(from) = start {
-            let page = self.list_queue(&json!({">PROCESS_ID": "", "ERROR": 0}), from)?;
-            found.extend(page.records.into_iter().map(|record| record.process_id).filter(|id| !id.is_empty()));
+            let page = self.list_queue(&json!({">PROCESS_ID": ""}), from)?;
+            let reserved = page.records.into_iter().filter(|record| !record.process_id.is_empty());
+            found.extend(
+                reserved.map(|record| Reservation { process_id: record.process_id, failed: record.error != 0 }),
+            );
             // A page that does not lead on would be asked for for ever.
             start = page.next.filter(|next| *next > from);
         }
@@ -231,7 +250,7 @@ impl Portal {
     }
 }
 
-fn is_bound_already(code: &str, text: &str) -> bool {
+pub(crate) fn is_bound_already(code: &str, text: &str) -> bool {
     code == "ERROR_EVENT_BINDING_EXISTS" || text.contains("already binded") || text.contains("already bound")
 }
 

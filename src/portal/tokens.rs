@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use once_cell::sync::Lazy;
 
 use super::authorization::Authorization;
-use super::http::Http;
 use super::kept_tokens::KeptTokens;
+use super::refusal;
 use crate::clock::Clock;
 use crate::closing::Closing;
 use crate::config::Settings;
@@ -30,18 +30,36 @@ pub struct TokenPair {
     pub refresh: Secret,
     /// When `access` expires by this computer's clock, seconds since 1970; 0 when not known.
     pub expires: u64,
+    /// For how many seconds `access` was good when it was bought; 0 when not known.
+    pub lifetime: u64,
     /// The portal's REST address, or empty when the answer did not name it.
     pub client_endpoint: String,
     /// The portal's lasting id, or empty.
     pub member_id: String,
 }
 
+impl TokenPair {
+    /// No tokens at all.
+    pub fn none() -> TokenPair {
+        let nothing = Secret::new("");
+        TokenPair {
+            access: nothing.clone(),
+            refresh: nothing,
+            expires: 0,
+            lifetime: 0,
+            client_endpoint: String::new(),
+            member_id: String::new(),
+        }
+    }
+}
+
 /// Told of every new pair before it is used, so that it is stored first.
 pub type TokensSink = Arc<Sink>;
 type Sink = dyn Fn(&TokenPair) + Send + Sync;
 
-/// A token is renewed this long before it expires, so that it does not expire on the way.
-const MARGIN: Duration = Duration::from_secs(30);
+/// A token is renewed this many seconds before it expires, so that it does not expire on the way; one that lives short,
+/// in the last tenth of its life.
+const MARGIN: u64 = 30;
 
 /// How often a lock that another process holds is tried again: a file lock wakes nobody who could be interrupted.
 const FILE_LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -68,10 +86,13 @@ struct ChainState {
 pub struct Tokens {
     chain: Mutex<Arc<Chain>>,
     configured: Secret,
+    client_id: String,
     authorization: Authorization,
     renewed_by_host: bool,
     file: Option<KeptFile>,
     sink: TokensSink,
+    /// Came with an event: used when ours has expired and cannot be renewed.
+    spare: Mutex<Option<TokenPair>>,
     clock: Arc<dyn Clock>,
     closing: Closing,
 }
@@ -84,20 +105,22 @@ impl Tokens {
             access: settings.access_token.clone(),
             refresh: settings.refresh_token.clone(),
             expires: settings.expires,
-            client_endpoint: String::new(),
-            member_id: String::new(),
+            ..TokenPair::none()
         };
         let kept = match &file {
-            Some(file) => read_kept(file, &settings.access_token)?,
+            Some(file) => read_kept(file, &settings.client_id)?,
             None => None,
         };
+        let kept = kept.and_then(|kept| kept.grown_out_of(&settings.access_token));
         let tokens = Tokens {
             chain: Mutex::new(Chain::of(kept.unwrap_or(configured))),
             configured: settings.access_token.clone(),
+            client_id: settings.client_id.clone(),
             authorization: Authorization::new(settings),
             renewed_by_host: settings.renewed_by_host,
             file,
             sink,
+            spare: Mutex::default(),
             clock,
             closing,
         };
@@ -113,17 +136,52 @@ impl Tokens {
     /// Uses this pair from now on.
     pub fn replace(&self, pair: TokenPair) {
         let chain = Chain::of(pair);
+        let mut current = lock(&self.chain);
+        current.forget(&self.sink);
         chain.listen(&self.sink);
-        *lock(&self.chain) = chain;
+        *current = chain;
+    }
+
+    /// The same for a pair that the host has got; whoever shares the tokens' file is to have it too.
+    pub fn put_in(&self, pair: TokenPair) -> Result<()> {
+        self.keep(&pair, &self.configured)?;
+        self.replace(pair);
+        Ok(())
     }
 
     /// Buys the first pair with an authorization code, stores it and uses it.
-    pub fn authorize(&self, code: &str, http: &Http, timeout: Duration) -> Result<TokenPair> {
-        let pair = self.authorization.first(code, http, timeout, self.clock.unix())?;
-        self.keep(&pair)?;
-        (self.sink)(&pair);
-        self.replace(pair.clone());
+    pub fn authorize(&self, code: &str) -> Result<TokenPair> {
+        let pair = self.authorization.first(code, self.clock.unix())?;
+        self.adopt(pair.clone())?;
         Ok(pair)
+    }
+
+    /// Stores a pair that starts a chain, and uses it.
+    pub fn adopt(&self, pair: TokenPair) -> Result<()> {
+        // Even if it could not be kept, the pair is used: nobody can buy it again.
+        let kept = self.keep(&pair, &self.configured);
+        (self.sink)(&pair);
+        self.replace(pair);
+        kept
+    }
+
+    /// Whether the chain holds this access token or has held it.
+    pub fn knows(&self, access: &Secret) -> bool {
+        let chain = self.chain();
+        let state = lock(&chain.state);
+        state.pair.access == *access || state.past.contains(access)
+    }
+
+    /// A pair that may stand in when ours has expired and cannot be renewed.
+    pub fn offer(&self, pair: TokenPair) {
+        if !self.renewed_by_host && !pair.access.is_empty() && !self.knows(&pair.access) {
+            *lock(&self.spare) = Some(pair);
+        }
+    }
+
+    /// Whether there is a pair that may stand in.
+    pub fn has_spare(&self) -> bool {
+        lock(&self.spare).is_some()
     }
 
     /// The access token to use now.
@@ -135,12 +193,13 @@ impl Tokens {
     pub fn is_due(&self) -> bool {
         let pair = self.pair();
         let known = pair.expires != 0 && !pair.refresh.is_empty() && !self.renewed_by_host;
-        known && self.clock.unix() + MARGIN.as_secs() >= pair.expires
+        let margin = if pair.lifetime == 0 { MARGIN } else { MARGIN.min(pair.lifetime / 10) };
+        known && self.clock.unix().saturating_add(margin) >= pair.expires
     }
 
-    /// Whether there is what a renewal needs, or whom to ask for one.
+    /// Whether there is what a renewal needs, whom to ask for one, or a pair that may stand in.
     pub fn can_renew(&self) -> bool {
-        self.renewed_by_host || !self.pair().refresh.is_empty()
+        self.renewed_by_host || self.file.is_some() || !self.pair().refresh.is_empty() || self.has_spare()
     }
 
     /// Replaces every secret of ours in a text that came from outside.
@@ -152,45 +211,57 @@ impl Tokens {
     }
 
     /// Replaces the pair of which `stale` is the access token by a new one, unless that has been done since. Returns
-    /// the new pair when this call bought it.
-    pub fn renew(&self, stale: &Secret, http: &Http, deadline: Instant) -> Result<Option<TokenPair>> {
+    /// whether this call bought it. `deadline` bounds the wait for the right to buy, not the purchase.
+    pub fn renew(&self, stale: &Secret, deadline: Instant) -> Result<bool> {
         let chain = self.chain();
         let _permit = chain.permit(deadline, &self.closing, &*self.clock)?;
         let refresh = {
             let state = lock(&chain.state);
             if state.pair.access != *stale {
-                return Ok(None);
+                return Ok(false);
             }
             state.pair.refresh.clone()
         };
         let _locked = self.lock_file(deadline)?;
-        if let Some(shared) = self.read_file()?.filter(|shared| shared.access != *stale) {
+        let shared = self.read_file()?.and_then(|kept| kept.grown_out_of(stale));
+        if let Some(shared) = shared.filter(|shared| shared.access != *stale) {
             chain.advance(shared);
-            return Ok(None);
+            return Ok(false);
         }
         if self.renewed_by_host {
             return Err(host_must_renew());
         }
-        let left = deadline.saturating_duration_since(self.clock.now());
-        let pair = self.authorization.next(&refresh, http, left, self.clock.unix())?;
+        let spare = if refresh.is_empty() { lock(&self.spare).take() } else { None };
+        if let Some(pair) = spare {
+            let kept = self.keep(&pair, stale);
+            chain.advance(pair);
+            return kept.map(|()| true);
+        }
+        if refresh.is_empty() {
+            return Err(refusal::refused(401, "expired_token", ""));
+        }
+        let pair = self.authorization.next(&refresh, self.clock.unix())?;
         // Even if it could not be kept, the pair is used: the old one is dead.
-        let kept = self.keep(&pair);
-        chain.advance(pair.clone());
-        kept.map(|()| Some(pair))
+        let kept = self.keep(&pair, stale);
+        chain.advance(pair);
+        kept.map(|()| true)
     }
 
     fn chain(&self) -> Arc<Chain> {
         lock(&self.chain).clone()
     }
 
-    fn keep(&self, pair: &TokenPair) -> Result<()> {
+    /// Writes a pair that takes the place of `stale` into the tokens' file.
+    fn keep(&self, pair: &TokenPair, stale: &Secret) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        let mut roots = self.read_file()?.map(|kept| kept.roots()).unwrap_or_default();
+        roots.extend([&self.configured, stale].map(|root| root.expose().to_owned()));
         // Texts and numbers: nothing in it can fail to be written.
-        file.write(&serde_json::to_vec(&KeptTokens::new(pair, &self.configured)).unwrap_or_default())
+        file.write(&serde_json::to_vec(&KeptTokens::new(pair, roots).of(&self.client_id)).unwrap_or_default())
     }
 
-    fn read_file(&self) -> Result<Option<TokenPair>> {
-        self.file.as_ref().map_or(Ok(None), |file| read_kept(file, &self.configured))
+    fn read_file(&self) -> Result<Option<KeptTokens>> {
+        self.file.as_ref().map_or(Ok(None), |file| read_kept(file, &self.client_id))
     }
 
     fn lock_file(&self, deadline: Instant) -> Result<Option<FileLock>> {
@@ -219,6 +290,7 @@ impl Chain {
             !pair.access.is_empty() && (state.pair.access == pair.access || state.past.contains(&pair.access))
         });
         if let Some(chain) = known {
+            chain.complete(pair);
             return chain;
         }
         let (give, take) = bounded(1);
@@ -230,8 +302,32 @@ impl Chain {
         chain
     }
 
+    /// Takes what `pair` knows better of the present access token.
+    fn complete(&self, pair: TokenPair) {
+        let present = &mut lock(&self.state).pair;
+        if present.access != pair.access {
+            return;
+        }
+        if !pair.refresh.is_empty() {
+            present.refresh = pair.refresh;
+        }
+        if pair.expires != 0 {
+            present.expires = pair.expires;
+            present.lifetime = pair.lifetime;
+        }
+        if !pair.client_endpoint.is_empty() {
+            present.client_endpoint = pair.client_endpoint;
+        }
+    }
+
     fn listen(&self, sink: &TokensSink) {
+        self.forget(sink);
         lock(&self.state).sinks.push(Arc::downgrade(sink));
+    }
+
+    fn forget(&self, sink: &TokensSink) {
+        let sink = Arc::downgrade(sink);
+        lock(&self.state).sinks.retain(|known| !known.ptr_eq(&sink));
     }
 
     /// Stores the pair with everyone who listens, and uses it then.
@@ -258,7 +354,7 @@ impl Chain {
         let left = deadline.saturating_duration_since(clock.now());
         select! {
             recv(self.permit.1) -> _ => Ok(Permit(&self.permit.0)),
-            recv(closing.receiver()) -> _ => Err(Error::Closed),
+            recv(closing.receiver()) -> _ => Err(closing.end()),
             default(left) => Err(Error::Timeout("the tokens are being renewed by another call, which takes too long; repeat later".into())),
         }
     }
@@ -274,7 +370,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-fn read_kept(file: &KeptFile, configured: &Secret) -> Result<Option<TokenPair>> {
+fn read_kept(file: &KeptFile, client_id: &str) -> Result<Option<KeptTokens>> {
     let Some(text) = file.read()? else { return Ok(None) };
     // serde's text could quote a token.
     let kept: KeptTokens = serde_json::from_str(&text).map_err(|_| {
@@ -283,7 +379,13 @@ fn read_kept(file: &KeptFile, configured: &Secret) -> Result<Option<TokenPair>> 
             file.path().display()
         ))
     })?;
-    Ok(kept.newer_than(configured))
+    if !kept.may_belong_to(client_id) {
+        let path = file.path().display();
+        return Err(Error::State(format!(
+            "{path} holds the tokens of another application; set auth.tokens_file to a file of its own"
+        )));
+    }
+    Ok(Some(kept))
 }
 
 fn host_must_renew() -> Error {
@@ -303,9 +405,7 @@ mod tests {
         TokenPair {
             access: Secret::new(access),
             refresh: Secret::new(format!("refresh of {access}")),
-            expires: 0,
-            client_endpoint: String::new(),
-            member_id: String::new(),
+            ..TokenPair::none()
         }
     }
 

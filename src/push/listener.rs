@@ -47,6 +47,8 @@ struct Shared {
 struct Link {
     listening: bool,
     subscribed: bool,
+    /// Whether it has ever stood: then somebody may wait for notifications.
+    was_subscribed: bool,
     last_error: Option<Error>,
     waiting: Vec<Sender<Result<()>>>,
 }
@@ -106,15 +108,22 @@ impl Listener {
     /// retried until the time is over; listening then goes on in the background.
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
         let deadline = timeout.deadline(self.shared.around.clock.now());
-        let Some(subscribed) = self.start()? else {
+        let Some((waiter, subscribed)) = self.start()? else {
             return Ok(());
         };
+        let outcome = self.await_subscription(&subscribed, deadline);
+        // Whoever stops waiting is not waited for any more.
+        lock(&self.shared.link).waiting.retain(|known| !known.same_channel(&waiter));
+        outcome
+    }
+
+    fn await_subscription(&self, subscribed: &Receiver<Result<()>>, deadline: Option<Instant>) -> Result<()> {
         let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(self.shared.around.clock.now()));
         select! {
-            recv(subscribed) -> outcome => outcome.unwrap_or(Err(Error::Closed)),
-            recv(self.shared.around.closing.receiver()) -> _ => Err(Error::Closed),
+            recv(subscribed) -> outcome => outcome.unwrap_or_else(|_| Err(self.shared.around.closing.end())),
+            recv(self.shared.around.closing.receiver()) -> _ => Err(self.shared.around.closing.end()),
             default(left) => Err(lock(&self.shared.link).last_error.clone().unwrap_or_else(|| {
-                Error::Timeout("the subscription does not stand yet; it is tried further, call b24_client_connect again to wait on".into())
+                Error::Timeout("the subscription does not stand yet; it is tried further; connect again to wait on".into())
             })),
         }
     }
@@ -145,8 +154,8 @@ impl Listener {
         join_other(thread);
     }
 
-    /// A receiver for the moment the subscription stands; `None` when it does already.
-    fn start(&self) -> Result<Option<Receiver<Result<()>>>> {
+    /// A receiver for the moment the subscription stands, with its sender; `None` when it does already.
+    fn start(&self) -> Result<Option<(Sender<Result<()>>, Receiver<Result<()>>)>> {
         let mut thread = lock(&self.thread);
         let mut link = lock(&self.shared.link);
         // Under the lock of the link, so that no thread starts after closing has joined the last one.
@@ -155,7 +164,7 @@ impl Listener {
             return Ok(None);
         }
         let (sender, receiver) = bounded(1);
-        link.waiting.push(sender);
+        link.waiting.push(sender.clone());
         if !link.listening {
             // It has said its last word and ends without taking a lock again.
             join_other(thread.take());
@@ -173,7 +182,7 @@ impl Listener {
             link.listening = true;
             link.last_error = None;
         }
-        Ok(Some(receiver))
+        Ok(Some((sender, receiver)))
     }
 }
 
@@ -183,16 +192,16 @@ impl Shared {
             Ok(end) => end,
             Err(panic) => Error::Panic(panic_text(panic.as_ref())),
         };
-        let waiting = {
+        let (waiting, was_subscribed) = {
             let mut link = lock(&self.link);
             link.listening = false;
             link.subscribed = false;
             link.last_error = Some(end.clone());
-            std::mem::take(&mut link.waiting)
+            (std::mem::take(&mut link.waiting), link.was_subscribed)
         };
-        // Whoever waited in `connect` may have left in the meantime.
+        // Whoever waited in `connect` may have left in the meantime; whoever waits for notifications is to wake too.
         let told = waiting.iter().filter(|waiter| waiter.send(Err(end.clone())).is_ok()).count();
-        if told == 0 && end != Error::Closed {
+        if (told == 0 || was_subscribed) && !self.around.closing.is_closed() {
             self.doorbell.report(end);
         }
     }
@@ -307,15 +316,17 @@ impl Shared {
 
     /// The request is on its way: from here on the server tells us.
     fn subscribed(&self) {
-        let waiting = {
+        let (news, waiting) = {
             let mut link = lock(&self.link);
-            if !link.subscribed {
-                self.log(Level::Info, || "subscribed to the push server".into());
-            }
-            link.subscribed = true;
+            let news = !std::mem::replace(&mut link.subscribed, true);
+            link.was_subscribed = true;
             link.last_error = None;
-            std::mem::take(&mut link.waiting)
+            (news, std::mem::take(&mut link.waiting))
         };
+        // Not under the lock: the host may ask for the client's state while it is told.
+        if news {
+            self.log(Level::Info, || "subscribed to the push server".into());
+        }
         for waiter in waiting {
             let _ = waiter.send(Ok(()));
         }

@@ -117,7 +117,7 @@ fn event_offline(params: &str, connector_id: &str) -> Meaning {
         Ok(entries) => {
             let mut ours = entries.iter().filter(|entry| entry.connector_id == connector_id).peekable();
             match ours.peek() {
-                Some(_) => Meaning::EventOffline { count: ours.map(|entry| entry.count).sum() },
+                Some(_) => Meaning::EventOffline { count: ours.fold(0, |sum, entry| sum.saturating_add(entry.count)) },
                 None => Meaning::Foreign,
             }
         }

@@ -24,6 +24,7 @@ static void no_client(b24_client *none)
 {
     b24_batch *batch = (b24_batch *)none;
     char *text = (char *)none;
+    int32_t http_status = 0;
 
     CHECK_FAILS(B24_INVALID_HANDLE, "b24_client", b24_client_connect(none, 0));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_subscribe(none, "ONCRMDEALADD"));
@@ -45,6 +46,10 @@ static void no_client(b24_client *none)
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_restore(none, "{}"));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_authorize(none, "code"));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_set_tokens(none, "token", NULL, 0));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_bind_handler(none, "https://my-server.example/b24", 1));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unbind_handler(none, NULL));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_handler_accept(none, "x", 1, NULL, &http_status));
+    CHECK(http_status == 503);
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_stats(none, &text));
     CHECK(text == NULL);
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_close(none));

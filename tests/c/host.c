@@ -29,6 +29,8 @@ static const struct {
     PART(descriptor),
     PART(closing),
     PART(freeing),
+    PART(handler_calls),
+    PART(handler_port),
     PART(log_callback),
     PART(tokens_callback), /* last: it makes the tokens of the environment worthless */
 };

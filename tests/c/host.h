@@ -16,6 +16,8 @@ void waiting(void);
 void descriptor(void);
 void closing(void);
 void freeing(void);
+void handler_calls(void);
+void handler_port(void);
 void log_callback(void);
 void tokens_callback(void);
 void tokens_of_the_host(void);

@@ -3,6 +3,7 @@
 mod bad_input;
 mod closing;
 mod delivery;
+mod handler;
 mod push;
 mod recovery;
 mod rest;

@@ -194,3 +194,117 @@ fn failed_records_can_be_tried_again() {
     failed.acknowledge().unwrap();
     assert_eq!(setting.queued(), 0);
 }
+
+#[test]
+fn failed_records_are_there_until_they_are_acknowledged() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals([1]);
+    let fail = |mut batch: b24events::delivery::Batch| {
+        let json = batch.take_json();
+        let records = b24events::portal::offline_events::read_records(&json).unwrap();
+        assert_eq!(records.len(), 1);
+        batch.fail_records(&[&records[0].message_id]).unwrap();
+    };
+    fail(client.fetch(0).unwrap());
+    fail(client.fetch_failed(0).unwrap());
+    fail(client.fetch_failed(0).unwrap());
+    drop(client.fetch_failed(0).unwrap());
+    assert!(client.fetch(0).unwrap().is_empty(), "they do not come by themselves");
+    let state = client.state();
+    let next = setting.client_of(&setting.config());
+    next.restore(&state).unwrap();
+    let mut again = next.fetch_failed(0).unwrap();
+    assert_eq!(numbers(&mut again), [1]);
+    again.acknowledge().unwrap();
+    assert_eq!(setting.queued(), 0);
+}
+
+#[test]
+fn a_lost_answer_with_failed_records_is_found_too() {
+    let setting = Setting::new();
+    let client = setting.client_of(&exclusive(&setting));
+    client.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals([1]);
+    let mut batch = client.fetch(0).unwrap();
+    let json = batch.take_json();
+    let records = b24events::portal::offline_events::read_records(&json).unwrap();
+    batch.fail_records(&[&records[0].message_id]).unwrap();
+    setting.control(json!({"drop_next": {"method": "event.offline.get", "when": "after_handling"}}));
+    assert_eq!(client.fetch_failed(0).err().unwrap().status(), Status::Network);
+    client.recover().unwrap();
+    let failed = client.fetch_failed(0).unwrap();
+    assert_eq!(failed.len(), 1);
+    failed.acknowledge().unwrap();
+    assert_eq!(setting.queued(), 0);
+}
+
+#[test]
+fn a_reservation_that_is_larger_than_a_batch_comes_in_parts() {
+    let setting = Setting::new();
+    let other = setting.client();
+    setting.deals(1..=120);
+    let process_id = other.fetch(120).unwrap().process_id().to_owned();
+    let client = setting.client_of(&exclusive(&setting));
+    let mut seen = Vec::new();
+    for expected in [50, 50, 20] {
+        let mut batch = client.fetch(0).unwrap();
+        assert_eq!((batch.len(), batch.process_id()), (expected, process_id.as_str()));
+        seen.extend(numbers(&mut batch));
+        batch.acknowledge().unwrap();
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=120).collect::<Vec<_>>());
+    assert!(client.fetch(0).unwrap().is_empty());
+    assert_eq!(setting.queued(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_again_does_not_stop_what_is_new() {
+    let setting = Setting::new();
+    let folder = Folder::new("refused");
+    let config = folder.of(&setting);
+    let first = setting.client_of(&config);
+    first.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals([1]);
+    drop(first.fetch(0).unwrap());
+    drop(first);
+    setting.control(json!({"plan": {"offline_extended": false, "auth_connector": true}}));
+    setting.deals([2]);
+    let second = setting.client_of(&config);
+    assert_eq!(numbers(&mut second.fetch(0).unwrap()), [2]);
+    drop(second);
+    setting.control(json!({"plan": {"offline_extended": true, "auth_connector": true}}));
+    let third = setting.client_of(&config);
+    let mut seen = [numbers(&mut third.fetch(0).unwrap()), numbers(&mut third.fetch(0).unwrap())].concat();
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2], "neither was acknowledged");
+}
+
+#[test]
+fn a_batch_that_outlives_its_client_does_not_hold_the_folder() {
+    let setting = Setting::new();
+    let folder = Folder::new("outlives");
+    let config = folder.of(&setting);
+    let first = setting.client_of(&config);
+    first.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals([1]);
+    let batch = first.fetch(0).unwrap();
+    drop(first);
+    let second = setting.client_of(&config);
+    assert_eq!(batch.acknowledge(), Err(Error::Closed));
+    assert_eq!(second.fetch(0).unwrap().len(), 1);
+}
+
+#[test]
+fn a_call_that_removes_is_not_repeated() {
+    let setting = Setting::with(Options { offline_extended: false, ..Options::default() });
+    let mut config = setting.config();
+    config.set("http.max_answer_bytes", "2048").unwrap();
+    let client = setting.client_of(&config);
+    client.subscribe("ONCRMDEALADD").unwrap();
+    setting.deals(1..=100);
+    let error = client.fetch(20).err().unwrap();
+    assert!(error.to_string().contains("http.max_answer_bytes"), "{error}");
+    assert_eq!(setting.queued(), 80);
+}

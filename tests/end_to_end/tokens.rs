@@ -178,3 +178,92 @@ fn a_long_queue_is_drained_with_one_request_a_batch() {
     assert_eq!(calls.get("event.offline.clear"), None, "{calls:?}");
     assert!(calls["batch"] <= 11 && calls["event.offline.get"] <= 2, "{calls:?}");
 }
+
+#[test]
+fn closing_in_the_middle_of_a_renewal_loses_no_tokens() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.control(json!("expire_tokens"));
+    setting.control(json!({"delay_next": {"method": "oauth", "ms": 500}}));
+    let before = setting.emulator.counters().requests;
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| client.call("profile", "").map(drop));
+        until("the renewal", || setting.emulator.counters().requests >= before + 2);
+        client.close();
+        assert_eq!(call.join().unwrap(), Err(b24events::error::Error::Closed));
+    });
+    let told = setting.tokens.lock().unwrap().clone();
+    assert_eq!((setting.emulator.counters().renewals, told.len()), (1, 1));
+    let next = setting.client_of(&setting.config());
+    next.restore(&client.state()).unwrap();
+    drop(client);
+    let mut config = setting.config();
+    config.set("auth.access_token", &told[0]).unwrap();
+    setting.client_of(&config).call("profile", "").unwrap();
+}
+
+#[test]
+fn a_refresh_token_that_comes_later_is_used() {
+    let setting = Setting::new();
+    let tokens = setting.emulator.issue_tokens(ADMINISTRATOR);
+    let mut config = setting.config();
+    config.set("auth.access_token", &tokens.access_token).unwrap();
+    config.set("auth.refresh_token", "").unwrap();
+    let client = setting.client_of(&config);
+    client.set_tokens(&tokens.access_token, &tokens.refresh_token, 0).unwrap();
+    setting.control(json!("expire_tokens"));
+    client.call("profile", "").unwrap();
+}
+
+#[test]
+fn tokens_that_were_replaced_are_told_to_nobody_who_left_them() {
+    let setting = Setting::new();
+    let config = setting.config();
+    let (stays, leaves) = (setting.client_of(&config), setting.client_of(&config));
+    let fresh = setting.emulator.issue_tokens(ADMINISTRATOR);
+    for _ in 0..3 {
+        leaves.set_tokens(&fresh.access_token, &fresh.refresh_token, 0).unwrap();
+    }
+    setting.control(json!("expire_tokens"));
+    stays.call("profile", "").unwrap();
+    assert_eq!(setting.tokens.lock().unwrap().len(), 1);
+    leaves.call("profile", "").unwrap();
+    assert_eq!(setting.tokens.lock().unwrap().len(), 2, "told once, however often they were put in");
+}
+
+#[test]
+fn processes_that_started_from_different_tokens_share_the_file() {
+    let setting = Setting::new();
+    let file = File::new("different-roots");
+    let mut config = setting.config();
+    config.set("auth.tokens_file", file.0.to_str().unwrap()).unwrap();
+    let first = setting.client_of(&config);
+    setting.control(json!("expire_tokens"));
+    first.call("profile", "").unwrap();
+    // As a process that was started later with the pair that the first one had stored then.
+    let stored = setting.tokens.lock().unwrap()[0].clone();
+    drop(first);
+    let mut later = config.clone();
+    later.set("auth.access_token", &stored).unwrap();
+    let second = setting.client_of(&later);
+    setting.control(json!("expire_tokens"));
+    second.call("profile", "").unwrap();
+    drop(second);
+    let again = setting.client_of(&config);
+    setting.control(json!("expire_tokens"));
+    again.call("profile", "").unwrap();
+    assert_eq!(setting.emulator.counters().renewals, 3);
+    drop(again);
+    config.set("auth.client_id", "another.application").unwrap();
+    let error = b24events::client::Client::new(&config, Default::default()).err().unwrap();
+    assert!(error.to_string().contains("another application"), "{error}");
+}
+
+#[test]
+fn tokens_that_live_short_are_not_renewed_for_every_call() {
+    let setting = Setting::with(Options { token_ttl: std::time::Duration::from_secs(20), ..Options::default() });
+    let client = setting.client();
+    setting.control(json!("expire_tokens"));
+    (0..5).for_each(|_| drop(client.call("profile", "").unwrap()));
+    assert_eq!(setting.emulator.counters().renewals, 1);
+}

@@ -143,6 +143,9 @@ _FUNCTIONS = {
     "client_call_batch": (c_int32, [c_void_p, c_char_p, c_int32, POINTER(c_void_p)]),
     "client_authorize": (c_int32, [c_void_p, c_char_p]),
     "client_set_tokens": (c_int32, [c_void_p, c_char_p, c_char_p, c_uint64]),
+    "client_bind_handler": (c_int32, [c_void_p, c_char_p, c_uint32]),
+    "client_unbind_handler": (c_int32, [c_void_p, c_char_p]),
+    "handler_accept": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, POINTER(c_int32)]),
     "client_stats": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "client_fd": (c_ssize_t, [c_void_p]),
     "client_close": (c_int32, [c_void_p]),
@@ -382,6 +385,20 @@ class Client(_Handle):
         answer = c_void_p()
         _check(_library.b24_client_call_batch(self, json.dumps(calls).encode(), halt, byref(answer)))
         return json.loads(_taken(answer))
+
+    def bind_handler(self, url: str, min_timeout: int = 1) -> None:
+        """The portal calls this address when the queue grew, at most once in `min_timeout` seconds."""
+        _check(_library.b24_client_bind_handler(self, url.encode(), min_timeout))
+
+    def unbind_handler(self, url: Optional[str] = None) -> None:
+        """Ends what `bind_handler` began; None: for every address of this application."""
+        _check(_library.b24_client_unbind_handler(self, None if url is None else url.encode()))
+
+    def accept(self, body: bytes, content_type: str = "") -> int:
+        """Takes a call of the portal that came to a web server of one's own; returns the HTTP status to answer."""
+        status = c_int32()
+        _check(_library.b24_handler_accept(self, body, len(body), content_type.encode(), byref(status)))
+        return status.value
 
     def stats(self) -> dict:
         """Counters and state."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import json
 import os
 import select
 import signal
@@ -278,6 +279,54 @@ class TokensTest(unittest.TestCase):
             client.set_tokens(tokens.access_token, tokens.refresh_token, tokens.expires)
             client.call("profile")
         self.assertEqual(len(stored), 1)
+
+
+class HandlerTest(PortalTest):
+    """A host with a web server of its own."""
+
+    def call(self, token: str) -> bytes:
+        return json.dumps(
+            {
+                "event": "ONOFFLINEEVENT",
+                "ts": int(time.time()),
+                "auth": {
+                    "domain": os.environ["B24_PORTAL_URL"].partition("//")[2],
+                    "member_id": os.environ["B24_MEMBER_ID"],
+                    "application_token": token,
+                },
+            }
+        ).encode()
+
+    def test_calls_of_the_portal_ring(self) -> None:
+        token = os.environ["B24_APPLICATION_TOKEN"]
+        config = portal_config(self.connector)
+        config["source"] = "handler"
+        config["handler.listen"] = ""
+        config["handler.application_token"] = token
+        with Client(config) as client:
+            self.assertTrue(client.connect())
+            self.assertFalse(client.wait(PATIENCE).signalled)
+            self.assertEqual(client.accept(self.call(token), "application/json"), 200)
+            self.assertTrue(client.wait(0).signalled)
+            self.assertEqual(client.accept(self.call("guess")), 403)
+            self.assertEqual(client.accept(b"\x00\xff"), 400)
+            self.assertEqual(client.accept(b"x" * 100_000), 413)
+            self.assertIsNone(client.wait(0))
+            self.assertEqual(client.stats()["handler_refused"], 3)
+
+    def test_an_address_is_bound_and_unbound(self) -> None:
+        def bound() -> list:
+            return [binding["handler"] for binding in self.client.call("event.get")["result"] if "handler" in binding]
+
+        address = "http://127.0.0.1:1/b24"
+        self.client.bind_handler(address)
+        self.client.bind_handler(address, min_timeout=5)
+        self.assertEqual(bound(), [address])
+        self.client.unbind_handler(address)
+        self.client.bind_handler(address)
+        self.client.unbind_handler()
+        self.assertEqual(bound(), [])
+        self.assertFails(b24events.INVALID_ARGUMENT, self.client.bind_handler, "my-server")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ impl Portal {
             ("B24_CLIENT_ID", application.client_id),
             ("B24_CLIENT_SECRET", application.client_secret),
             ("B24_MEMBER_ID", application.member_id),
+            ("B24_APPLICATION_TOKEN", application.application_token),
             ("B24_ACCESS_TOKEN", tokens.access_token),
             ("B24_REFRESH_TOKEN", tokens.refresh_token),
             ("B24_AUTHORIZATION_CODE", self.emulator.authorization_code(ADMINISTRATOR)),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Default, METHODS, Method, PROPERTIES, Param};
+use super::{Default, Expected, METHODS, Method, PROPERTIES, Param};
 
 /// Methods and properties as two Markdown tables, in Russian or in English.
 pub fn markdown(in_russian: bool) -> String {
@@ -34,9 +34,11 @@ fn heading(method: &Method, in_russian: bool) -> String {
     let params: Vec<_> = method.params.iter().map(|param| parameter(param, in_russian)).collect();
     let name = if in_russian { method.russian } else { method.english };
     let result = match (method.returns, in_russian) {
-        (false, _) => "",
-        (true, true) => " → Строка",
-        (true, false) => " → String",
+        (None, _) => "",
+        (Some(Expected::Integer), true) => " → Число",
+        (Some(Expected::Integer), false) => " → Number",
+        (Some(_), true) => " → Строка",
+        (Some(_), false) => " → String",
     };
     format!("{name}({}){result}", params.join(", "))
 }

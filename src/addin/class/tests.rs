@@ -50,6 +50,9 @@ fn values_are_taken_in_the_types_that_fit() {
     for bad in [Value::Integer(1), Value::Boolean(true), Value::Date(0), Value::Blob(vec![0xff]), Value::BrokenText] {
         assert_eq!(Expected::Text.accept(bad.clone()), Err(bad));
     }
+    assert_eq!(Expected::Bytes.accept(Value::Text("ключ".into())), Ok(Value::Blob("ключ".into())));
+    assert_eq!(Expected::Bytes.accept(Value::Blob(vec![0xff])), Ok(Value::Blob(vec![0xff])));
+    assert_eq!(Expected::Bytes.accept(Value::Integer(1)), Err(Value::Integer(1)));
     for bad in [Value::Real(1.5), Value::Text("1".into()), Value::Empty] {
         assert_eq!(Expected::Integer.accept(bad.clone()), Err(bad));
     }

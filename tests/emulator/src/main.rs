@@ -19,6 +19,8 @@ commands:
 
 options of demo:
   --events N             3; how many deals are added in the last scene
+  --handler              the portal calls the client, which does not listen to the push server
+  --both                 it does both; what comes twice is delivered once
 
 options of serve:
   --listen ADDRESS       127.0.0.1:0; port 0 takes a free one

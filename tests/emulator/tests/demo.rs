@@ -61,3 +61,18 @@ fn a_library_that_is_none_fails_with_its_name() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("/nowhere/libb24events.so"), "{stderr}");
 }
+
+#[test]
+fn every_change_arrives_when_the_portal_calls() {
+    for way in ["--handler", "--both"] {
+        let printed = printed(&[way, "--events", "120"]);
+        assert_eq!(number(&printed, "events made"), 127, "{printed}");
+        assert_eq!(number(&printed, "records received"), 125, "{printed}");
+        assert_eq!(number(&printed, "records acknowledged"), 125, "{printed}");
+        assert_eq!(number(&printed, "left in the queue"), 0, "{printed}");
+    }
+    let printed = printed(&["--handler"]);
+    assert_eq!(printed.matches("by the library").count(), 1, "{printed}");
+    assert_eq!(printed.matches("by the portal").count(), 5, "{printed}");
+    assert!(!printed.contains("announces"), "nobody has listened to the push server: {printed}");
+}

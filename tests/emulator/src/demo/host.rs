@@ -39,12 +39,13 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn start(client: Client) -> Host {
+    /// `handler`: the portal is to call the client.
+    pub fn start(client: Client, handler: bool) -> Host {
         let client = Arc::new(client);
         let (sender, news) = mpsc::channel();
         let thread = thread::spawn({
             let client = client.clone();
-            move || run(&client, &sender)
+            move || run(&client, handler, &sender)
         });
         Host { client, news, thread }
     }
@@ -62,11 +63,11 @@ impl Host {
     }
 }
 
-fn run(client: &Client, news: &Sender<Result<News, Failure>>) -> u64 {
+fn run(client: &Client, handler: bool, news: &Sender<Result<News, Failure>>) -> u64 {
     let mut acknowledged = 0;
     // Sending fails when the story is over and nobody listens any more.
     let tell = |what| drop(news.send(Ok(News { at: Instant::now(), what })));
-    match listen(client, &mut acknowledged, &tell) {
+    match listen(client, handler, &mut acknowledged, &tell) {
         Err(failure) if failure.status != CLOSED => drop(news.send(Err(failure))),
         _ => {}
     }
@@ -74,8 +75,11 @@ fn run(client: &Client, news: &Sender<Result<News, Failure>>) -> u64 {
 }
 
 /// The main loop. `b24_client_next` does in one call what is two here, so that the notification can be shown.
-fn listen(client: &Client, acknowledged: &mut u64, tell: &dyn Fn(What)) -> Result<(), Failure> {
+fn listen(client: &Client, handler: bool, acknowledged: &mut u64, tell: &dyn Fn(What)) -> Result<(), Failure> {
     client.connect(CONNECT_MS)?;
+    if handler {
+        client.bind_handler()?;
+    }
     tell(What::Connected);
     loop {
         let Notification { signalled, count, .. } = client.wait()?;

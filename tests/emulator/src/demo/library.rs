@@ -64,6 +64,9 @@ functions! {
     b24_client_new: fn(Handle, *mut Handle) -> Status;
     b24_client_connect: fn(Handle, i32) -> Status;
     b24_client_subscribe: fn(Handle, *const c_char) -> Status;
+    b24_client_stats: fn(Handle, *mut *mut c_char) -> Status;
+    b24_client_bind_handler: fn(Handle, *const c_char, u32) -> Status;
+    b24_string_free: fn(*mut c_char);
     b24_client_wait: fn(Handle, i32, *mut Notification) -> Status;
     b24_client_fetch: fn(Handle, u32, *mut Handle) -> Status;
     b24_client_close: fn(Handle) -> Status;
@@ -152,6 +155,23 @@ impl Client {
     pub fn connect(&self, timeout_ms: i32) -> Result<(), Failure> {
         // SAFETY: takes no pointers but the handle.
         self.functions.check(unsafe { (self.functions.b24_client_connect)(self.handle, timeout_ms) })
+    }
+
+    /// Has the portal call the port that the client has opened, at every change.
+    pub fn bind_handler(&self) -> Result<(), Failure> {
+        let mut json = std::ptr::null_mut();
+        // SAFETY: a place to write to.
+        self.functions.check(unsafe { (self.functions.b24_client_stats)(self.handle, &mut json) })?;
+        // SAFETY: the call succeeded, so it is a text, which is freed once and not used afterwards.
+        let stats = unsafe {
+            let stats = text(json);
+            (self.functions.b24_string_free)(json);
+            stats
+        };
+        let stats: serde_json::Value = serde_json::from_str(&stats).unwrap_or_default();
+        let url = owned(&format!("http://{}/b24", stats["handler_address"].as_str().unwrap_or_default()));
+        // SAFETY: a text that is good during the call.
+        self.functions.check(unsafe { (self.functions.b24_client_bind_handler)(self.handle, url.as_ptr(), 0) })
     }
 
     /// Waits for ever.

@@ -19,16 +19,19 @@ use user::User;
 
 pub fn demo(arguments: &mut Parser) -> Result<(), lexopt::Error> {
     let mut burst = 3;
+    let mut source = "push";
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("events") => burst = arguments.value()?.parse()?,
+            Arg::Long("handler") => source = "handler",
+            Arg::Long("both") => source = "both",
             other => return Err(other.unexpected()),
         }
     }
-    play(burst).map_err(lexopt::Error::Custom)
+    play(burst, source).map_err(lexopt::Error::Custom)
 }
 
-fn play(burst: u32) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn play(burst: u32, source: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     let emulator = Emulator::start(Options::default())?;
     let user = User::new(emulator.portal_url(), emulator.issue_tokens(EMPLOYEE).access_token);
     // So that what the portal and its user need is not counted as the library's.
@@ -41,7 +44,16 @@ fn play(burst: u32) -> Result<(), Box<dyn Error + Send + Sync>> {
     let client = library.new_client(&[
         ("portal.url", &emulator.portal_url()),
         ("auth.access_token", &emulator.issue_tokens(ADMINISTRATOR).access_token),
+        ("source", source),
+        ("handler.listen", "127.0.0.1:0"),
+        ("handler.application_token", &emulator.application().application_token),
     ])?;
+    let way = match source {
+        "push" => "the client listens to the portal's push server",
+        "handler" => "the portal calls the client's handler",
+        _ => "the portal calls the client's handler, and the client listens to the push server",
+    };
+    println!("source   {source}  ({way})");
     for event in script::EVENTS {
         client.subscribe(event)?;
         println!("event    {event}");
@@ -51,7 +63,7 @@ fn play(burst: u32) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut story = Story::new(&user);
     let (first, others) = scenes.split_first().expect("a script has scenes");
     story.change(first)?;
-    let host = Host::start(client);
+    let host = Host::start(client, source != "push");
     story.hear(first, &host)?;
     let after = memory::resident();
     for scene in others {

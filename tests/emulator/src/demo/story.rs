@@ -60,6 +60,8 @@ impl<'a> Story<'a> {
                 What::Notified { signalled: by_portal, count } => {
                     signalled = by_portal;
                     let by = match by_portal {
+                        // A call of the handler tells nothing more.
+                        true if count == 0 => "by the portal".to_owned(),
                         true => format!("by the portal, which announces {count}"),
                         false => "by the library, which looks into the queue".to_owned(),
                     };

@@ -1,0 +1,129 @@
+//! One connection: a request, its answer, and a short while for the sender to read it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+
+use super::request::{Progress, Reading, Request};
+
+/// A request has to be complete within this time.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Who was answered while still sending may go on for so long, unheard: a connection that is closed before would take the
+/// answer with it.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes that are read of one connection before it is the others' turn, in pieces.
+const PIECE: usize = 8 * 1024;
+const PIECES: usize = 8;
+
+/// See the module.
+pub struct Connection {
+    stream: TcpStream,
+    /// `None` when it was answered.
+    reading: Option<Reading>,
+    deadline: Instant,
+}
+
+/// What is to be done with a connection.
+pub enum Next {
+    /// Nothing until something comes.
+    Wait,
+    /// There may be more to read; the others come first.
+    Again,
+    /// A request to be answered.
+    Answer(Request),
+    /// A request that was answered with this HTTP status.
+    Refused(u16),
+    /// It can be forgotten.
+    Over,
+}
+
+impl Connection {
+    /// A connection that was accepted just now.
+    pub fn new(stream: TcpStream, now: Instant) -> Connection {
+        Connection { stream, reading: Some(Reading::default()), deadline: now + PATIENCE }
+    }
+
+    /// For registering.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// When it is to be ended.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether it was answered and only waits for the sender.
+    pub fn is_answered(&self) -> bool {
+        self.reading.is_none()
+    }
+
+    /// Reads what has come.
+    pub fn receive(&mut self, path: &str, now: Instant) -> Next {
+        let mut piece = [0; PIECE];
+        for _ in 0..PIECES {
+            let input = match self.stream.read(&mut piece) {
+                Ok(count) => piece.get(..count).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return Next::Over,
+            };
+            let Some(reading) = &mut self.reading else {
+                if input.is_empty() {
+                    return Next::Over;
+                }
+                continue;
+            };
+            if input.is_empty() {
+                // It has said less than it promised.
+                return self.refuse(400, now);
+            }
+            match reading.feed(input, path) {
+                Progress::More => {}
+                Progress::Expected => self.send(b"HTTP/1.1 100 Continue\r\n\r\n"),
+                Progress::Complete(request) => return Next::Answer(request),
+                Progress::Refused(status) => return self.refuse(status, now),
+            }
+        }
+        Next::Again
+    }
+
+    /// The time is over.
+    pub fn expire(&mut self, now: Instant) -> Next {
+        if self.is_answered() { Next::Over } else { self.refuse(408, now) }
+    }
+
+    /// Sends the answer.
+    pub fn answer(&mut self, status: u16, now: Instant) {
+        let reason = match status {
+            200 => "OK",
+            400 => "Bad Request",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed\r\nAllow: POST",
+            408 => "Request Timeout",
+            411 => "Length Required",
+            413 => "Content Too Large",
+            431 => "Request Header Fields Too Large",
+            _ => "Service Unavailable",
+        };
+        self.send(format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
+        // Fails only when the other side is gone.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.reading = None;
+        self.deadline = now + LINGER;
+    }
+
+    fn refuse(&mut self, status: u16, now: Instant) -> Next {
+        self.answer(status, now);
+        Next::Refused(status)
+    }
+
+    /// So little fits into the socket of a connection on which nothing was sent before; if the other side is gone, the
+    /// next read tells.
+    fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write(bytes);
+    }
+}

@@ -1,0 +1,204 @@
+//! Bodies of the portal's calls: PHP's nested form keys (`auth[access_token]=…`) or JSON, within limits.
+
+use percent_encoding::percent_decode;
+use serde_json::{Map, Value};
+
+/// Longest body.
+pub const MOST_BYTES: usize = 64 * 1024;
+/// Most keys of a body, on all levels together.
+const MOST_KEYS: usize = 256;
+/// Most levels: `a[b]` has two.
+const MOST_DEPTH: usize = 8;
+
+/// Why a body is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Longer than [`MOST_BYTES`].
+    TooLong,
+    /// Too many keys, too deep, or not what the content type says.
+    Malformed,
+}
+
+/// Reads a body. What says nothing of its type is JSON when it begins like that.
+pub fn decode(body: &[u8], content_type: &str) -> Result<Value, Unreadable> {
+    if body.len() > MOST_BYTES {
+        return Err(Unreadable::TooLong);
+    }
+    let content_type = content_type.to_ascii_lowercase();
+    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
+    if content_type.contains("json") || (looks_like_json && !content_type.contains("form-urlencoded")) {
+        json(body)
+    } else {
+        form(body)
+    }
+}
+
+fn json(body: &[u8]) -> Result<Value, Unreadable> {
+    // serde_json itself ends at 128 levels.
+    let value: Value = serde_json::from_slice(body).map_err(|_| Unreadable::Malformed)?;
+    if !value.is_object() || !is_small(&value, MOST_DEPTH, &mut 0) {
+        return Err(Unreadable::Malformed);
+    }
+    Ok(value)
+}
+
+fn is_small(value: &Value, levels: usize, keys: &mut usize) -> bool {
+    let mut inside = |inner: &Value| {
+        *keys += 1;
+        levels > 0 && *keys <= MOST_KEYS && is_small(inner, levels - 1, keys)
+    };
+    match value {
+        Value::Object(map) => map.values().all(&mut inside),
+        Value::Array(list) => list.iter().all(&mut inside),
+        _ => true,
+    }
+}
+
+fn form(body: &[u8]) -> Result<Value, Unreadable> {
+    let mut tree = Map::new();
+    let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
+    for (number, field) in fields.enumerate() {
+        if number == MOST_KEYS {
+            return Err(Unreadable::Malformed);
+        }
+        let mut halves = field.splitn(2, |byte| *byte == b'=');
+        let name = text(halves.next().unwrap_or_default())?;
+        let value = text(halves.next().unwrap_or_default())?;
+        // As PHP does.
+        if name.is_empty() {
+            continue;
+        }
+        let path = path(&name);
+        if path.len() > MOST_DEPTH {
+            return Err(Unreadable::Malformed);
+        }
+        insert(&mut tree, &path, value);
+    }
+    Ok(Value::Object(tree))
+}
+
+fn text(encoded: &[u8]) -> Result<String, Unreadable> {
+    let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| Unreadable::Malformed)
+}
+
+/// `a[b][]` as `a`, `b` and nothing. Like PHP, takes a bracket that is not closed, and what comes after one, as it is
+/// or not at all.
+fn path(name: &str) -> Vec<&str> {
+    let Some((first, mut rest)) = name.split_once('[').filter(|(first, _)| !first.is_empty()) else {
+        return vec![name];
+    };
+    let mut path = vec![first];
+    while let Some((key, after)) = rest.split_once(']') {
+        path.push(key);
+        match after.strip_prefix('[') {
+            // No deeper than what is refused.
+            Some(next) if path.len() <= MOST_DEPTH => rest = next,
+            _ => return path,
+        }
+    }
+    if path.len() == 1 { vec![name] } else { path }
+}
+
+/// The last of equal keys wins, as in PHP.
+fn insert(map: &mut Map<String, Value>, path: &[&str], value: String) {
+    let Some((key, deeper)) = path.split_first() else { return };
+    let key = if key.is_empty() { next_number(map) } else { (*key).to_owned() };
+    if deeper.is_empty() {
+        map.insert(key, Value::String(value));
+        return;
+    }
+    let place = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    if !place.is_object() {
+        *place = Value::Object(Map::new());
+    }
+    if let Value::Object(inner) = place {
+        insert(inner, deeper, value);
+    }
+}
+
+fn next_number(map: &Map<String, Value>) -> String {
+    let largest = map.keys().filter_map(|key| key.parse::<u64>().ok()).max();
+    largest.map_or(0, |largest| largest.saturating_add(1)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn read(body: &str) -> Result<Value, Unreadable> {
+        decode(body.as_bytes(), FORM)
+    }
+
+    #[test]
+    fn nested_keys_become_a_tree() {
+        let body = "event=ONOFFLINEEVENT&data=&auth%5Bdomain%5D=a.b%3A80+%D0%AF&auth[x][y]=1&list[]=a&list[]=b&list[7]=c&list[]=d";
+        let tree = json!({
+            "event": "ONOFFLINEEVENT", "data": "", "auth": {"domain": "a.b:80 Я", "x": {"y": "1"}},
+            "list": {"0": "a", "1": "b", "7": "c", "8": "d"},
+        });
+        assert_eq!(read(body), Ok(tree));
+    }
+
+    #[test]
+    fn odd_keys_are_read_as_php_reads_them_or_not_at_all() {
+        for (body, tree) in [
+            ("", json!({})),
+            ("&&a&=&b=", json!({"a": "", "b": ""})),
+            ("a[b=1", json!({"a[b": "1"})),
+            ("[b]=1", json!({"[b]": "1"})),
+            ("a[b]c=1", json!({"a": {"b": "1"}})),
+            ("a[b][c=1", json!({"a": {"b": "1"}})),
+            ("a=1&a[b]=2", json!({"a": {"b": "2"}})),
+            ("a[b]=1&a=2", json!({"a": "2"})),
+            ("a=1&a=2", json!({"a": "2"})),
+            ("a=%zz%", json!({"a": "%zz%"})),
+            ("a=1=2", json!({"a": "1=2"})),
+        ] {
+            assert_eq!(read(body), Ok(tree), "{body}");
+        }
+        assert_eq!(read("a=%ff"), Err(Unreadable::Malformed));
+    }
+
+    #[test]
+    fn json_is_known_by_its_type_or_its_beginning() {
+        let tree = json!({"event": "X", "auth": {"a": 1}});
+        for content_type in ["application/json; charset=utf-8", "APPLICATION/JSON", "", "text/plain"] {
+            assert_eq!(decode(tree.to_string().as_bytes(), content_type), Ok(tree.clone()), "{content_type}");
+        }
+        for bad in ["[1]", "1", "{", "{\"a\":\"\u{fffd}", "null", ""] {
+            assert_eq!(decode(bad.as_bytes(), "application/json"), Err(Unreadable::Malformed), "{bad}");
+        }
+        assert!(decode(b"{}", FORM).is_ok_and(|tree| tree == json!({"{}": ""})));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let long = vec![b'a'; MOST_BYTES + 1];
+        assert_eq!(decode(&long, FORM), Err(Unreadable::TooLong));
+        assert!(decode(&long[1..], FORM).is_ok());
+        let form_of = |count: usize| (0..count).map(|number| format!("k{number}=1&")).collect::<String>();
+        let json_of = |count: usize| Value::from_iter((0..count).map(|number| (number.to_string(), 1))).to_string();
+        for (fits, body) in [
+            (true, form_of(256)),
+            (false, form_of(257)),
+            (false, "a&".repeat(30_000)),
+            (true, json_of(256)),
+            (false, json_of(257)),
+            (true, format!("a{}=1", "[x]".repeat(7))),
+            (false, format!("a{}=1", "[x]".repeat(8))),
+            (false, format!("a{}=1", "[x]".repeat(100))),
+            (false, format!("a{}=1", "[]".repeat(30_000))),
+            (true, format!("{}1{}", "{\"a\":".repeat(8), "}".repeat(8))),
+            (false, format!("{}1{}", "{\"a\":".repeat(9), "}".repeat(9))),
+            (false, format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100))),
+            (false, format!("{{\"a\":{}", "[".repeat(60_000))),
+            (false, format!("{{\"a\":[{}0]}}", "0,".repeat(30_000))),
+        ] {
+            assert_eq!(decode(body.as_bytes(), "").is_ok(), fits, "{:.80}", body);
+        }
+    }
+}
