@@ -449,7 +449,8 @@ b24_status b24_client_wait(struct b24_client *client,
  *
  * Returns `B24_OK`, or any error of a REST call: `B24_NETWORK`, `B24_TLS`, `B24_PROTOCOL`, `B24_AUTH`,
  * `B24_ACCESS_DENIED`, `B24_WRONG_AUTH_TYPE`, `B24_LICENSE`, `B24_RATE_LIMIT`, `B24_PORTAL`; `B24_CLOSED`,
- * `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks, at most for `http.timeout_ms`.
+ * `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for one request as a rule, for a few when trouble is mended; each takes
+ * at most `http.timeout_ms`.
  */
 b24_status b24_client_fetch(struct b24_client *client,
                             uint32_t limit,
@@ -603,8 +604,9 @@ b24_status b24_client_close(struct b24_client *client);
  * Closes and frees a client; afterwards none of its threads is left. Batches live on, but can no longer be acknowledged.
  * NULL and freed handles are ignored.
  *
- * Blocks until the listening thread has ended: at once, unless the system is just resolving a name or opening a
- * connection for it. Not to be called from a callback of this client.
+ * Blocks until the library's threads have ended: at once, unless one of them is just resolving a name, opening a
+ * connection, or buying tokens, whose answer must not get lost (20 s at most). Not to be called from a callback of this
+ * client.
  */
 void b24_client_free(struct b24_client *client);
 
@@ -687,7 +689,8 @@ const char *b24_batch_process_id(const struct b24_batch *batch);
  * leave the queue. Acknowledging again does nothing.
  *
  * Returns `B24_OK`, or an error as `b24_client_fetch`; then the records stay reserved and the call may be repeated.
- * `B24_CLOSED` when the client was closed. Blocks, at most for `http.timeout_ms`.
+ * `B24_CLOSED` when the client was closed. Blocks for one request, or two when the first one's answer gets lost; each takes
+ * at most `http.timeout_ms`.
  */
 b24_status b24_batch_ack(struct b24_batch *batch);
 

@@ -156,7 +156,8 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
 /// leave the queue. Acknowledging again does nothing.
 ///
 /// Returns `B24_OK`, or an error as `b24_client_fetch`; then the records stay reserved and the call may be repeated.
-/// `B24_CLOSED` when the client was closed. Blocks, at most for `http.timeout_ms`.
+/// `B24_CLOSED` when the client was closed. Blocks for one request, or two when the first one's answer gets lost; each takes
+/// at most `http.timeout_ms`.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     boundary::status(|| {

@@ -163,7 +163,8 @@ pub unsafe extern "C" fn b24_client_wait(
 ///
 /// Returns `B24_OK`, or any error of a REST call: `B24_NETWORK`, `B24_TLS`, `B24_PROTOCOL`, `B24_AUTH`,
 /// `B24_ACCESS_DENIED`, `B24_WRONG_AUTH_TYPE`, `B24_LICENSE`, `B24_RATE_LIMIT`, `B24_PORTAL`; `B24_CLOSED`,
-/// `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks, at most for `http.timeout_ms`.
+/// `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for one request as a rule, for a few when trouble is mended; each takes
+/// at most `http.timeout_ms`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, out: *mut *mut b24_batch) -> b24_status {
     boundary::status(|| {
