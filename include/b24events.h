@@ -395,7 +395,8 @@ b24_status b24_client_new(const struct b24_config *config,
  * Subscribes to the portal's push server and returns when the subscription stands. From then on a thread of the library
  * listens, reconnects by itself, and rings for `b24_client_wait`. Calling it again waits again, or returns at once.
  * With the key `source` set to `handler` it opens the port `handler.listen` for the portal's calls instead, with `both` it
- * does both; an application that has no tokens yet subscribes when its installation has brought them.
+ * does both (an error of the push server then leaves the port open); an application that has no tokens yet subscribes when
+ * its installation has brought them.
  *
  * `timeout_ms`: how long to wait; 0: do not wait, -1: for ever.
  *

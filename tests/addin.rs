@@ -321,13 +321,13 @@ fn an_http_service_of_1c_takes_the_portals_calls() {
         answer["result"].as_array().unwrap().iter().any(|binding| binding["handler"] == url)
     };
     let url = "http://127.0.0.1:1/b24";
-    call!(object, "ЗарегистрироватьОбработчик", url).unwrap();
+    call!(object, "ЗарегистрироватьОбработчик", url, ()).unwrap();
     call!(object, "BindHandler", url, 5).unwrap();
     assert!(bound(url));
     call!(object, "СнятьОбработчик", url).unwrap();
     assert!(!bound(url));
-    call!(object, "BindHandler", url).unwrap();
-    call!(object, "UnbindHandler").unwrap();
+    call!(object, "BindHandler", url, ()).unwrap();
+    call!(object, "UnbindHandler", ()).unwrap();
     assert!(!bound(url));
     assert!(call!(object, "BindHandler", url, -1).is_err());
     assert!(property!(object, "LastError").contains("MinPauseS"));
@@ -335,14 +335,14 @@ fn an_http_service_of_1c_takes_the_portals_calls() {
     // The port of the component itself.
     call!(object, "SetParameter", "source", "handler").unwrap();
     call!(object, "SetParameter", "handler.listen", "127.0.0.1:0").unwrap();
-    call!(object, "Connect").unwrap();
+    call!(object, "Connect", 10_000).unwrap();
     assert_eq!(property!(object, "Connected"), "true");
     let url = format!("http://{}/b24", parsed(&property!(object, "Statistics"))["handler_address"].as_str().unwrap());
     call!(object, "BindHandler", &url, 0).unwrap();
     call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
     emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
     let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
-    call!(object, "Acknowledge", batch["batch_id"].as_str().unwrap()).unwrap();
+    call!(object, "Acknowledge", batch["batch_id"].as_str().unwrap(), ()).unwrap();
     call!(object, "Disconnect").unwrap();
     assert!(std::net::TcpStream::connect(url.replace("http://", "").replace("/b24", "")).is_err());
 }

@@ -24,8 +24,8 @@ const ATTACKERS: usize = 1000;
 const ATTACK: Duration = Duration::from_secs(5);
 /// What is promised to the portal.
 const PROMISED: Duration = Duration::from_secs(1);
-/// 128 connections with the longest body each, and what reading them takes.
-const MOST_MEMORY_KIB: u64 = 16 * 1024;
+/// 256 connections with the longest body each, and what reading them takes.
+const MOST_MEMORY_KIB: u64 = 24 * 1024;
 /// Names the address to attack, and the way.
 const TARGET: &str = "B24_ATTACK_TARGET";
 

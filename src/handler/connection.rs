@@ -9,10 +9,12 @@ use mio::net::TcpStream;
 use super::request::{Progress, Reading, Request};
 
 /// A request has to be complete within this time.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Who was answered while still sending may go on for so long, unheard: a connection that is closed before would take the
 /// answer with it.
 const LINGER: Duration = Duration::from_secs(2);
+/// A connection is given this long before it may have to go for another one.
+const GRACE: Duration = Duration::from_millis(100);
 /// Bytes that are read of one connection before it is the others' turn, in pieces.
 const PIECE: usize = 8 * 1024;
 const PIECES: usize = 8;
@@ -22,6 +24,7 @@ pub struct Connection {
     stream: TcpStream,
     /// `None` when it was answered.
     reading: Option<Reading>,
+    since: Instant,
     deadline: Instant,
 }
 
@@ -33,7 +36,7 @@ pub enum Next {
     Again,
     /// A request to be answered.
     Answer(Request),
-    /// A request that was answered with this HTTP status.
+    /// Something to be answered with this HTTP status, whatever else comes.
     Refused(u16),
     /// It can be forgotten.
     Over,
@@ -42,7 +45,7 @@ pub enum Next {
 impl Connection {
     /// A connection that was accepted just now.
     pub fn new(stream: TcpStream, now: Instant) -> Connection {
-        Connection { stream, reading: Some(Reading::default()), deadline: now + PATIENCE }
+        Connection { stream, reading: Some(Reading::default()), since: now, deadline: now + PATIENCE }
     }
 
     /// For registering.
@@ -55,13 +58,18 @@ impl Connection {
         self.deadline
     }
 
+    /// When it may have to go for another one: at once when it was answered.
+    pub fn evictable(&self) -> Instant {
+        if self.is_answered() { self.since } else { self.since + GRACE }
+    }
+
     /// Whether it was answered and only waits for the sender.
-    pub fn is_answered(&self) -> bool {
+    fn is_answered(&self) -> bool {
         self.reading.is_none()
     }
 
     /// Reads what has come.
-    pub fn receive(&mut self, path: &str, now: Instant) -> Next {
+    pub fn receive(&mut self, path: &str) -> Next {
         let mut piece = [0; PIECE];
         for _ in 0..PIECES {
             let input = match self.stream.read(&mut piece) {
@@ -78,21 +86,21 @@ impl Connection {
             };
             if input.is_empty() {
                 // It has said less than it promised.
-                return self.refuse(400, now);
+                return Next::Refused(400);
             }
             match reading.feed(input, path) {
                 Progress::More => {}
                 Progress::Expected => self.send(b"HTTP/1.1 100 Continue\r\n\r\n"),
                 Progress::Complete(request) => return Next::Answer(request),
-                Progress::Refused(status) => return self.refuse(status, now),
+                Progress::Refused(status) => return Next::Refused(status),
             }
         }
         Next::Again
     }
 
     /// The time is over.
-    pub fn expire(&mut self, now: Instant) -> Next {
-        if self.is_answered() { Next::Over } else { self.refuse(408, now) }
+    pub fn expire(&self) -> Next {
+        if self.is_answered() { Next::Over } else { Next::Refused(408) }
     }
 
     /// Sends the answer.
@@ -114,11 +122,6 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Write);
         self.reading = None;
         self.deadline = now + LINGER;
-    }
-
-    fn refuse(&mut self, status: u16, now: Instant) -> Next {
-        self.answer(status, now);
-        Next::Refused(status)
     }
 
     /// So little fits into the socket of a connection on which nothing was sent before; if the other side is gone, the

@@ -1,7 +1,8 @@
 //! The thread that takes the portal's calls over HTTP, and rings when it is time to look.
 //!
 //! One thread serves every connection, as many as [`MOST_CONNECTIONS`]. When one more comes, the oldest goes: a call of
-//! the portal takes milliseconds, so whatever is old is slow.
+//! the portal takes milliseconds, so whatever is old is slow. While all are young, the next ones wait for their turn. Only an installation takes longer, as it proves itself with a
+//! REST call; nobody has anything else to say then, or the sender is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -25,7 +26,7 @@ use crate::push::doorbell::Doorbell;
 use crate::push::listener::panic_text;
 
 /// Most connections at a time.
-const MOST_CONNECTIONS: usize = 128;
+const MOST_CONNECTIONS: usize = 256;
 /// After this long a port that takes no connection, for whatever reason, is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -115,7 +116,14 @@ impl Receiver {
 
 impl Shared {
     fn run(&self, poll: Poll) {
-        let mut serving = Serving { shared: self, poll, connections: BTreeMap::new(), ready: BTreeSet::new(), next: 2 };
+        let mut serving = Serving {
+            shared: self,
+            poll,
+            connections: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            next: 2,
+            accepting: Accepting::Told,
+        };
         let end = match catch_unwind(AssertUnwindSafe(|| serving.serve())) {
             Ok(end) => end,
             Err(panic) => Error::Panic(panic_text(panic.as_ref())),
@@ -127,48 +135,80 @@ impl Shared {
             self.doorbell.report(end);
         }
     }
+
+    /// Answers what is no request of a portal. Counted first: who has the answer finds it counted.
+    fn refuse(&self, connection: &mut Connection, status: u16) {
+        self.handler.refused(status, "it is no complete HTTP request of a portal");
+        connection.answer(status, self.around.clock.now());
+    }
 }
 
 /// What the thread works on.
 struct Serving<'a> {
     shared: &'a Shared,
     poll: Poll,
-    /// By token, which grows: the first one is the oldest.
+    /// By token.
     connections: BTreeMap<usize, Connection>,
     /// Those that may have more to read.
     ready: BTreeSet<usize>,
     next: usize,
+    accepting: Accepting,
+}
+
+/// When to look for new connections.
+#[derive(Clone, Copy)]
+enum Accepting {
+    /// When the system tells of some.
+    Told,
+    /// They wait: at this moment, or when there is room.
+    Full(Instant),
+    /// At this moment.
+    At(Instant),
+}
+
+impl Accepting {
+    fn time(self) -> Option<Instant> {
+        match self {
+            Accepting::Told => None,
+            Accepting::Full(time) | Accepting::At(time) => Some(time),
+        }
+    }
 }
 
 impl Serving<'_> {
     /// Serves until the client is closed, or until it cannot go on.
     fn serve(&mut self) -> Error {
         let mut events = Events::with_capacity(MOST_CONNECTIONS);
-        let mut accept_again = None;
         loop {
             if self.shared.around.closing.is_closed() {
                 return self.shared.around.closing.end();
             }
-            match self.poll.poll(&mut events, self.patience(accept_again)) {
+            match self.poll.poll(&mut events, self.patience()) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
                     return Error::State(format!("the handler cannot wait for calls: {error}; connect again"));
                 }
                 _ => {}
             }
             let now = self.now();
-            let mut accept = accept_again.is_some_and(|at| at <= now);
+            let mut told = false;
             for event in &events {
                 match event.token() {
-                    LISTENER => accept = true,
+                    LISTENER => told = true,
                     WAKER => {}
                     Token(number) => drop(self.ready.insert(number)),
                 }
             }
             self.receive();
-            if accept {
-                accept_again = self.accept().map(|pause| self.now() + pause);
-            }
             self.expire();
+            let has_room = self.connections.len() < MOST_CONNECTIONS;
+            let due = match self.accepting {
+                Accepting::Told => told,
+                Accepting::Full(time) => has_room || time <= now,
+                Accepting::At(time) => time <= now,
+            };
+            if due {
+                self.accepting = self.accept();
+            }
         }
     }
 
@@ -177,29 +217,35 @@ impl Serving<'_> {
     }
 
     /// How long nothing is to be done by itself.
-    fn patience(&self, accept_again: Option<Instant>) -> Option<Duration> {
+    fn patience(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
         let now = self.now();
-        let deadlines = self.connections.values().map(Connection::deadline).chain(accept_again);
+        let deadlines = self.connections.values().map(Connection::deadline).chain(self.accepting.time());
         let first = deadlines.min().map(|first| first.saturating_duration_since(now));
         first.into_iter().chain(self.shared.handler.tick()).min()
     }
 
-    /// Takes every connection that waits. Returns how long to wait when that cannot be done now.
-    fn accept(&mut self) -> Option<Duration> {
+    /// Takes connections that wait. Returns when to look for more.
+    fn accept(&mut self) -> Accepting {
         // So many at once that nobody else waits for long.
         for _ in 0..MOST_CONNECTIONS {
+            if self.connections.len() >= MOST_CONNECTIONS {
+                match self.connections.values().map(Connection::evictable).min() {
+                    Some(time) if time > self.now() => return Accepting::Full(time),
+                    _ => {}
+                }
+            }
             let stream = match self.shared.port.accept() {
                 Ok(stream) => stream,
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return None,
+                    ErrorKind::WouldBlock => return Accepting::Told,
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => continue,
                     // No file descriptor is left: room for one is made, for the sake of whoever comes.
                     _ => {
                         self.evict();
-                        return Some(ACCEPT_PAUSE);
+                        return Accepting::At(self.now() + ACCEPT_PAUSE);
                     }
                 },
             };
@@ -215,17 +261,16 @@ impl Serving<'_> {
                 self.receive_from(number);
             }
         }
-        Some(Duration::ZERO)
+        Accepting::At(self.now())
     }
 
-    /// Ends the oldest connection, best one that was answered.
+    /// Ends the connection that can go first, best one that was answered.
     fn evict(&mut self) {
-        let answered = self.connections.iter().find(|(_, connection)| connection.is_answered());
-        let oldest = answered.or(self.connections.iter().next()).map(|(number, _)| *number);
-        if let Some(mut connection) = oldest.and_then(|number| self.connections.remove(&number)) {
-            let now = self.now();
-            if let Next::Refused(status) = connection.expire(now) {
-                self.refused(status);
+        let first = self.connections.iter().min_by_key(|(_, connection)| connection.evictable());
+        let first = first.map(|(number, _)| *number);
+        if let Some(mut connection) = first.and_then(|number| self.connections.remove(&number)) {
+            if let Next::Refused(status) = connection.expire() {
+                self.shared.refuse(&mut connection, status);
             }
         }
     }
@@ -237,9 +282,8 @@ impl Serving<'_> {
     }
 
     fn receive_from(&mut self, number: usize) {
-        let now = self.now();
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        match connection.receive(&self.shared.path, now) {
+        match connection.receive(&self.shared.path) {
             Next::Wait => return,
             Next::Over => {
                 self.connections.remove(&number);
@@ -250,7 +294,7 @@ impl Serving<'_> {
                 let status = self.shared.handler.accept(&request.body, &request.content_type);
                 connection.answer(status, self.shared.around.clock.now());
             }
-            Next::Refused(status) => self.refused(status),
+            Next::Refused(status) => self.shared.refuse(connection, status),
         }
         self.ready.insert(number);
     }
@@ -261,17 +305,14 @@ impl Serving<'_> {
         let expired: Vec<usize> =
             self.connections.iter().filter(|(_, connection)| due(connection)).map(|(number, _)| *number).collect();
         for number in expired {
-            match self.connections.get_mut(&number).map(|connection| connection.expire(now)) {
-                Some(Next::Refused(status)) => {
-                    self.refused(status);
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            match connection.expire() {
+                Next::Refused(status) => {
+                    self.shared.refuse(connection, status);
                     self.ready.insert(number);
                 }
                 _ => drop(self.connections.remove(&number)),
             }
         }
-    }
-
-    fn refused(&self, status: u16) {
-        self.shared.handler.refused(status, "it is no complete HTTP request of a portal");
     }
 }

@@ -13,6 +13,7 @@ mod params;
 pub mod php;
 pub mod refusal;
 mod tls;
+mod token_chain;
 pub mod tokens;
 pub mod watched;
 

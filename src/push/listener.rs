@@ -42,6 +42,9 @@ struct Shared {
     around: Surroundings,
 }
 
+/// Wakes one call of `connect`.
+type Waiter = Sender<Result<()>>;
+
 /// How it stands with the subscription.
 #[derive(Default)]
 struct Link {
@@ -50,7 +53,7 @@ struct Link {
     /// Whether it has ever stood: then somebody may wait for notifications.
     was_subscribed: bool,
     last_error: Option<Error>,
-    waiting: Vec<Sender<Result<()>>>,
+    waiting: Vec<Waiter>,
 }
 
 /// The poll under way, as the watch of the transport layer sees it.
@@ -155,7 +158,7 @@ impl Listener {
     }
 
     /// A receiver for the moment the subscription stands, with its sender; `None` when it does already.
-    fn start(&self) -> Result<Option<(Sender<Result<()>>, Receiver<Result<()>>)>> {
+    fn start(&self) -> Result<Option<(Waiter, Receiver<Result<()>>)>> {
         let mut thread = lock(&self.thread);
         let mut link = lock(&self.shared.link);
         // Under the lock of the link, so that no thread starts after closing has joined the last one.

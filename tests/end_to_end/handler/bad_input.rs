@@ -1,0 +1,121 @@
+//! Everybody can reach a handler.
+
+use super::*;
+use b24_emulator::EMPLOYEE;
+
+#[test]
+fn only_the_portal_is_heard() {
+    let setting = Setting::new();
+    let client = setting.called("handler");
+    let good = setting.call("ONOFFLINEEVENT");
+    let change = |name: &str, value: Value| {
+        let mut call = good.clone();
+        match name {
+            "event" | "ts" => call[name] = value,
+            _ => call["auth"][name] = value,
+        }
+        call.to_string()
+    };
+    let before = client.state();
+    let token = setting.emulator.issue_tokens(EMPLOYEE).access_token;
+    for (status, body) in [
+        (403, change("application_token", json!("0123456789abcdef0123456789abcdef"))),
+        (403, change("application_token", Value::Null)),
+        (403, change("application_token", json!({"x": 1})).replace("{\"x\":1}", "\"\"")),
+        (403, change("domain", json!("evil.example"))),
+        (403, change("member_id", json!("another"))),
+        (403, change("ts", json!(unix() - 3600))),
+        (403, change("ts", json!(1466439714))),
+        (403, change("event", json!("ONCRMDEALADD"))),
+        (403, change("event", json!("ONAPPUNINSTALL")).replace(&setting.emulator.application().application_token, "x")),
+        (403, change("access_token", json!(token)).replace(&setting.emulator.application().member_id, "x")),
+        (400, change("application_token", json!({"nested": "x"}))),
+        (400, change("event", json!(""))),
+        (400, "nonsense".into()),
+        (400, "{".into()),
+        (400, "a&".repeat(30_000)),
+        (400, format!("event=ONOFFLINEEVENT&auth{}=1", "[a]".repeat(100))),
+        (400, format!("{{\"event\":\"X\",\"a\":{}", "[".repeat(60_000))),
+        (413, "k=1&".repeat(100_000)),
+    ] {
+        assert_eq!(post(&client, &body), status, "{body:.200}");
+    }
+    assert_eq!(client.wait(AT_ONCE).unwrap(), None, "nobody was heard");
+    assert_eq!(client.state(), before);
+    assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(0), json!(18)));
+
+    let form = good.as_object().unwrap();
+    let auth = form["auth"].as_object().unwrap().iter();
+    let auth: String = auth.map(|(name, value)| format!("&auth%5B{name}%5D={}", value.as_str().unwrap())).collect();
+    let form = format!("event=ONOFFLINEEVENT&data=&ts={}{auth}", unix());
+    for body in [form, good.to_string()] {
+        assert_eq!(post(&client, &body), 200, "{body}");
+        assert_eq!(client.wait(LONG).unwrap(), CALLED);
+    }
+    assert_eq!(client.accept_handler_call(good.to_string().as_bytes(), ""), Ok(200), "from a server of the host's");
+    assert_eq!(client.wait(LONG).unwrap(), CALLED);
+}
+
+#[test]
+fn requests_that_lie_are_answered() {
+    let setting = Setting::new();
+    let client = setting.called("handler");
+    let body = setting.call("ONOFFLINEEVENT").to_string();
+    let with = |fields: &str, body: &str| format!("POST /b24 HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n{body}");
+    let length = body.len();
+    for (status, request) in [
+        (400, with(&format!("Content-Length: {}", length - 1), &body)),
+        (400, with("Content-Length: x", &body)),
+        (400, with(&format!("Content-Length: {length}\r\nContent-Length: 1"), &body)),
+        (400, with(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"), &body)),
+        (400, with("Transfer-Encoding: chunked", "5\r\nabc\r\nx\r\n")),
+        (404, with("Content-Length: 1", "x").replace("/b24", "/")),
+        (405, "GET /b24 HTTP/1.1\r\nHost: x\r\n\r\n".into()),
+        (413, with("Content-Length: 10485760", &"x".repeat(10 << 20))),
+        (413, with("Transfer-Encoding: chunked", &format!("{:x}\r\n{}", 10 << 20, "x".repeat(10 << 20)))),
+        (431, with(&format!("Cookie: {}", "x".repeat(100_000)), "")),
+        (200, with("Transfer-Encoding: chunked", &format!("{length:x}\r\n{body}\r\n0\r\n\r\n"))),
+        (200, with(&format!("Content-Length: {length}"), &format!("{body}and more"))),
+    ] {
+        assert_eq!(answer_to(&client, request.as_bytes()), status, "{request:.150}");
+    }
+    // It promises more than it says, and ends.
+    let mut short = TcpStream::connect(address(&client)).unwrap();
+    short.write_all(with(&format!("Content-Length: {}", length + 1), &body).as_bytes()).unwrap();
+    short.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(status_of(short), 400);
+    // It promises more, and does not end; the portal is heard meanwhile.
+    let start = Instant::now();
+    let mut slow = TcpStream::connect(address(&client)).unwrap();
+    slow.write_all(with(&format!("Content-Length: {}", length + 1), &body).as_bytes()).unwrap();
+    assert_eq!(post(&client, &body), 200);
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(status_of(slow), 408);
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let setting = Setting::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    for source in BOTH_SOURCES {
+        let mut config = setting.handler_config(source);
+        config.set("handler.listen", &at).unwrap();
+        let client = setting.client_of(&config);
+        let error = client.connect(LONG).unwrap_err();
+        assert!(
+            matches!(&error, Error::Config(text) if text.contains(&at) && text.contains("handler.listen")),
+            "{error}"
+        );
+        assert!(matches!(client.wait(AT_ONCE), Err(Error::State(_))));
+    }
+    let mut config = setting.handler_config("handler");
+    config.set("handler.listen", &at).unwrap();
+    let client = setting.client_of(&config);
+    client.connect(LONG).unwrap_err();
+    drop(taken);
+    client.connect(LONG).unwrap();
+    client.connect(LONG).unwrap();
+    look(&client);
+}
