@@ -12,7 +12,7 @@ use crate::handler::form::MOST_BYTES;
 /// lives. Binding again does nothing; another address of this application is unbound, so call it at every start. Set the key
 /// `source` to `handler` or `both`, so that the client takes the calls.
 ///
-/// `url`: the address as the portal reaches it, such as "https://my-server.example/b24"; a web server with TLS passes the
+/// `url`: the address as the portal reaches it, such as `https://my-server.example/b24`; a web server with TLS passes the
 /// calls on to `handler.listen`, or to `b24_handler_accept`. `min_timeout_s`: the portal calls at most once in so many
 /// seconds; 0: at every change. What falls into the pause is found by a look afterwards. To change it, unbind first.
 ///

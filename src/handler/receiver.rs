@@ -1,6 +1,6 @@
 //! The thread that takes the portal's calls over HTTP, and rings when it is time to look.
 //!
-//! One thread serves every connection, as many as [`MOST_CONNECTIONS`]. When one more comes, the oldest goes: a call of
+//! One thread serves every connection, as many as `MOST_CONNECTIONS`. When one more comes, the oldest goes: a call of
 //! the portal takes milliseconds, so whatever is old is slow. While all are young, the next ones wait for their turn. Only an installation takes longer, as it proves itself with a
 //! REST call; nobody has anything else to say then, or the sender is known.
 
