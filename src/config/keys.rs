@@ -163,6 +163,20 @@ pub static KEYS: &[Key] = &[
         "Соединение с push-сервером, по которому столько миллисекунд ничего не пришло, считается мёртвым. Серверы держат запрос до 60 с.",
     ),
     key(
+        "push.transport",
+        Kind::Choice(&["auto", "websocket", "long_polling"]),
+        Some("auto"),
+        "How to listen to the push server. `auto`: by WebSocket where the server has it, by long polling while WebSocket fails (a proxy that blocks it). The other two: only so.",
+        "Как слушать push-сервер. `auto` — через WebSocket, если он есть, а пока он не работает (мешает прокси) — long polling; остальные два — только так.",
+    ),
+    key(
+        "push.renew_before_s",
+        Kind::Integer(1, 3_600),
+        Some("300"),
+        "How long (seconds) before its channels end a subscription is renewed. Channels live 12 hours.",
+        "За сколько секунд до конца каналов подписка обновляется. Каналы живут 12 часов.",
+    ),
+    key(
         "http.timeout_ms",
         Kind::Integer(100, 600_000),
         Some("65000"),

@@ -99,6 +99,12 @@ impl Config {
             state_dir: self.path("state.dir"),
             poll_interval: self.millis("push.poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
+            transport: match self.text("push.transport") {
+                "websocket" => Transport::WebSocket,
+                "long_polling" => Transport::LongPolling,
+                _ => Transport::Auto,
+            },
+            renew_before: Duration::from_secs(self.number("push.renew_before_s")),
             call_timeout: self.millis("http.timeout_ms"),
             connect_timeout: self.millis("http.connect_timeout_ms"),
             max_answer_bytes: self.number("http.max_answer_bytes"),
@@ -161,6 +167,8 @@ pub struct Settings {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) poll_interval: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) transport: Transport,
+    pub(crate) renew_before: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_answer_bytes: u64,
@@ -177,6 +185,17 @@ pub enum Reserve {
     Yes,
     /// Never: the portal deletes what it hands out.
     No,
+}
+
+/// How to listen to the push server (`push.transport`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// By WebSocket while it works.
+    Auto,
+    /// By WebSocket only.
+    WebSocket,
+    /// By long polling only.
+    LongPolling,
 }
 
 /// How important a log line is.

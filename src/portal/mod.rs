@@ -7,6 +7,7 @@ pub mod call;
 pub mod http;
 pub mod kept_tokens;
 pub mod limiter;
+pub mod line;
 pub mod offline_events;
 mod params;
 pub mod php;

@@ -9,3 +9,4 @@ mod rest;
 mod secrets;
 mod setting;
 mod tokens;
+mod websocket;

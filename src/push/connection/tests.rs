@@ -1,6 +1,9 @@
 use super::*;
 use crate::push::channel::{Channel, ChannelKind};
 
+const LIMITS: Limits =
+    Limits { transport: Transport::Auto, renew_before: Duration::from_secs(300), idle: Duration::from_secs(150) };
+
 struct Run {
     connection: Connection,
     start: Instant,
@@ -13,13 +16,13 @@ const CONFIG: &str = r#"{"server":{"version":4,"long_pooling_secure":"https://rt
 impl Run {
     fn new() -> Run {
         let start = Instant::now();
-        Run { connection: Connection::default(), start, now: start }
+        Run { connection: Connection::new(LIMITS), start, now: start }
     }
 
     fn configured() -> Run {
         let mut run = Run::new();
         assert!(matches!(run.connection.next(run.now), Step::Configure { reopen: false }));
-        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
         run
     }
 
@@ -100,7 +103,7 @@ fn failures_follow_the_vendors_table_and_read_the_configuration_anew() {
         let (pause, step) = run.step();
         pauses.push(pause.as_secs_f64());
         if let Step::Configure { .. } = step {
-            run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+            run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
         } else {
             assert_eq!(pauses.len(), 1, "only the first repeat uses the old addresses");
         }
@@ -141,7 +144,7 @@ fn a_refused_channel_brings_a_new_configuration() {
     assert!(matches!(step, Step::Configure { reopen: true }));
     assert_eq!(pause, Duration::from_millis(100));
     // A configuration alone is no success: refused again, the pause grows.
-    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
     run.poll();
     run.answer(0, Polled::ChannelRefused);
     assert_eq!(run.step().0, Duration::from_secs(15));
@@ -163,13 +166,17 @@ fn a_channel_that_has_worked_is_replaced_at_once() {
 fn control_messages() {
     let mut run = Run::configured();
     run.poll();
-    run.messages(vec![Meaning::ChannelReplaced(Channel { id: Secret::new("new.sig"), kind: ChannelKind::Shared })]);
+    run.messages(vec![Meaning::ChannelReplaced(Channel {
+        id: Secret::new("new.sig"),
+        kind: ChannelKind::Shared,
+        ends: 0,
+    })]);
     let (pause, url, gap) = run.poll();
     assert!(gap && url.contains("new.sig") && pause == Duration::ZERO);
 
     run.messages(vec![Meaning::ConfigNeeded]);
     assert!(matches!(run.step(), (Duration::ZERO, Step::Configure { reopen: false })));
-    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
     run.poll();
 
     run.messages(vec![Meaning::ConfigExpired, Meaning::EventOffline { count: 1 }]);
@@ -188,7 +195,7 @@ fn configurations_are_not_asked_for_in_a_circle() {
         let (pause, step) = run.step();
         assert!(matches!(step, Step::Configure { .. }));
         assert_eq!(pause, SHORTEST_CYCLE);
-        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
     }
     assert_eq!(run.now - run.start, SHORTEST_CYCLE * 5);
 }
