@@ -248,7 +248,11 @@ impl Shared {
     }
 
     fn decode(&self, connection: &mut Connection, text: &str) -> Decoded {
-        decode(text.as_bytes(), self.portal.connector_id(), connection.recent())
+        let mut decoded = decode(text.as_bytes(), self.portal.connector_id(), connection.recent());
+        if !decoded.is_json && decoded.meanings.is_empty() && decoded.repeated == 0 && decoded.malformed == 0 {
+            decoded.malformed = 1;
+        }
+        decoded
     }
 
     fn take(&self, connection: &mut Connection, decoded: Decoded) {

@@ -84,16 +84,19 @@ pub struct Decoded {
     pub tag_time: Option<(String, String)>,
     /// How many envelopes could not be read.
     pub malformed: u64,
+    /// Whether it is JSON: then it may hold something else than messages.
+    pub is_json: bool,
 }
 
 /// Reads an answer or a frame: envelopes, a JSON array, or JSON-RPC.
 pub fn decode(body: &[u8], connector_id: &str, recent: &mut Recent) -> Decoded {
-    let mut decoded = Decoded::default();
+    let start = body.trim_ascii_start().first();
+    let mut decoded = Decoded { is_json: matches!(start, Some(b'[' | b'{')), ..Decoded::default() };
     let mut take = |found: Found<Message>| match found {
         Found::Message(message) => decoded.take(message, connector_id, recent),
         Found::Malformed => decoded.malformed += 1,
     };
-    match body.trim_ascii_start().first() {
+    match start {
         Some(b'[') => match serde_json::from_slice::<Vec<&RawValue>>(body) {
             Ok(items) => items.iter().for_each(|item| take(parsed(item.get().as_bytes()))),
             Err(_) => take(Found::Malformed),
