@@ -94,9 +94,13 @@ impl PushConfig {
         let params = serde_json::json!({"CACHE": flag(!reopen), "REOPEN": flag(reopen)});
         // The listener repeats by its own rule, and tells who waits in `connect` of each failure.
         let answer = portal.call("pull.application.config.get", &params, Repeat::No)?;
-        let mut config = PushConfig::parse(answer.result(), allow_plain)?;
-        config.told_at = told_at(&answer.into_text());
-        Ok(config)
+        let config = PushConfig::parse(answer.result(), allow_plain)?;
+        Ok(config.told(told_at(&answer.into_text())))
+    }
+
+    /// The same, given out at this moment of the server's clock.
+    pub fn told(self, at: Option<u64>) -> PushConfig {
+        PushConfig { told_at: at, ..self }
     }
 
     /// Reads the `result` of `pull.application.config.get`, in either spelling.

@@ -113,6 +113,9 @@ fn parsed(json: &[u8]) -> Found<Message<'_>> {
 
 impl Decoded {
     fn take(&mut self, message: Message, connector_id: &str, recent: &mut Recent) {
+        if self.is_json && message.says_nothing() {
+            return;
+        }
         if message.method.is_empty() {
             let meaning = message.text.as_ref().map_or(Meaning::Foreign, |text| text.meaning(connector_id));
             self.add(message.mid, meaning, recent);
@@ -142,6 +145,13 @@ impl Decoded {
         if !mid.is_empty() {
             self.mid = Some(mid);
         }
+    }
+}
+
+impl Message<'_> {
+    /// Neither a message nor a call: the answer to a call, for instance.
+    fn says_nothing(&self) -> bool {
+        self.method.is_empty() && self.text.is_none() && self.mid.is_empty()
     }
 }
 

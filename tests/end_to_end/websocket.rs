@@ -285,6 +285,7 @@ fn calls_of_json_rpc_that_are_not_for_us_are_passed_over() {
     }
     setting.deals([1]);
     hear(&client, 1);
+    until("all frames but the pong", || setting.log().matches("frame received").count() == 4);
     let now = stats(&client);
-    assert_eq!((&now["malformed"], &now["failures"], &now["messages"]), (&json!(0), &json!(0), &json!(1)));
+    assert_eq!((&now["malformed"], &now["failures"], &now["messages"]), (&json!(0), &json!(0), &json!(1)), "{now}");
 }

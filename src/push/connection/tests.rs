@@ -4,16 +4,44 @@ use crate::push::channel::{Channel, ChannelKind};
 const LIMITS: Limits =
     Limits { transport: Transport::Auto, renew_before: Duration::from_secs(300), idle: Duration::from_secs(150) };
 
-struct Run {
-    connection: Connection,
-    start: Instant,
-    now: Instant,
+pub(super) struct Run {
+    pub(super) connection: Connection,
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+}
+
+/// What a configuration says about WebSocket.
+pub(super) const WEBSOCKET: &str = r#","websocket_enabled":true,"websocket_secure":"wss://rt.example/subws/""#;
+
+/// A configuration with the channel of this number.
+pub(super) fn config(websocket: &str, channel: u32, ends: Option<u64>) -> String {
+    let end = ends.map(|end| format!(r#","end":{end}"#)).unwrap_or_default();
+    format!(
+        r#"{{"server":{{"version":4,"long_pooling_secure":"https://rt.example/sub/"{websocket}}},
+        "channels":{{"shared":{{"id":"abc{channel}.def","type":"shared"{end}}}}},"clientId":"1"}}"#
+    )
 }
 
 const CONFIG: &str = r#"{"server":{"version":4,"long_pooling_secure":"https://rt.example/sub/"},
     "channels":{"shared":{"id":"abc.def","type":"shared"}},"clientId":"1"}"#;
 
 impl Run {
+    /// Configured by a server of this kind.
+    pub(super) fn with(websocket: &str) -> Run {
+        let mut run = Run::new();
+        run.configure(websocket);
+        run
+    }
+
+    pub(super) fn configure(&mut self, websocket: &str) {
+        self.configure_at(&config(websocket, 1, None), None);
+    }
+
+    pub(super) fn configure_at(&mut self, json: &str, told_at: Option<u64>) {
+        let config = PushConfig::parse(json, false).unwrap().told(told_at);
+        self.connection.configured(config, self.now, 0);
+    }
+
     fn new() -> Run {
         let start = Instant::now();
         Run { connection: Connection::new(LIMITS), start, now: start }
@@ -27,11 +55,11 @@ impl Run {
     }
 
     /// Waits out pauses; returns how long they were, and the step after them.
-    fn step(&mut self) -> (Duration, Step) {
+    pub(super) fn step(&mut self) -> (Duration, Step) {
         let before = self.now;
         loop {
             match self.connection.next(self.now) {
-                Step::Pause(until) => self.now = until,
+                Step::Pause(until) | Step::Listen(until) => self.now = until,
                 other => return (self.now - before, other),
             }
         }
@@ -44,7 +72,7 @@ impl Run {
         }
     }
 
-    fn answer(&mut self, after: u64, polled: Polled) -> Signals {
+    pub(super) fn answer(&mut self, after: u64, polled: Polled) -> Signals {
         let started = self.now;
         self.now += Duration::from_secs(after);
         self.connection.polled(polled, started, self.now, 7)
