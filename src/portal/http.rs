@@ -47,7 +47,7 @@ pub struct Http {
 impl Http {
     /// An agent by these settings. With a `watch`, waiting for answers is watched (see [`Watch`]).
     pub fn new(settings: &Settings, closing: Closing, watch: Option<Arc<dyn Watch>>) -> Http {
-        let chain = Chain::new();
+        let chain = if settings.authorities.is_none() { Chain::shared() } else { Chain::new() };
         let connector = chain.clone().chain(WatchedConnector::new(watch));
         Http {
             agent: Agent::with_parts(config(settings, BUFFER_BYTES), connector, CallerResolver),
@@ -132,8 +132,11 @@ impl Http {
                 Error::protocol(format!("{host} does not answer in HTTP as it should: {error}"))
             }
             ureq::Error::InvalidProxyUrl => {
-                Error::Config("the proxy's address in the environment is not usable".into())
+                Error::Config("the proxy's address (http.proxy, or that in the environment) is not usable".into())
             }
+            ureq::Error::ConnectProxyFailed(reason) => Error::Network(format!(
+                "the proxy did not connect to {host}: {reason}; check http.proxy, its user and its password"
+            )),
             ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 Some(inner) => not_accepted(&host, &inner.to_string()),
                 None => Error::Network(format!("the connection to {host} failed: {}", plain(&error))),
@@ -145,11 +148,16 @@ impl Http {
 }
 
 fn config(settings: &Settings, buffers: usize) -> ureq::config::Config {
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
-        .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
-        .build();
-    Agent::config_builder()
+    let roots = settings.authorities.clone().map_or(RootCerts::PlatformVerifier, RootCerts::Specific);
+    let tls =
+        TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(Arc::new(tls::provider())).build();
+    let config = Agent::config_builder();
+    // ureq takes the environment's proxy unless another is given.
+    let config = match &settings.proxy {
+        Some(proxy) => config.proxy(Some(proxy.clone())),
+        None => config,
+    };
+    config
         .tls_config(tls)
         // A redirect would carry the token in the body to whatever address the answer names.
         .max_redirects(0)
@@ -163,7 +171,7 @@ fn config(settings: &Settings, buffers: usize) -> ureq::config::Config {
 
 fn not_accepted(host: &str, text: &str) -> Error {
     Error::Tls(format!(
-        "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system"
+        "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system or stands in tls.ca_file"
     ))
 }
 

@@ -21,11 +21,28 @@ use crate::lock;
 /// A connection that reads and writes bytes.
 pub type Line = TransportAdapter;
 
-/// How connections are made. Clones share the TLS configuration, whose list of authorities is large.
+/// How connections are made.
 #[derive(Clone)]
-pub(super) struct Chain(Arc<dyn Connector<(), Out = Box<dyn Transport>>>);
+pub(super) struct Chain(Arc<Links>);
+
+type Links = dyn Connector<(), Out = Box<dyn Transport>>;
+
+/// The list of the operating system's authorities takes some hundred kilobytes; all clients of the process share it.
+static SHARED: Mutex<Option<Weak<Links>>> = Mutex::new(None);
 
 impl Chain {
+    /// The chain for the operating system's authorities; it goes with the last client.
+    pub(super) fn shared() -> Chain {
+        let mut shared = lock(&SHARED);
+        if let Some(links) = shared.as_ref().and_then(Weak::upgrade) {
+            return Chain(links);
+        }
+        let chain = Chain::new();
+        *shared = Some(Arc::downgrade(&chain.0));
+        chain
+    }
+
+    /// A chain for other authorities.
     pub(super) fn new() -> Chain {
         let chain =
             ().chain(SocksConnector::default())
@@ -47,7 +64,20 @@ impl Connector for Chain {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
-        self.0.connect(details, chained)
+        // A request's own time limits are no reason to read the list of authorities anew, which ureq would do.
+        let details = ConnectionDetails {
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            config: details.config,
+            request_level: false,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        self.0.connect(&details, chained)
     }
 }
 
@@ -56,8 +86,10 @@ pub(super) struct Lines {
     config: Config,
     chain: Chain,
     /// `None` once they are shut down: no new ones then.
-    open: Arc<Mutex<Option<Vec<Weak<dyn ShutdownHandle>>>>>,
+    open: Arc<Mutex<Option<Handles>>>,
 }
+
+type Handles = Vec<Weak<dyn ShutdownHandle>>;
 
 impl Lines {
     pub(super) fn new(config: Config, chain: Chain) -> Lines {
