@@ -50,14 +50,6 @@ impl Trial {
         assert_eq!(heard, records, "{}", self.setting.log());
     }
 
-    /// The same when looks may have told of some before.
-    pub fn hear_at_least(&self, records: u64) {
-        let mut heard = 0;
-        while heard < records {
-            heard += self.client.wait(LONG).unwrap().unwrap_or_else(|| panic!("{}", self.setting.log())).count;
-        }
-    }
-
     pub fn stats(&self) -> Value {
         serde_json::from_str(&self.client.stats()).unwrap()
     }
