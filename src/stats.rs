@@ -42,6 +42,8 @@ counters! {
     configurations,
     /// Long polls answered.
     polls,
+    /// WebSockets opened.
+    websockets,
     /// Times the push connection broke or was refused.
     failures,
     /// Messages of the push server, of whatever module.

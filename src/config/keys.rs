@@ -9,6 +9,8 @@ pub enum Kind {
     Secret,
     /// An `https://` address (or `http://`, see `http.allow_plain`).
     Address,
+    /// A proxy, perhaps with user and password.
+    Proxy,
     /// A whole number within these bounds, both included.
     Integer(u64, u64),
     /// `true` or `false`.
@@ -202,6 +204,20 @@ pub static KEYS: &[Key] = &[
         "Соединение с push-сервером, по которому столько миллисекунд ничего не пришло, считается мёртвым. Серверы держат запрос до 60 с.",
     ),
     key(
+        "push.transport",
+        Kind::Choice(&["auto", "websocket", "long_polling"]),
+        Some("auto"),
+        "How to listen to the push server. `auto`: by WebSocket where the server has it, by long polling while WebSocket fails (a proxy that blocks it). The other two: only so.",
+        "Как слушать push-сервер. `auto` — через WebSocket, если он есть, а пока он не работает (мешает прокси) — long polling; остальные два — только так.",
+    ),
+    key(
+        "push.renew_before_s",
+        Kind::Integer(1, 3_600),
+        Some("300"),
+        "How long (seconds) before its channels end a subscription is renewed. Channels live 12 hours.",
+        "За сколько секунд до конца каналов подписка обновляется. Каналы живут 12 часов.",
+    ),
+    key(
         "http.timeout_ms",
         Kind::Integer(100, 600_000),
         Some("65000"),
@@ -221,6 +237,20 @@ pub static KEYS: &[Key] = &[
         Some("33554432"),
         "A longer answer is refused (bytes).",
         "Более длинный ответ отвергается (байты).",
+    ),
+    key(
+        "http.proxy",
+        Kind::Proxy,
+        None,
+        "Proxy for everything: `http://host:port` (CONNECT) or `socks5://host:port`, with `user:password@` before the host if need be; these are never printed. Not set: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment.",
+        "Прокси для всех соединений: `http://host:port` (CONNECT) или `socks5://host:port`, при необходимости с `user:password@` перед именем; они нигде не печатаются. Не задан — `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` и `NO_PROXY` из окружения.",
+    ),
+    key(
+        "tls.ca_file",
+        Kind::Text,
+        Some(""),
+        "File with the certificates of the authorities to trust (PEM), for portals with a private one. Only these are trusted then: put the public ones in too if the authorization server needs them. Empty: those of the operating system.",
+        "Файл с сертификатами доверенных центров (PEM) для порталов с собственным центром. Доверие тогда только им: если серверу авторизации нужны публичные, добавьте и их. Пусто — центры операционной системы.",
     ),
     key(
         "http.allow_plain",
@@ -263,6 +293,7 @@ impl Kind {
         match self {
             Kind::Text | Kind::Secret => "any text without NUL".into(),
             Kind::Address => "an address such as https://my.bitrix24.com".into(),
+            Kind::Proxy => "an address such as http://proxy:3128 or socks5://user:password@proxy:1080".into(),
             Kind::Integer(min, max) if *max == u64::MAX => format!("a whole number, {min} or more"),
             Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
             Kind::Listen => "an address and a port such as 127.0.0.1:8080, or nothing".into(),

@@ -40,6 +40,7 @@ fn allowed(kind: Kind) -> String {
         Kind::Text => "text".into(),
         Kind::Secret => "text (secret)".into(),
         Kind::Address => "`https://…`".into(),
+        Kind::Proxy => "`http://…`, `socks5://…`".into(),
         Kind::Integer(min, max) if max == u64::MAX => format!("{min}…"),
         Kind::Integer(min, max) => format!("{min}…{max}"),
         Kind::Listen => "`address:port` or empty".into(),

@@ -6,8 +6,12 @@ mod markdown;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use ureq::Proxy;
+use ureq::tls::{Certificate, PemItem, parse_pem};
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -43,8 +47,8 @@ impl Config {
         let value = self.value(key);
         Ok(match key.kind {
             Kind::Secret if !value.is_empty() => "***".into(),
-            // A webhook's address holds its secret in the path.
-            Kind::Address => address::without_secrets(value),
+            // A webhook's address holds its secret in the path, a proxy's before the host.
+            Kind::Address | Kind::Proxy => address::without_secrets(value),
             _ => value.to_owned(),
         })
     }
@@ -111,8 +115,16 @@ impl Config {
             },
             poll_interval: self.millis("push.poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
+            transport: match self.text("push.transport") {
+                "websocket" => Transport::WebSocket,
+                "long_polling" => Transport::LongPolling,
+                _ => Transport::Auto,
+            },
+            renew_before: Duration::from_secs(self.number("push.renew_before_s")),
             call_timeout: self.millis("http.timeout_ms"),
             connect_timeout: self.millis("http.connect_timeout_ms"),
+            proxy: Some(self.text("http.proxy")).filter(|url| !url.is_empty()).and_then(|url| Proxy::new(url).ok()),
+            authorities: self.path("tls.ca_file").map(|path| authorities(&path)).transpose()?,
             max_answer_bytes: self.number("http.max_answer_bytes"),
             allow_plain,
             log_level: match self.text("log.level") {
@@ -175,8 +187,13 @@ pub struct Settings {
     pub(crate) handler: HandlerSettings,
     pub(crate) poll_interval: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) transport: Transport,
+    pub(crate) renew_before: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) proxy: Option<Proxy>,
+    /// Who is trusted instead of whom the operating system trusts.
+    pub(crate) authorities: Option<Arc<Vec<Certificate<'static>>>>,
     pub(crate) max_answer_bytes: u64,
     pub(crate) allow_plain: bool,
     pub(crate) log_level: Option<Level>,
@@ -216,6 +233,17 @@ pub enum Reserve {
     No,
 }
 
+/// How to listen to the push server (`push.transport`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// By WebSocket while it works.
+    Auto,
+    /// By WebSocket only.
+    WebSocket,
+    /// By long polling only.
+    LongPolling,
+}
+
 /// How important a log line is.
 ///
 /// cbindgen:prefix-with-name
@@ -253,6 +281,7 @@ fn check(key: &Key, value: &str) -> Result<()> {
             // answer with a text about something else.
             Kind::Secret => !value.chars().any(char::is_control),
             Kind::Address => Address::parse(value, true).is_ok(),
+            Kind::Proxy => value.is_empty() || (value.contains("://") && Proxy::new(value).is_ok()),
             Kind::Integer(min, max) => value.parse::<u64>().is_ok_and(|number| (min..=max).contains(&number)),
             Kind::Listen => value.is_empty() || value.parse::<SocketAddr>().is_ok(),
             Kind::Path => {
@@ -265,7 +294,10 @@ fn check(key: &Key, value: &str) -> Result<()> {
     if good {
         return Ok(());
     }
-    let shown = if key.kind == Kind::Secret { "***".into() } else { printable(&address::without_secrets(value)) };
+    let shown = match key.kind {
+        Kind::Secret | Kind::Proxy => "***".into(),
+        _ => printable(&address::without_secrets(value)),
+    };
     Err(Error::Config(format!("{} cannot be {shown}; allowed: {}", key.name, key.kind.allowed())))
 }
 
@@ -275,6 +307,21 @@ fn printable(value: &str) -> String {
     let short: String = value.chars().take(MOST).collect();
     let dots = if short.len() < value.len() { "…" } else { "" };
     format!("{short:?}{dots}")
+}
+
+fn authorities(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
+    let wrong = |why: String| Error::Config(format!("tls.ca_file {} {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let certificates: Vec<_> = parse_pem(&bytes)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(wrong("holds no certificate; it must be PEM: -----BEGIN CERTIFICATE-----".into()));
+    }
+    Ok(Arc::new(certificates))
 }
 
 fn refuse_webhook(portal: &Address) -> Result<()> {

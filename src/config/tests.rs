@@ -104,3 +104,27 @@ fn secrets_come_masked() {
     let text = config_text(minimal().set("auth.access_token", "planted\n"));
     assert!(!text.contains("planted"), "{text}");
 }
+
+#[test]
+fn a_proxy_is_shown_without_its_user() {
+    let mut config = minimal();
+    for good in ["http://proxy:3128", "http://user:planted@proxy:3128", "socks5://user:planted@proxy:1080"] {
+        config.set("http.proxy", good).unwrap();
+        assert!(config.get("http.proxy").unwrap().ends_with(&good[good.len() - 4..]));
+        assert!(!config.get("http.proxy").unwrap().contains("planted"), "{good}");
+        assert!(config.settings().unwrap().proxy.is_some());
+    }
+    for bad in ["planted", "ftp://planted", "user:planted@proxy:1080", "http://"] {
+        let text = config_text(config.set("http.proxy", bad));
+        assert!(!text.contains("planted") && text.contains("socks5://"), "{text}");
+    }
+}
+
+#[test]
+fn authorities_are_read_from_pem() {
+    let mut config = minimal();
+    config.set("tls.ca_file", "/no/such/file").unwrap();
+    assert!(config_text(config.settings()).contains("cannot be read"));
+    config.set("tls.ca_file", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    assert!(config_text(config.settings()).contains("BEGIN CERTIFICATE"));
+}

@@ -7,11 +7,10 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    ConnectProxyConnector, Connector, NextTimeout, RustlsConnector, SocksConnector, TcpConnector,
-};
+use ureq::unversioned::transport::{Connector, NextTimeout};
 use ureq::{Agent, Body};
 
+use super::line::{Chain, Line, Lines};
 use super::tls;
 use super::watched::{Watch, WatchedConnector};
 use crate::closing::Closing;
@@ -20,6 +19,11 @@ use crate::error::{Error, Result};
 
 /// Buffers of one connection. ureq's defaults (2 × 128 KiB) are sized for downloads; a client here mostly waits.
 const BUFFER_BYTES: usize = 16 * 1024;
+/// Buffers of a line: frames of a push server are small, and a process may hold hundreds of lines.
+const LINE_BUFFER_BYTES: usize = 4 * 1024;
+
+/// How this library names itself to servers.
+pub const USER_AGENT: &str = concat!("b24events/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP answer, read whole.
 pub struct Answer {
@@ -35,6 +39,7 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Http {
     agent: Agent,
+    lines: Arc<Lines>,
     max_answer_bytes: u64,
     closing: Closing,
 }
@@ -42,28 +47,11 @@ pub struct Http {
 impl Http {
     /// An agent by these settings. With a `watch`, waiting for answers is watched (see [`Watch`]).
     pub fn new(settings: &Settings, closing: Closing, watch: Option<Arc<dyn Watch>>) -> Http {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(tls::provider()))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            // A redirect would carry the token in the body to whatever address the answer names.
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .user_agent(concat!("b24events/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(settings.connect_timeout))
-            .input_buffer_size(BUFFER_BYTES)
-            .output_buffer_size(BUFFER_BYTES)
-            .build();
-        let connector =
-            ().chain(SocksConnector::default())
-                .chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(RustlsConnector::default())
-                .chain(WatchedConnector::new(watch));
+        let chain = if settings.authorities.is_none() { Chain::shared() } else { Chain::new() };
+        let connector = chain.clone().chain(WatchedConnector::new(watch));
         Http {
-            agent: Agent::with_parts(config, connector, CallerResolver),
+            agent: Agent::with_parts(config(settings, BUFFER_BYTES), connector, CallerResolver),
+            lines: Arc::new(Lines::new(config(settings, LINE_BUFFER_BYTES), chain)),
             max_answer_bytes: settings.max_answer_bytes,
             closing,
         }
@@ -72,6 +60,24 @@ impl Http {
     /// Interrupts every request in flight and refuses new ones.
     pub fn shutdown(&self) {
         self.agent.clone().shutdown();
+        self.lines.shutdown();
+    }
+
+    /// A connection to the host of this address for something else than a request.
+    pub fn open_line(&self, url: &str, timeout: Duration) -> Result<Line> {
+        self.closing.check()?;
+        let uri = url.parse::<Uri>().map_err(|_| Error::protocol("the address cannot be used"))?;
+        self.lines.open(&uri, timeout).map_err(|error| self.line_broke(url, error))
+    }
+
+    /// Why a line to this address broke: closed, or what ureq says.
+    pub fn line_broke(&self, url: &str, error: ureq::Error) -> Error {
+        if self.closing.is_closed() { Error::Closed } else { self.explain(url, error) }
+    }
+
+    /// The most bytes that an answer or a message may have.
+    pub fn max_answer_bytes(&self) -> u64 {
+        self.max_answer_bytes
     }
 
     /// `POST` of a JSON text.
@@ -127,8 +133,11 @@ impl Http {
                 Error::Network(format!("{host} does not answer in HTTP as it should: {error}"))
             }
             ureq::Error::InvalidProxyUrl => {
-                Error::Config("the proxy's address in the environment is not usable".into())
+                Error::Config("the proxy's address (http.proxy, or that in the environment) is not usable".into())
             }
+            ureq::Error::ConnectProxyFailed(reason) => Error::Network(format!(
+                "the proxy did not connect to {host}: {reason}; check http.proxy, its user and its password"
+            )),
             ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 Some(inner) => not_accepted(&host, &inner.to_string()),
                 None => Error::Network(format!("the connection to {host} failed: {}", plain(&error))),
@@ -139,9 +148,31 @@ impl Http {
     }
 }
 
+fn config(settings: &Settings, buffers: usize) -> ureq::config::Config {
+    let roots = settings.authorities.clone().map_or(RootCerts::PlatformVerifier, RootCerts::Specific);
+    let tls =
+        TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(Arc::new(tls::provider())).build();
+    let config = Agent::config_builder();
+    // ureq takes the environment's proxy unless another is given.
+    let config = match &settings.proxy {
+        Some(proxy) => config.proxy(Some(proxy.clone())),
+        None => config,
+    };
+    config
+        .tls_config(tls)
+        // A redirect would carry the token in the body to whatever address the answer names.
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .user_agent(USER_AGENT)
+        .timeout_connect(Some(settings.connect_timeout))
+        .input_buffer_size(buffers)
+        .output_buffer_size(buffers)
+        .build()
+}
+
 fn not_accepted(host: &str, text: &str) -> Error {
     Error::Tls(format!(
-        "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system"
+        "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system or stands in tls.ca_file"
     ))
 }
 
@@ -163,7 +194,7 @@ fn kind(error: &ureq::Error) -> String {
 /// ureq's own resolver starts a thread when a timeout is set and leaves it behind when the time is over; a library
 /// that 1C unloads at will must not leave threads behind. The system's resolver has time limits of its own.
 #[derive(Debug)]
-struct CallerResolver;
+pub(super) struct CallerResolver;
 
 impl Resolver for CallerResolver {
     fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {

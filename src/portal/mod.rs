@@ -8,6 +8,7 @@ pub mod http;
 pub mod installation;
 pub mod kept_tokens;
 pub mod limiter;
+pub mod line;
 pub mod offline_events;
 mod params;
 pub mod php;

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::times;
 use crate::config::Address;
 use crate::error::{Error, Result};
 use crate::portal::php;
@@ -41,11 +42,14 @@ pub struct Channel {
     /// Its kind.
     #[serde(default, rename = "type", deserialize_with = "kind")]
     pub kind: ChannelKind,
+    /// When it ends, in seconds since 1970 by the server's clock; 0 when not said.
+    #[serde(default, rename = "end", deserialize_with = "times::unix")]
+    pub ends: u64,
 }
 
 impl Default for Channel {
     fn default() -> Channel {
-        Channel { id: no_id(), kind: ChannelKind::Unknown }
+        Channel { id: no_id(), kind: ChannelKind::Unknown, ends: 0 }
     }
 }
 
@@ -62,9 +66,16 @@ fn kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ChannelKind
 pub struct PushConfig {
     version: u64,
     long_polling: Address,
+    /// Or why there is none.
+    websocket: Result<Address, String>,
     client_id: Secret,
+    /// Stands for the channels on servers of version 5 and later.
+    token: Secret,
+    /// When all of it ends; 0 when not said.
+    ends: u64,
     private: Option<Channel>,
     shared: Option<Channel>,
+    told_at: Option<u64>,
 }
 
 /// Where a subscription goes on. A server of version 3 and later resumes by `mid`, an older one by `tag` and `time`.
@@ -83,7 +94,13 @@ impl PushConfig {
         let params = serde_json::json!({"CACHE": flag(!reopen), "REOPEN": flag(reopen)});
         // The listener repeats by its own rule, and tells who waits in `connect` of each failure.
         let answer = portal.call("pull.application.config.get", &params, Repeat::No)?;
-        PushConfig::parse(answer.result(), allow_plain)
+        let config = PushConfig::parse(answer.result(), allow_plain)?;
+        Ok(config.told(told_at(&answer.into_text())))
+    }
+
+    /// The same, given out at this moment of the server's clock.
+    pub fn told(self, at: Option<u64>) -> PushConfig {
+        PushConfig { told_at: at, ..self }
     }
 
     /// Reads the `result` of `pull.application.config.get`, in either spelling.
@@ -97,6 +114,10 @@ impl PushConfig {
             channels: Channels,
             #[serde(rename = "clientId", deserialize_with = "php::text")]
             client_id: String,
+            #[serde(deserialize_with = "php::text")]
+            jwt: String,
+            #[serde(deserialize_with = "times::unix")]
+            exp: u64,
         }
         #[derive(Deserialize, Default)]
         #[serde(default)]
@@ -110,6 +131,12 @@ impl PushConfig {
             long_pooling_secure: String,
             #[serde(deserialize_with = "php::text")]
             long_polling_secure: String,
+            #[serde(deserialize_with = "php::text")]
+            websocket_enabled: String,
+            #[serde(deserialize_with = "php::text")]
+            websocket: String,
+            #[serde(deserialize_with = "php::text")]
+            websocket_secure: String,
             #[serde(rename = "clientId", deserialize_with = "php::text")]
             client_id: String,
         }
@@ -132,10 +159,19 @@ impl PushConfig {
             })?;
         let long_polling = Address::parse(&address, allow_plain)
             .map_err(|text| shape(&format!("names an address that cannot be used: {text}")))?;
+        let websocket = match [server.websocket_secure, server.websocket].into_iter().find(|url| !url.is_empty()) {
+            Some(url) if is_on(&server.websocket_enabled) => websocket_address(&url, allow_plain),
+            _ => Err("does not switch WebSocket on".into()),
+        };
+        let token = if server.version >= 5 { answer.jwt } else { String::new() };
         let present = |channel: Channel| Some(channel).filter(|channel| !channel.id.is_empty());
         let config = PushConfig {
             version: server.version,
             long_polling,
+            websocket,
+            token: Secret::new(token),
+            ends: answer.exp,
+            told_at: None,
             client_id: Secret::new(
                 [answer.client_id, server.client_id].into_iter().find(|id| !id.is_empty()).unwrap_or_default(),
             ),
@@ -148,14 +184,56 @@ impl PushConfig {
         Ok(config)
     }
 
-    /// Puts a new channel in place of the old one of its kind; false when it cannot be told which that is.
+    /// Puts a new channel in place of the old one of its kind; false when that is not enough: it cannot be told which
+    /// that is, or a token stands for the channels.
     pub fn replace(&mut self, channel: Channel) -> bool {
+        if !self.token.is_empty() {
+            return false;
+        }
         match channel.kind {
             ChannelKind::Private => self.private = Some(channel),
             ChannelKind::Shared => self.shared = Some(channel),
             ChannelKind::Unknown => return false,
         }
         true
+    }
+
+    /// When the first thing in it ends, in seconds since 1970 by the server's clock.
+    pub fn ends(&self) -> Option<u64> {
+        let channels = self.channels().map(|channel| channel.ends);
+        channels.chain([self.ends]).filter(|end| *end > 0).min()
+    }
+
+    /// The server's clock when it gave this out.
+    pub fn told_at(&self) -> Option<u64> {
+        self.told_at
+    }
+
+    /// Whether the server takes WebSockets; if not, the error says why.
+    pub fn websocket(&self) -> Result<()> {
+        let told = |text: &String| {
+            Error::Config(format!(
+                "push.transport=websocket cannot be: the push server's configuration {text}; set push.transport=auto"
+            ))
+        };
+        self.websocket.as_ref().map(drop).map_err(told)
+    }
+
+    /// What a subscription stands for. Two configurations with the same identity need no new subscription.
+    pub fn identity(&self) -> Secret {
+        // A token is written anew each time; with the same end it allows the same.
+        let exp = if self.token.is_empty() { 0 } else { self.ends };
+        let websocket = self.websocket.as_ref().map_or("", |address| address.origin());
+        let (origin, client) = (self.long_polling.origin(), self.client_id.expose());
+        Secret::new(format!("{websocket} {origin} {client} {exp} {}", self.channel_ids()))
+    }
+
+    fn channels(&self) -> impl Iterator<Item = &Channel> {
+        [&self.private, &self.shared].into_iter().flatten()
+    }
+
+    fn channel_ids(&self) -> String {
+        self.channels().map(|channel| channel.id.expose()).collect::<Vec<_>>().join("/")
     }
 
     /// Host of the push server, for texts.
@@ -177,17 +255,31 @@ impl PushConfig {
         matches!(self.version, 1 | 2)
     }
 
-    /// The whole subscription address. It holds the channel ids, so it is a secret.
+    /// The address to poll. It holds the channel ids, so it is a secret.
     pub fn subscription(&self, position: &Position) -> Secret {
-        let ids: Vec<&str> =
-            [&self.private, &self.shared].into_iter().flatten().map(|channel| channel.id.expose()).collect();
-        let mut url =
-            format!("{}{}?CHANNEL_ID={}", self.long_polling.origin(), self.long_polling.path(), escape(&ids.join("/")));
+        self.subscription_at(&self.long_polling, position)
+    }
+
+    /// The same for a WebSocket, with `http` in place of `ws`; `None` when the server has none.
+    pub fn websocket_subscription(&self, position: &Position) -> Option<Secret> {
+        self.websocket.as_ref().ok().map(|address| self.subscription_at(address, position))
+    }
+
+    fn subscription_at(&self, address: &Address, position: &Position) -> Secret {
+        let mut url = format!("{}{}?", address.origin(), address.path());
+        if self.token.is_empty() {
+            url.push_str(&format!("CHANNEL_ID={}", escape(&self.channel_ids())));
+        } else {
+            url.push_str(&format!("token={}", escape(self.token.expose())));
+        }
         let mut add = |name: &str, value: &str| {
             url.push_str(&format!("&{name}={}", escape(value)));
         };
         if !self.client_id.is_empty() {
             add("clientId", self.client_id.expose());
+        }
+        if self.version >= 5 {
+            add("jsonRpc", "true");
         }
         if self.resumes_by_tag() {
             if let Some((tag, time)) = &position.tag_time {
@@ -199,6 +291,32 @@ impl PushConfig {
         }
         Secret::new(url)
     }
+}
+
+fn is_on(flag: &str) -> bool {
+    !matches!(flag, "" | "0" | "N" | "n" | "false")
+}
+
+/// WebSocket addresses are those of HTTP under other names.
+fn websocket_address(url: &str, allow_plain: bool) -> Result<Address, String> {
+    let http = url.strip_prefix("ws").map_or_else(|| url.to_owned(), |rest| format!("http{rest}"));
+    Address::parse(&http, allow_plain).map_err(|text| format!("names a WebSocket address that cannot be used: {text}"))
+}
+
+/// When the portal answered, by its own clock.
+fn told_at(answer: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default, deserialize_with = "php::map")]
+        time: Time,
+    }
+    #[derive(Deserialize, Default)]
+    struct Time {
+        #[serde(default, deserialize_with = "php::number")]
+        finish: u64,
+    }
+    let answer: Answer = serde_json::from_str(answer).ok()?;
+    Some(answer.time.finish).filter(|unix| *unix > 0)
 }
 
 fn shape(text: &str) -> Error {
@@ -214,57 +332,4 @@ fn escape(text: &str) -> impl std::fmt::Display + '_ {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SERVER: &str = r#"{"server":{"version":"4","long_polling":"http://rt.example/sub/","long_pooling_secure":"https://rt.example/sub/"},
-        "channels":{"shared":{"id":"abc.def","type":"shared"},"private":{"id":"ab:cd.ef","public_id":"cd","type":"private"}},"clientId":43253464643}"#;
-    const DOCUMENT: &str = r#"{"server":{"version":4,"long_polling":"http://rt.example/sub/","long_polling_secure":"https://rt.example/sub/","clientId":"43253464643"},
-        "channels":{"shared":{"id":"abc.def","start":"2017-06-28T12:04:00+02:00"},"private":[]}}"#;
-
-    fn url(json: &str, position: &Position) -> String {
-        PushConfig::parse(json, false).unwrap().subscription(position).expose().to_owned()
-    }
-
-    #[test]
-    fn both_spellings_work() {
-        let start = Position::default();
-        assert_eq!(url(SERVER, &start), "https://rt.example/sub/?CHANNEL_ID=ab%3Acd.ef/abc.def&clientId=43253464643");
-        assert_eq!(url(DOCUMENT, &start), "https://rt.example/sub/?CHANNEL_ID=abc.def&clientId=43253464643");
-    }
-
-    #[test]
-    fn the_position_is_spelled_as_the_version_wants() {
-        let position = Position {
-            mid: Some("17954851440000000000000003".into()),
-            tag_time: Some(("1".into(), "Tue, 24 Nov 2026 02:01:50 GMT".into())),
-        };
-        assert!(url(SERVER, &position).ends_with("&mid=17954851440000000000000003"));
-        let old = SERVER.replace("\"4\"", "1");
-        assert!(url(&old, &position).ends_with("&tag=1&time=Tue%2C%2024%20Nov%202026%2002%3A01%3A50%20GMT"));
-    }
-
-    #[test]
-    fn a_channel_is_replaced_by_its_kind() {
-        let mut config = PushConfig::parse(SERVER, false).unwrap();
-        assert!(config.replace(Channel { id: Secret::new("new.sig"), kind: ChannelKind::Shared }));
-        assert!(!config.replace(Channel { id: Secret::new("x"), kind: ChannelKind::Unknown }));
-        assert!(config.subscription(&Position::default()).expose().contains("=ab%3Acd.ef/new.sig&"));
-    }
-
-    #[test]
-    fn what_is_missing_is_said_and_no_id_is_shown() {
-        for (json, says) in [
-            ("[]", "long polling"),
-            (r#"{"server":{"version":4}}"#, "long polling"),
-            (r#"{"server":{"long_polling":"http://rt.example/sub/"}}"#, "allow_plain"),
-            (r#"{"server":{"long_polling":"https://rt.example/sub/"},"channels":[]}"#, "no channel"),
-            (r#"{"channels":{"shared":{"id":{"planted":1}}}}"#, "cannot be read"),
-        ] {
-            let text = PushConfig::parse(json, false).unwrap_err().to_string();
-            assert!(text.contains(says) && !text.contains("planted"), "{text}");
-        }
-        let config = PushConfig::parse(SERVER, false).unwrap();
-        assert!(!format!("{config:?}").contains("abc"), "{config:?}");
-    }
-}
+mod tests;

@@ -5,9 +5,18 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::channel::{Position, PushConfig};
+use super::lifetime::Lifetime;
 use super::long_polling::Polled;
-use super::message::Meaning;
+use super::message::{Decoded, Meaning};
+use super::recent::Recent;
+use super::transport::Choice;
+use crate::config::Transport;
 use crate::secret::Secret;
+
+mod socket;
+
+pub use socket::Lost;
+use socket::Open;
 
 /// A poll that was held so long before it broke had worked: the failure does not follow an earlier one.
 const STABLE: Duration = Duration::from_secs(10);
@@ -31,6 +40,19 @@ pub enum Step {
         /// Signals may have been missed before this poll: look into the queue once it stands.
         gap: bool,
     },
+    /// Open a WebSocket to this address. If there is one, it is kept until the new one stands.
+    Open {
+        /// The subscription, which is a secret, with `http` in place of `ws`.
+        url: Secret,
+        /// See `Poll`.
+        gap: bool,
+    },
+    /// Listen to the WebSocket, at most until then.
+    Listen(Instant),
+    /// Send a ping over the WebSocket.
+    Ping,
+    /// The WebSocket is dead: nothing has come for too long.
+    Dead,
     /// Do nothing until then.
     Pause(Instant),
 }
@@ -48,12 +70,30 @@ pub struct Signals {
     pub malformed: u64,
 }
 
+/// What the user has set.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How to listen.
+    pub transport: Transport,
+    /// How long before the end of the channels they are renewed.
+    pub renew_before: Duration,
+    /// How long a WebSocket may be silent.
+    pub idle: Duration,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
     config: Option<PushConfig>,
+    /// Of the configuration before.
+    identity: Option<Secret>,
     configured_at: Option<Instant>,
+    lifetime: Lifetime,
+    choice: Choice,
+    socket: Option<Open>,
+    idle: Duration,
     position: Position,
+    recent: Recent,
     backoff: Backoff,
     not_before: Option<Instant>,
     gap: bool,
@@ -62,13 +102,19 @@ pub struct Connection {
     proven: bool,
 }
 
-impl Default for Connection {
+impl Connection {
     /// A connection that has not begun.
-    fn default() -> Connection {
+    pub fn new(limits: Limits) -> Connection {
         Connection {
             config: None,
+            identity: None,
             configured_at: None,
+            lifetime: Lifetime::new(limits.renew_before),
+            choice: Choice::new(limits.transport),
+            socket: None,
+            idle: limits.idle,
             position: Position::default(),
+            recent: Recent::default(),
             backoff: Backoff::default(),
             not_before: None,
             gap: true,
@@ -76,40 +122,91 @@ impl Default for Connection {
             proven: false,
         }
     }
-}
 
-impl Connection {
     /// The push server in use.
     pub fn config(&self) -> Option<&PushConfig> {
         self.config.as_ref()
     }
 
+    /// The messages that came last.
+    pub fn recent(&mut self) -> &mut Recent {
+        &mut self.recent
+    }
+
+    /// Whether nothing but WebSocket will do.
+    pub fn needs_websocket(&self) -> bool {
+        self.choice.is_fixed()
+    }
+
     /// What to do now.
     pub fn next(&mut self, now: Instant) -> Step {
-        if let Some(until) = self.not_before.filter(|until| *until > now) {
-            return Step::Pause(until);
+        if let Some(step) = self.socket.as_ref().and_then(|open| open.check(self.idle, now)) {
+            return step;
         }
-        self.not_before = None;
-        match &self.config {
-            None => Step::Configure { reopen: self.reopen },
-            Some(config) => Step::Poll {
-                url: config.subscription(&self.position),
-                gap: self.gap || !config.resumes_from(&self.position),
-            },
+        let blocked = self.not_before.filter(|until| *until > now);
+        let task = self.task(now);
+        if matches!(task, Some(Step::Poll { .. })) {
+            // A new configuration has no WebSocket any more.
+            self.socket = None;
+        }
+        match (blocked, task, &self.socket) {
+            (None, Some(step), _) => step,
+            (Some(until), _, None) => Step::Pause(until),
+            // A task that has to wait is looked at again when its time has come.
+            (blocked, _, Some(open)) => {
+                let due = blocked.or(self.lifetime.due());
+                let check = open.next_check(self.idle);
+                Step::Listen(due.map_or(check, |due| due.min(check)))
+            }
+            // There is always something to do without a socket.
+            (None, None, None) => Step::Pause(now + SHORTEST_CYCLE),
         }
     }
 
+    /// What is to be done as soon as it may; `None`: listen on.
+    fn task(&self, now: Instant) -> Option<Step> {
+        let Some(config) = &self.config else {
+            return Some(Step::Configure { reopen: self.reopen });
+        };
+        if self.renewal_is_due(now) {
+            return Some(Step::Configure { reopen: false });
+        }
+        if self.socket.as_ref().is_some_and(|open| open.identity == config.identity()) {
+            return None;
+        }
+        let gap = self.gap || !config.resumes_from(&self.position);
+        let websocket = config.websocket_subscription(&self.position).filter(|_| self.choice.is_websocket(now));
+        Some(match websocket {
+            Some(url) => Step::Open { url, gap },
+            None => Step::Poll { url: config.subscription(&self.position), gap },
+        })
+    }
+
+    fn renewal_is_due(&self, now: Instant) -> bool {
+        self.config.is_some() && self.lifetime.due().is_some_and(|due| now >= due)
+    }
+
     /// A configuration came.
-    pub fn configured(&mut self, config: PushConfig, now: Instant) {
+    pub fn configured(&mut self, config: PushConfig, now: Instant, random: u64) {
+        self.lifetime.configured(config.ends(), config.told_at(), now, random);
+        let identity = Some(config.identity());
+        // With the same channels nothing is missed: the subscription, or the position of the polls, goes on.
+        if self.identity != identity || self.reopen {
+            self.gap = true;
+            self.proven = false;
+        }
+        self.identity = identity;
         self.config = Some(config);
         self.configured_at = Some(now);
         self.reopen = false;
-        self.proven = false;
-        self.gap = true;
     }
 
     /// The configuration could not be had. Returns how long to wait.
     pub fn not_configured(&mut self, now: Instant) -> Duration {
+        if self.config.is_some() {
+            // The channels live on for a while.
+            return self.lifetime.failed(now);
+        }
         self.failed(now, None)
     }
 
@@ -119,15 +216,11 @@ impl Connection {
         match polled {
             Polled::Messages { meanings, position, malformed } => {
                 self.succeeded();
-                self.position.mid = position.mid.or(self.position.mid.take());
-                self.position.tag_time = position.tag_time.or(self.position.tag_time.take());
+                self.move_to(position);
                 // One of the unreadable ones may have been for us.
                 self.gap = malformed > 0;
                 signals.malformed = malformed;
-                signals.messages = meanings.len() as u64;
-                for meaning in meanings {
-                    self.take(meaning, &mut signals, now, random);
-                }
+                self.take_all(meanings, &mut signals, now, random);
             }
             Polled::Nothing { mid } => {
                 self.succeeded();
@@ -164,6 +257,18 @@ impl Connection {
         self.failed(now, started)
     }
 
+    fn move_to(&mut self, position: Position) {
+        self.position.mid = position.mid.or(self.position.mid.take());
+        self.position.tag_time = position.tag_time.or(self.position.tag_time.take());
+    }
+
+    fn take_all(&mut self, meanings: Vec<Meaning>, signals: &mut Signals, now: Instant, random: u64) {
+        signals.messages += meanings.len() as u64;
+        for meaning in meanings {
+            self.take(meaning, signals, now, random);
+        }
+    }
+
     fn take(&mut self, meaning: Meaning, signals: &mut Signals, now: Instant, random: u64) {
         match meaning {
             Meaning::EventOffline { count } => {
@@ -172,13 +277,18 @@ impl Connection {
             }
             Meaning::ChannelReplaced(channel) => {
                 self.gap = true;
-                if !self.config.as_mut().is_some_and(|config| config.replace(channel)) {
+                if self.config.as_mut().is_some_and(|config| config.replace(channel)) {
+                    let ends = self.config.as_ref().and_then(PushConfig::ends);
+                    self.lifetime.ending(ends, now, random);
+                } else {
                     self.config_needed(now);
                 }
             }
             Meaning::ConfigNeeded => self.config_needed(now),
             Meaning::ConfigExpired => {
                 self.config = None;
+                self.socket = None;
+                self.gap = true;
                 let pause = EXPIRED_PAUSE.start + random % (EXPIRED_PAUSE.end - EXPIRED_PAUSE.start);
                 self.not_before = Some(now + Duration::from_secs(pause));
             }
@@ -188,6 +298,7 @@ impl Connection {
 
     fn config_needed(&mut self, now: Instant) {
         self.config = None;
+        self.gap = true;
         let earliest = self.configured_at.map_or(now, |at| at + SHORTEST_CYCLE);
         self.not_before = self.not_before.max(Some(earliest));
     }
@@ -215,3 +326,5 @@ impl Connection {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod week;

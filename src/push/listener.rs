@@ -1,4 +1,4 @@
-//! The thread that listens to the push server: carries out what [`super::connection`] says and rings the doorbell.
+//! Starts, watches and ends the thread that listens to the push server; what it does is in [`super::listening`].
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,22 +8,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::channel::PushConfig;
-use super::connection::{Connection, Step};
+use super::connection::Limits;
 use super::doorbell::Doorbell;
-use super::long_polling::{self, Polled};
 use crate::clock::Timeout;
-use crate::config::{Level, Settings};
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::portal::http::Http;
 use crate::portal::watched::Watch;
 use crate::portal::{Portal, Surroundings};
-use crate::secret::Secret;
 
 /// Between the moment a subscription is sent and the look for what was missed before it: time for the server to
 /// take the subscription, so that nothing falls between the look and the subscription.
-const SETTLING: Duration = Duration::from_millis(100);
+pub(super) const SETTLING: Duration = Duration::from_millis(100);
 
 /// Starts, watches and ends the listening thread of one client.
 pub struct Listener {
@@ -31,15 +28,16 @@ pub struct Listener {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
-    portal: Arc<Portal>,
-    http: Http,
-    doorbell: Arc<Doorbell>,
-    poll: Arc<Poll>,
-    link: Mutex<Link>,
-    idle_timeout: Duration,
-    allow_plain: bool,
-    around: Surroundings,
+pub(super) struct Shared {
+    pub(super) portal: Arc<Portal>,
+    pub(super) http: Http,
+    pub(super) doorbell: Arc<Doorbell>,
+    pub(super) poll: Arc<Poll>,
+    pub(super) link: Mutex<Link>,
+    pub(super) limits: Limits,
+    pub(super) connect_timeout: Duration,
+    pub(super) allow_plain: bool,
+    pub(super) around: Surroundings,
 }
 
 /// Wakes one call of `connect`.
@@ -47,27 +45,27 @@ type Waiter = Sender<Result<()>>;
 
 /// How it stands with the subscription.
 #[derive(Default)]
-struct Link {
-    listening: bool,
-    subscribed: bool,
+pub(super) struct Link {
+    pub(super) listening: bool,
+    pub(super) subscribed: bool,
     /// Whether it has ever stood: then somebody may wait for notifications.
-    was_subscribed: bool,
-    last_error: Option<Error>,
-    waiting: Vec<Waiter>,
+    pub(super) was_subscribed: bool,
+    pub(super) last_error: Option<Error>,
+    pub(super) waiting: Vec<Waiter>,
 }
 
 /// The poll under way, as the watch of the transport layer sees it.
-struct Poll {
-    state: Mutex<PollState>,
+pub(super) struct Poll {
+    pub(super) state: Mutex<PollState>,
     doorbell: Arc<Doorbell>,
     around: Surroundings,
 }
 
 #[derive(Default)]
-struct PollState {
-    gap: bool,
-    sent: Option<Instant>,
-    on_sent: Option<Box<dyn FnOnce() + Send>>,
+pub(super) struct PollState {
+    pub(super) gap: bool,
+    pub(super) sent: Option<Instant>,
+    pub(super) on_sent: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Watch for Poll {
@@ -98,7 +96,12 @@ impl Listener {
             doorbell,
             poll,
             link: Mutex::default(),
-            idle_timeout: settings.idle_timeout,
+            limits: Limits {
+                transport: settings.transport,
+                renew_before: settings.renew_before,
+                idle: settings.idle_timeout,
+            },
+            connect_timeout: settings.connect_timeout,
             allow_plain: settings.allow_plain,
             around,
         };
@@ -207,145 +210,6 @@ impl Shared {
         if (told == 0 || was_subscribed) && !self.around.closing.is_closed() {
             self.doorbell.report(end);
         }
-    }
-
-    /// Listens until the client is closed, or until something has to be mended before the first subscription.
-    fn listen(self: &Arc<Shared>) -> Error {
-        let mut connection = Connection::default();
-        loop {
-            if self.around.closing.is_closed() {
-                return Error::Closed;
-            }
-            let now = self.around.clock.now();
-            match connection.next(now) {
-                Step::Pause(until) => {
-                    let pause = until.saturating_duration_since(now).min(self.doorbell.tick());
-                    if self.around.closing.pause(pause).is_err() {
-                        return Error::Closed;
-                    }
-                }
-                Step::Configure { reopen } => {
-                    if let Err(error) = self.configure(&mut connection, reopen) {
-                        return error;
-                    }
-                }
-                Step::Poll { url, gap } => self.poll(&mut connection, &url, gap),
-            }
-        }
-    }
-
-    fn configure(&self, connection: &mut Connection, reopen: bool) -> Result<()> {
-        self.around.stats.configurations.add(1);
-        match PushConfig::get(&self.portal, reopen, self.allow_plain) {
-            Ok(config) => {
-                self.log(Level::Debug, || format!("push server {}, version {}", config.host(), config.version()));
-                connection.configured(config, self.around.clock.now());
-                Ok(())
-            }
-            Err(Error::Closed) => Err(Error::Closed),
-            Err(error) if error.is_transient() => {
-                let pause = connection.not_configured(self.around.clock.now());
-                self.trouble(&error, pause);
-                Ok(())
-            }
-            // Somebody waits in `connect` and can be told.
-            Err(error) if !lock(&self.link).waiting.is_empty() => Err(error),
-            // Once it ran, it is tried further: an administrator may mend it. The waiting host is told.
-            Err(error) => {
-                let pause = connection.not_configured(self.around.clock.now());
-                self.trouble(&error, pause);
-                self.doorbell.report(error);
-                Ok(())
-            }
-        }
-    }
-
-    fn poll(self: &Arc<Shared>, connection: &mut Connection, url: &Secret, gap: bool) {
-        {
-            let shared = self.clone();
-            let mut state = lock(&self.poll.state);
-            let on_sent: Box<dyn FnOnce() + Send> = Box::new(move || shared.subscribed());
-            *state = PollState { gap, sent: None, on_sent: Some(on_sent) };
-        }
-        let answer = self.http.get(url.expose(), self.idle_timeout);
-        let sent = {
-            let mut state = lock(&self.poll.state);
-            state.on_sent = None;
-            state.sent
-        };
-        let now = self.around.clock.now();
-        match answer {
-            Ok(answer) => {
-                self.around.stats.polls.add(1);
-                let polled = long_polling::read(&answer, self.portal.connector_id());
-                self.log(Level::Debug, || {
-                    format!("poll answered: HTTP {}, {} bytes", answer.status, answer.body.len())
-                });
-                self.polled(connection, polled, sent.unwrap_or(now), now);
-            }
-            // The loop sees it.
-            Err(Error::Closed) => {}
-            Err(error) => {
-                let pause = connection.broken(sent, now);
-                self.trouble(&error, pause);
-            }
-        }
-    }
-
-    fn polled(&self, connection: &mut Connection, polled: Polled, sent: Instant, now: Instant) {
-        let trouble = match &polled {
-            Polled::ChannelRefused => {
-                Some("the push server does not accept the channel; a new configuration is read".to_owned())
-            }
-            Polled::Unusable { text, .. } => Some(format!("the push server answered {text}")),
-            _ => None,
-        };
-        let signals = connection.polled(polled, sent, now, self.around.clock.random());
-        let stats = &self.around.stats;
-        stats.messages.add(signals.messages);
-        stats.signals.add(signals.signals);
-        stats.malformed.add(signals.malformed);
-        if let Some(text) = trouble {
-            let pause = match connection.next(now) {
-                Step::Pause(until) => until.saturating_duration_since(now),
-                _ => Duration::ZERO,
-            };
-            self.trouble(&Error::protocol(text), pause);
-        }
-        if signals.signals > 0 {
-            self.doorbell.ring(signals.records);
-        }
-    }
-
-    /// The request is on its way: from here on the server tells us.
-    fn subscribed(&self) {
-        let (news, waiting) = {
-            let mut link = lock(&self.link);
-            let news = !std::mem::replace(&mut link.subscribed, true);
-            link.was_subscribed = true;
-            link.last_error = None;
-            (news, std::mem::take(&mut link.waiting))
-        };
-        // Not under the lock: the host may ask for the client's state while it is told.
-        if news {
-            self.log(Level::Info, || "subscribed to the push server".into());
-        }
-        for waiter in waiting {
-            let _ = waiter.send(Ok(()));
-        }
-    }
-
-    fn trouble(&self, error: &Error, pause: Duration) {
-        self.around.stats.failures.add(1);
-        let mut link = lock(&self.link);
-        link.subscribed = false;
-        link.last_error = Some(error.clone());
-        drop(link);
-        self.log(Level::Warning, || format!("no subscription, next attempt in {} ms: {error}", pause.as_millis()));
-    }
-
-    fn log(&self, level: Level, text: impl FnOnce() -> String) {
-        self.around.log.line(level, text);
     }
 }
 

@@ -4,6 +4,7 @@ use ureq::http::HeaderMap;
 
 use super::channel::Position;
 use super::message::{Meaning, decode};
+use super::recent::Recent;
 use crate::portal::http::Answer;
 
 /// `Expires` of an answer whose `Last-Message-Id` is the position to go on from.
@@ -40,10 +41,10 @@ pub enum Polled {
 }
 
 /// Reads an answer on behalf of a connector.
-pub fn read(answer: &Answer, connector_id: &str) -> Polled {
+pub fn read(answer: &Answer, connector_id: &str, recent: &mut Recent) -> Polled {
     match answer.status {
         200 if answer.body.is_empty() => Polled::PositionLost,
-        200 => messages(answer, connector_id),
+        200 => messages(answer, connector_id, recent),
         // Push servers on nginx end a hold with 408.
         304 | 408 => Polled::Nothing { mid: told_position(&answer.headers) },
         400 | 403 => Polled::ChannelRefused,
@@ -51,9 +52,9 @@ pub fn read(answer: &Answer, connector_id: &str) -> Polled {
     }
 }
 
-fn messages(answer: &Answer, connector_id: &str) -> Polled {
-    let decoded = decode(&answer.body, connector_id);
-    if decoded.meanings.is_empty() {
+fn messages(answer: &Answer, connector_id: &str, recent: &mut Recent) -> Polled {
+    let decoded = decode(&answer.body, connector_id, recent);
+    if decoded.meanings.is_empty() && decoded.repeated == 0 {
         let text = format!("{} bytes without a readable message", answer.body.len());
         return Polled::Unusable { text, malformed: decoded.malformed };
     }

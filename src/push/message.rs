@@ -2,25 +2,43 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::channel::{Channel, ChannelKind};
 use super::envelope::{Found, envelopes};
+use super::recent::Recent;
 use crate::portal::php;
 
-/// A message of the push server as far as this library looks at it.
+/// A message of the push server as far as this library looks at it, or a call in JSON-RPC that carries one.
 #[derive(Debug, Deserialize)]
-pub struct Message<'a> {
+struct Message<'a> {
     /// Position to resume from, on servers of version 3 and later.
     #[serde(default, deserialize_with = "php::text")]
-    pub mid: String,
+    mid: String,
     /// With `time` the position to resume from, on servers of version 1 and 2.
     #[serde(default, deserialize_with = "php::text")]
-    pub tag: String,
-    /// See `tag`.
+    tag: String,
     #[serde(default, deserialize_with = "php::text")]
-    pub time: String,
+    time: String,
     #[serde(borrow, default)]
     text: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "php::text")]
+    method: String,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+/// `params` of a call `incoming.message`.
+#[derive(Debug, Deserialize)]
+struct Incoming<'a> {
+    #[serde(default, deserialize_with = "php::text")]
+    mid: String,
+    #[serde(borrow, default)]
+    body: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    user_params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    dictionary: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,53 +69,121 @@ pub enum Meaning {
     Foreign,
 }
 
-/// What an answer of a push server holds.
+/// What an answer or a frame of a push server holds.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// What the messages mean, in their order.
+    /// What the messages mean, in their order; without those that came before.
     pub meanings: Vec<Meaning>,
+    /// How many had come before.
+    pub repeated: u64,
+    /// `mid`s of what came by JSON-RPC, which is to be acknowledged.
+    pub to_acknowledge: Vec<String>,
     /// Position of the last message: `mid`, and `tag` with `time`.
     pub mid: Option<String>,
     /// See `mid`.
     pub tag_time: Option<(String, String)>,
     /// How many envelopes could not be read.
     pub malformed: u64,
+    /// Whether it is JSON: then it may hold something else than messages.
+    pub is_json: bool,
 }
 
-/// Reads the body of a long poll.
-pub fn decode(body: &[u8], connector_id: &str) -> Decoded {
-    let mut decoded = Decoded::default();
-    for found in envelopes::<Message>(body) {
-        match found {
-            Found::Message(message) => {
-                decoded.meanings.push(message.meaning(connector_id));
-                if !message.mid.is_empty() {
-                    decoded.mid = Some(message.mid);
-                }
-                if !message.time.is_empty() {
-                    decoded.tag_time = Some((message.tag, message.time));
-                }
-            }
-            Found::Malformed => decoded.malformed += 1,
-        }
+/// Reads an answer or a frame: envelopes, a JSON array, or JSON-RPC.
+pub fn decode(body: &[u8], connector_id: &str, recent: &mut Recent) -> Decoded {
+    let start = body.trim_ascii_start().first();
+    let mut decoded = Decoded { is_json: matches!(start, Some(b'[' | b'{')), ..Decoded::default() };
+    let mut take = |found: Found<Message>| match found {
+        Found::Message(message) => decoded.take(message, connector_id, recent),
+        Found::Malformed => decoded.malformed += 1,
+    };
+    match start {
+        Some(b'[') => match serde_json::from_slice::<Vec<&RawValue>>(body) {
+            Ok(items) => items.iter().for_each(|item| take(parsed(item.get().as_bytes()))),
+            Err(_) => take(Found::Malformed),
+        },
+        Some(b'{') => take(parsed(body)),
+        _ => envelopes::<Message>(body).for_each(take),
     }
     decoded
 }
 
+fn parsed(json: &[u8]) -> Found<Message<'_>> {
+    serde_json::from_slice(json).map_or(Found::Malformed, Found::Message)
+}
+
+impl Decoded {
+    fn take(&mut self, message: Message, connector_id: &str, recent: &mut Recent) {
+        if self.is_json && message.says_nothing() {
+            return;
+        }
+        if message.method.is_empty() {
+            let meaning = message.text.as_ref().map_or(Meaning::Foreign, |text| text.meaning(connector_id));
+            self.add(message.mid, meaning, recent);
+            if !message.time.is_empty() {
+                self.tag_time = Some((message.tag, message.time));
+            }
+        } else if message.method == "incoming.message" {
+            match message.params.map(|params| serde_json::from_str::<Incoming>(params.get())) {
+                Some(Ok(incoming)) => {
+                    if !incoming.mid.is_empty() {
+                        self.to_acknowledge.push(incoming.mid.clone());
+                    }
+                    let meaning = incoming.meaning(connector_id);
+                    self.add(incoming.mid, meaning, recent);
+                }
+                _ => self.malformed += 1,
+            }
+        }
+    }
+
+    fn add(&mut self, mid: String, meaning: Meaning, recent: &mut Recent) {
+        if recent.is_new(&mid) {
+            self.meanings.push(meaning);
+        } else {
+            self.repeated += 1;
+        }
+        if !mid.is_empty() {
+            self.mid = Some(mid);
+        }
+    }
+}
+
 impl Message<'_> {
-    /// What the message means to a client of this connector.
-    pub fn meaning(&self, connector_id: &str) -> Meaning {
-        let Some(text) = &self.text else {
+    /// Neither a message nor a call: the answer to a call, for instance.
+    fn says_nothing(&self) -> bool {
+        self.method.is_empty() && self.text.is_none() && self.mid.is_empty()
+    }
+}
+
+impl Incoming<'_> {
+    fn meaning(&self, connector_id: &str) -> Meaning {
+        let Some(body) = &self.body else {
             return Meaning::Foreign;
         };
-        let params = text.params.map_or("null", RawValue::get);
-        if text.module_id.eq_ignore_ascii_case("rest") && text.command == "event_offline" {
+        // What is said to this user alone, and what the server had put aside because many messages share it.
+        let merged = body.params.and_then(|params| {
+            let mut all: Map<String, Value> = serde_json::from_str(params.get()).ok()?;
+            for more in [self.user_params, self.dictionary].into_iter().flatten() {
+                all.extend(serde_json::from_str::<Map<String, Value>>(more.get()).unwrap_or_default());
+            }
+            RawValue::from_string(Value::Object(all).to_string()).ok()
+        });
+        let params = merged.as_deref().or(body.params);
+        Text { module_id: body.module_id.clone(), command: body.command.clone(), params }.meaning(connector_id)
+    }
+}
+
+impl Text<'_> {
+    /// What it means to a client of this connector.
+    fn meaning(&self, connector_id: &str) -> Meaning {
+        let params = self.params.map_or("null", RawValue::get);
+        if self.module_id.eq_ignore_ascii_case("rest") && self.command == "event_offline" {
             return event_offline(params, connector_id);
         }
-        if !text.module_id.eq_ignore_ascii_case("pull") {
+        if !self.module_id.eq_ignore_ascii_case("pull") {
             return Meaning::Foreign;
         }
-        match text.command.as_str() {
+        match self.command.as_str() {
             "channel_expire" => channel_expire(params),
             "config_expire" | "server_restart" => Meaning::ConfigExpired,
             _ => Meaning::Foreign,
@@ -154,61 +240,4 @@ fn channel_expire(params: &str) -> Meaning {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn meaning(text: &str) -> Meaning {
-        let body = format!(r##"#!NGINXNMS!#{{"id":1,"mid":"5","text":{text}}}#!NGINXNME!#"##);
-        decode(body.as_bytes(), "OneC").meanings.pop().unwrap()
-    }
-
-    #[test]
-    fn only_our_connector_counts() {
-        let text = r#"{"module_id":"REST","command":"event_offline","params":[{"connector_id":"","count":9},{"connector_id":"OneC","count":"2"},{"connector_id":"OneC","count":3}]}"#;
-        assert_eq!(meaning(text), Meaning::EventOffline { count: 5 });
-        assert_eq!(meaning(&text.replace("OneC", "other")), Meaning::Foreign);
-    }
-
-    #[test]
-    fn unreadable_params_of_the_signal_ring_all_the_same() {
-        for params in ["{}", "7", "null", r#"["x"]"#] {
-            let text = format!(r#"{{"module_id":"rest","command":"event_offline","params":{params}}}"#);
-            assert_eq!(meaning(&text), Meaning::EventOffline { count: 0 }, "{params}");
-        }
-        assert_eq!(meaning(r#"{"module_id":"rest","command":"event_offline","params":[]}"#), Meaning::Foreign);
-    }
-
-    #[test]
-    fn other_modules_and_odd_shapes_are_foreign() {
-        for text in [
-            r#"{"module_id":"main","command":"event_offline","params":[]}"#,
-            r#"{"module_id":"rest","command":"other"}"#,
-            r#"{"module_id":7,"command":null,"params":{"a":[1]}}"#,
-            "{}",
-            "null",
-        ] {
-            assert_eq!(meaning(text), Meaning::Foreign, "{text}");
-        }
-    }
-
-    #[test]
-    fn control_messages() {
-        let expire =
-            |params: &str| meaning(&format!(r#"{{"module_id":"pull","command":"channel_expire","params":{params}}}"#));
-        let replaced = expire(
-            r#"{"action":"reconnect","channel":{"id":"a.b","type":"shared"},"new_channel":{"id":"c.d","start":1795485144,"end":"2026-11-24T21:57:48+02:00"}}"#,
-        );
-        match replaced {
-            Meaning::ChannelReplaced(channel) => {
-                assert_eq!((channel.id.expose(), channel.kind), ("c.d", ChannelKind::Shared));
-            }
-            other => panic!("{other:?}"),
-        }
-        for params in [r#"{"action":"get_config"}"#, "[]", "null", r#"{"action":"reconnect"}"#, r#"{"action":"new"}"#] {
-            assert_eq!(expire(params), Meaning::ConfigNeeded, "{params}");
-        }
-        for command in ["config_expire", "server_restart"] {
-            assert_eq!(meaning(&format!(r#"{{"module_id":"pull","command":"{command}"}}"#)), Meaning::ConfigExpired);
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Broken answers: a clear status and text, and the client goes on.
 
 use super::setting::*;
+use b24_emulator::Options;
 use b24events::error::Status;
 use serde_json::{Value, json};
 
@@ -69,11 +70,11 @@ fn broken_records_leave_the_reservation_in_place() {
 
 #[test]
 fn malformed_envelopes_are_counted_and_what_they_may_have_said_is_looked_for() {
-    let setting = Setting::new();
+    let setting = Setting::with(Options { websocket: false, ..Options::default() });
     let client = setting.connected();
     let good = |count: u32| {
         format!(
-            "#!NGINXNMS!#{{\"mid\":\"1\",\"text\":{{\"module_id\":\"rest\",\"command\":\"event_offline\",\"params\":[{{\"connector_id\":\"OneC\",\"count\":{count}}}]}}}}#!NGINXNME!#"
+            "#!NGINXNMS!#{{\"mid\":\"{count}\",\"text\":{{\"module_id\":\"rest\",\"command\":\"event_offline\",\"params\":[{{\"connector_id\":\"OneC\",\"count\":{count}}}]}}}}#!NGINXNME!#"
         )
     };
     setting.emulator.publish_raw(format!("#!NGINXNMS!#{{\"half\":{}", good(3)).into_bytes());
@@ -92,7 +93,7 @@ fn malformed_envelopes_are_counted_and_what_they_may_have_said_is_looked_for() {
 #[test]
 fn rubbish_from_the_push_server_is_no_end() {
     for rubbish in [&b"<html>captive portal</html>"[..], b"#!NGINXNMS!#{\"half\":", b"\xff\x00\xfe"] {
-        let setting = Setting::new();
+        let setting = Setting::with(Options { websocket: false, ..Options::default() });
         let client = setting.connected();
         setting.emulator.publish_raw(rubbish.to_vec());
         look(&client);

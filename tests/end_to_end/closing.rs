@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::setting::*;
+use b24_emulator::{Control, FailNext, Options};
 use b24events::clock::Timeout;
 use b24events::error::Error;
 use serde_json::json;
+use std::io::Read;
+use std::net::TcpListener;
 
 /// The bound that users are promised. Generous machines need microseconds.
 const PROMISED: Duration = Duration::from_millis(100);
@@ -18,10 +21,15 @@ fn close_in_time(client: &b24events::client::Client) {
 }
 
 #[test]
-fn while_a_poll_is_held_and_threads_wait() {
-    let setting = Setting::new();
+fn while_the_push_server_is_listened_to_and_threads_wait() {
+    for websocket in [true, false] {
+        close_while_listening(Setting::with(Options { websocket, ..Options::default() }));
+    }
+}
+
+fn close_while_listening(setting: Setting) {
     let client = setting.connected();
-    until("the poll", || setting.emulator.counters().subscriptions_open == 1);
+    until("the subscription", || setting.emulator.counters().subscriptions_open == 1);
     std::thread::scope(|scope| {
         let waits: Vec<_> = (0..3).map(|_| scope.spawn(|| client.wait(Timeout::Never).map(drop))).collect();
         let next = scope.spawn(|| client.next(Timeout::Never).map(drop));
@@ -81,4 +89,36 @@ fn afterwards_everything_says_closed() {
     assert_eq!(client.call("profile", ""), Err(Error::Closed));
     assert_eq!(batch.acknowledge(), Err(Error::Closed));
     assert_eq!(setting.queued(), 1, "it stays reserved");
+}
+
+/// A push server that takes connections and never says a word.
+#[test]
+fn while_a_websocket_or_tls_is_shaking_hands() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    for secure in ["", "s"] {
+        let setting = Setting::new();
+        let client = setting.client();
+        let answer = json!({"result": {
+            "server": {"version": 4, "long_polling": format!("http{secure}://{address}/sub/"),
+                "websocket_enabled": true, "websocket": format!("ws{secure}://{address}/subws/")},
+            "channels": {"shared": {"id": "a.b", "type": "shared"}}}});
+        setting.emulator.control(Control::FailNext(FailNext {
+            method: Some("pull.application.config.get".into()),
+            status: 200,
+            body: Some(answer.to_string()),
+            ..FailNext::default()
+        }));
+        std::thread::scope(|scope| {
+            let connect = scope.spawn(|| client.connect(Timeout::Never));
+            let (mut taken, _) = silent.accept().unwrap();
+            // The first bytes are the request for an upgrade, or the greeting of TLS: the handshake is under way.
+            assert_eq!(taken.read(&mut [0]).unwrap(), 1);
+            close_in_time(&client);
+            assert_eq!(connect.join().unwrap(), Err(Error::Closed));
+        });
+        let start = Instant::now();
+        client.join();
+        assert!(start.elapsed() < PROMISED, "{secure:?}: {:?}", start.elapsed());
+    }
 }

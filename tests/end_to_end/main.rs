@@ -10,3 +10,4 @@ mod rest;
 mod secrets;
 mod setting;
 mod tokens;
+mod websocket;

@@ -1,4 +1,4 @@
-//! Learning that the queue grew.
+//! Learning that the queue grew, by long polling.
 
 use std::time::Duration;
 
@@ -8,14 +8,19 @@ use b24events::error::{Error, Status};
 use b24events::push::doorbell::Notification;
 use serde_json::{Value, json};
 
+/// A portal whose push server has no WebSocket.
+fn polled() -> Setting {
+    Setting::with(Options { websocket: false, ..Options::default() })
+}
+
 fn signalled(count: u64) -> Option<Notification> {
     Some(Notification { count, signalled: true })
 }
 
 #[test]
 fn every_version_of_the_server_rings() {
-    for push_version in [1, 2, 3, 4] {
-        let setting = Setting::with(Options { push_version, ..Options::default() });
+    for push_version in [1, 2, 3, 4, 5] {
+        let setting = Setting::with(Options { push_version, websocket: false, ..Options::default() });
         let client = setting.connected();
         for number in 1..=3 {
             setting.deals([number]);
@@ -28,7 +33,7 @@ fn every_version_of_the_server_rings() {
 #[test]
 fn both_spellings_of_the_configuration_work() {
     for spelling in ["server", "document"] {
-        let setting = Setting::new();
+        let setting = polled();
         setting.control(json!({"config_spelling": spelling}));
         let client = setting.connected();
         setting.deals([1]);
@@ -38,13 +43,13 @@ fn both_spellings_of_the_configuration_work() {
 
 #[test]
 fn a_subscription_needs_connect_first() {
-    let setting = Setting::new();
+    let setting = polled();
     assert!(matches!(setting.client().wait(AT_ONCE), Err(Error::State(_))));
 }
 
 #[test]
 fn only_the_own_connector_rings() {
-    let setting = Setting::new();
+    let setting = polled();
     let client = setting.connected();
     let signal = |connector: &str| json!([{"connector_id": connector, "count": 1}]);
     setting.emulator.publish("rest", "event_offline", signal(""));
@@ -58,7 +63,7 @@ fn only_the_own_connector_rings() {
 
 #[test]
 fn signals_between_two_polls_are_not_lost() {
-    let setting = Setting::new();
+    let setting = polled();
     let client = setting.connected();
     let mut heard = 0;
     for round in 0..50 {
@@ -75,7 +80,7 @@ fn signals_between_two_polls_are_not_lost() {
 
 #[test]
 fn a_cut_connection_is_mended_and_looked_after() {
-    let setting = Setting::new();
+    let setting = polled();
     let client = setting.connected();
     setting.control(json!("drop_connections"));
     look(&client);
@@ -86,7 +91,7 @@ fn a_cut_connection_is_mended_and_looked_after() {
 
 #[test]
 fn what_happens_while_the_push_server_is_down_is_found_afterwards() {
-    let setting = Setting::new();
+    let setting = polled();
     let client = setting.connected();
     setting.control(json!("restart_push"));
     setting.deals([1]);
@@ -101,7 +106,7 @@ fn an_expired_channel_is_replaced_with_and_without_warning() {
         json!({"expire_channel": {"command": true, "action": "get_config"}}),
         json!({"expire_channel": {"command": false}}),
     ] {
-        let setting = Setting::new();
+        let setting = polled();
         let client = setting.connected();
         setting.deals([0]);
         client.next(LONG).unwrap().unwrap().acknowledge().unwrap();
@@ -119,7 +124,7 @@ fn an_expired_channel_is_replaced_with_and_without_warning() {
 
 #[test]
 fn the_doorbell_rings_by_itself_at_the_interval() {
-    let setting = Setting::new();
+    let setting = polled();
     let mut config = setting.config();
     config.set("push.poll_interval_ms", "1000").unwrap();
     let client = setting.client_of(&config);
@@ -132,7 +137,7 @@ fn the_doorbell_rings_by_itself_at_the_interval() {
 
 #[test]
 fn a_hold_that_ends_without_messages_goes_on_without_failure() {
-    let setting = Setting::with(Options { hold: Duration::from_millis(100), ..Options::default() });
+    let setting = Setting::with(Options { hold: Duration::from_millis(100), websocket: false, ..Options::default() });
     let client = setting.client();
     setting.deals([1]);
     client.connect(LONG).unwrap();
@@ -146,7 +151,7 @@ fn a_hold_that_ends_without_messages_goes_on_without_failure() {
 
 #[test]
 fn what_a_person_has_to_mend_ends_connect() {
-    let setting = Setting::new();
+    let setting = polled();
     let mut config = setting.config();
     config.set("auth.access_token", "wrong").unwrap();
     let client = setting.client_of(&config);
@@ -165,7 +170,7 @@ fn what_a_person_has_to_mend_ends_connect() {
 
 #[test]
 fn rights_lost_while_running_are_told_to_who_waits() {
-    let setting = Setting::new();
+    let setting = polled();
     let client = setting.connected();
     setting.control(json!("revoke_tokens"));
     setting.control(json!({"expire_channel": {"command": true, "action": "get_config"}}));
@@ -175,7 +180,7 @@ fn rights_lost_while_running_are_told_to_who_waits() {
 
 #[test]
 fn connect_says_why_it_takes_long() {
-    let setting = Setting::new();
+    let setting = polled();
     let fault =
         json!({"method": "pull.application.config.get", "times": 2, "status": 502, "body": "<h1>Bad Gateway</h1>"});
     setting.control(json!({"fail_next": fault}));
@@ -185,7 +190,7 @@ fn connect_says_why_it_takes_long() {
 
 #[test]
 fn connect_goes_on_by_itself_after_a_trouble() {
-    let setting = Setting::new();
+    let setting = polled();
     setting.control(json!({"fail_next": {"method": "pull.application.config.get", "status": 502}}));
     let client = setting.client();
     client.connect(LONG).unwrap();

@@ -7,7 +7,14 @@ use std::time::Duration;
 
 #[test]
 fn no_secret_in_texts_logs_statistics_or_addresses() {
-    let setting = Setting::with(Options { hold: Duration::from_millis(200), ..Options::default() });
+    for (websocket, push_version) in [(false, 4), (true, 4), (true, 5)] {
+        look_for_secrets(websocket, push_version);
+    }
+}
+
+fn look_for_secrets(websocket: bool, push_version: u32) {
+    let setting =
+        Setting::with(Options { hold: Duration::from_millis(200), websocket, push_version, ..Options::default() });
     let mut config = setting.config();
     config.set("http.timeout_ms", "2000").unwrap();
     let mut secrets = vec![setting.emulator.application().client_secret];
@@ -35,7 +42,7 @@ fn no_secret_in_texts_logs_statistics_or_addresses() {
     collect(client.call("profile", "").unwrap_err().to_string());
     setting.control(json!({"drop_next": {"method": "profile", "when": "before_handling"}}));
     collect(client.call("profile", "").unwrap_err().to_string());
-    setting.control(json!({"fail_next": {"method": "sub", "status": 302, "body": "", "headers": {"Location": "http://127.0.0.1:1/"}}}));
+    setting.control(json!({"fail_next": {"method": if websocket { "subws" } else { "sub" }, "status": 302, "body": "", "headers": {"Location": "http://127.0.0.1:1/"}}}));
     setting.control(json!("drop_connections"));
     until("the failure", || setting.log().contains("no subscription"));
     setting.emulator.publish_raw(format!("#!NGINXNMS!#{{\"x\":{current}").into_bytes());
@@ -56,8 +63,9 @@ fn no_secret_in_texts_logs_statistics_or_addresses() {
     // What the portal saw tells us what the secrets were.
     for request in setting.emulator.requests() {
         let query = request.target.split_once('?').map_or("", |(_, query)| query);
-        if request.target.starts_with("/sub/") {
-            let channel = query.split('&').find_map(|pair| pair.strip_prefix("CHANNEL_ID=")).unwrap();
+        if request.target.starts_with("/sub") {
+            let id = query.split('&').find(|pair| pair.starts_with("CHANNEL_ID=") || pair.starts_with("token="));
+            let (_, channel) = id.unwrap().split_once('=').unwrap();
             secrets.extend(channel.split(['/', '.']).map(|part| part.replace("%3A", ":")));
         } else {
             assert!(query.is_empty(), "a REST address carries parameters: {}", request.target);

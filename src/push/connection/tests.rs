@@ -1,34 +1,65 @@
 use super::*;
 use crate::push::channel::{Channel, ChannelKind};
 
-struct Run {
-    connection: Connection,
-    start: Instant,
-    now: Instant,
+const LIMITS: Limits =
+    Limits { transport: Transport::Auto, renew_before: Duration::from_secs(300), idle: Duration::from_secs(150) };
+
+pub(super) struct Run {
+    pub(super) connection: Connection,
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+}
+
+/// What a configuration says about WebSocket.
+pub(super) const WEBSOCKET: &str = r#","websocket_enabled":true,"websocket_secure":"wss://rt.example/subws/""#;
+
+/// A configuration with the channel of this number.
+pub(super) fn config(websocket: &str, channel: u32, ends: Option<u64>) -> String {
+    let end = ends.map(|end| format!(r#","end":{end}"#)).unwrap_or_default();
+    format!(
+        r#"{{"server":{{"version":4,"long_pooling_secure":"https://rt.example/sub/"{websocket}}},
+        "channels":{{"shared":{{"id":"abc{channel}.def","type":"shared"{end}}}}},"clientId":"1"}}"#
+    )
 }
 
 const CONFIG: &str = r#"{"server":{"version":4,"long_pooling_secure":"https://rt.example/sub/"},
     "channels":{"shared":{"id":"abc.def","type":"shared"}},"clientId":"1"}"#;
 
 impl Run {
+    /// Configured by a server of this kind.
+    pub(super) fn with(websocket: &str) -> Run {
+        let mut run = Run::new();
+        run.configure(websocket);
+        run
+    }
+
+    pub(super) fn configure(&mut self, websocket: &str) {
+        self.configure_at(&config(websocket, 1, None), None);
+    }
+
+    pub(super) fn configure_at(&mut self, json: &str, told_at: Option<u64>) {
+        let config = PushConfig::parse(json, false).unwrap().told(told_at);
+        self.connection.configured(config, self.now, 0);
+    }
+
     fn new() -> Run {
         let start = Instant::now();
-        Run { connection: Connection::default(), start, now: start }
+        Run { connection: Connection::new(LIMITS), start, now: start }
     }
 
     fn configured() -> Run {
         let mut run = Run::new();
         assert!(matches!(run.connection.next(run.now), Step::Configure { reopen: false }));
-        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
         run
     }
 
     /// Waits out pauses; returns how long they were, and the step after them.
-    fn step(&mut self) -> (Duration, Step) {
+    pub(super) fn step(&mut self) -> (Duration, Step) {
         let before = self.now;
         loop {
             match self.connection.next(self.now) {
-                Step::Pause(until) => self.now = until,
+                Step::Pause(until) | Step::Listen(until) => self.now = until,
                 other => return (self.now - before, other),
             }
         }
@@ -41,7 +72,7 @@ impl Run {
         }
     }
 
-    fn answer(&mut self, after: u64, polled: Polled) -> Signals {
+    pub(super) fn answer(&mut self, after: u64, polled: Polled) -> Signals {
         let started = self.now;
         self.now += Duration::from_secs(after);
         self.connection.polled(polled, started, self.now, 7)
@@ -100,7 +131,7 @@ fn failures_follow_the_vendors_table_and_read_the_configuration_anew() {
         let (pause, step) = run.step();
         pauses.push(pause.as_secs_f64());
         if let Step::Configure { .. } = step {
-            run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+            run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
         } else {
             assert_eq!(pauses.len(), 1, "only the first repeat uses the old addresses");
         }
@@ -141,7 +172,7 @@ fn a_refused_channel_brings_a_new_configuration() {
     assert!(matches!(step, Step::Configure { reopen: true }));
     assert_eq!(pause, Duration::from_millis(100));
     // A configuration alone is no success: refused again, the pause grows.
-    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
     run.poll();
     run.answer(0, Polled::ChannelRefused);
     assert_eq!(run.step().0, Duration::from_secs(15));
@@ -163,13 +194,17 @@ fn a_channel_that_has_worked_is_replaced_at_once() {
 fn control_messages() {
     let mut run = Run::configured();
     run.poll();
-    run.messages(vec![Meaning::ChannelReplaced(Channel { id: Secret::new("new.sig"), kind: ChannelKind::Shared })]);
+    run.messages(vec![Meaning::ChannelReplaced(Channel {
+        id: Secret::new("new.sig"),
+        kind: ChannelKind::Shared,
+        ends: 0,
+    })]);
     let (pause, url, gap) = run.poll();
     assert!(gap && url.contains("new.sig") && pause == Duration::ZERO);
 
     run.messages(vec![Meaning::ConfigNeeded]);
     assert!(matches!(run.step(), (Duration::ZERO, Step::Configure { reopen: false })));
-    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+    run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
     run.poll();
 
     run.messages(vec![Meaning::ConfigExpired, Meaning::EventOffline { count: 1 }]);
@@ -188,7 +223,7 @@ fn configurations_are_not_asked_for_in_a_circle() {
         let (pause, step) = run.step();
         assert!(matches!(step, Step::Configure { .. }));
         assert_eq!(pause, SHORTEST_CYCLE);
-        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now);
+        run.connection.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
     }
     assert_eq!(run.now - run.start, SHORTEST_CYCLE * 5);
 }

@@ -3,6 +3,10 @@
 use super::*;
 use crate::push::channel::ChannelKind;
 
+fn read(answer: &Answer, connector_id: &str) -> Polled {
+    super::read(answer, connector_id, &mut Recent::default())
+}
+
 /// A recorded answer: status line, headers, and a body that may be chunked.
 fn recorded(name: &str) -> Answer {
     let path = format!("{}/tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -98,7 +102,7 @@ fn v1_messages_and_timeout() {
 fn websocket_frames_hold_the_same_envelopes() {
     let bytes =
         std::fs::read(format!("{}/tests/vectors/v3_ws_101_then_frames.bin", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let decoded = decode(&bytes, "OneC");
+    let decoded = decode(&bytes, "OneC", &mut Recent::default());
     assert_eq!((decoded.meanings.len(), decoded.malformed), (5, 0));
     assert_eq!(decoded.meanings[..2], [signal(1), signal(2)]);
 }
