@@ -29,7 +29,9 @@ fn decoding() {
     let recorded = std::fs::read_to_string(path).expect("the recorded answer");
     let envelope = recorded.lines().find(|line| line.starts_with("#!NGINXNMS")).expect("an envelope").trim();
     let json = envelope.trim_start_matches("#!NGINXNMS!#").trim_end_matches("#!NGINXNME!#");
-    let ours = per_run(|| assert_eq!(black_box(decode(black_box(envelope.as_bytes()), "OneC", &mut Recent::default())).meanings.len(), 1));
+    let ours = per_run(|| {
+        assert_eq!(black_box(decode(black_box(envelope.as_bytes()), "OneC", &mut Recent::default())).meanings.len(), 1)
+    });
     let floor = per_run(|| {
         let value: serde::de::IgnoredAny = serde_json::from_str(black_box(json)).expect("JSON");
         black_box(value);

@@ -1,4 +1,4 @@
-//! A real push server that is not ours: nginx with the nchan module, long polling.
+//! A real push server that is not ours: nginx with the nchan module, by long polling and by WebSocket.
 //!
 //! Needs nginx and its module (Debian: `nginx`, `libnginx-mod-nchan`). Without them the test says so and passes,
 //! unless `B24_REQUIRE_NGINX=1` is set, as `.ci/run` does.
@@ -51,6 +51,8 @@ impl Nginx {
                  location /pub/ {{ nchan_publisher; nchan_channel_id $arg_CHANNEL_ID; nchan_message_buffer_length 1000; }}
                  location /sub/ {{ nchan_subscriber longpoll; nchan_channel_id $arg_CHANNEL_ID; nchan_subscriber_timeout 2s;
                                    nchan_subscriber_first_message newest; }}
+                 location /subws/ {{ nchan_subscriber websocket; nchan_channel_id $arg_CHANNEL_ID;
+                                     nchan_subscriber_first_message newest; }}
                }}
              }}",
             module.display()
@@ -108,12 +110,22 @@ impl Drop for Nginx {
 }
 
 #[test]
-fn signals_come_through_nginx_and_nchan() {
+fn signals_come_by_long_polling() {
+    listen("long_polling");
+}
+
+#[test]
+fn signals_come_by_websocket() {
+    listen("websocket");
+}
+
+fn listen(transport: &str) {
     let Some(nginx) = Nginx::start() else { return };
     let emulator = Emulator::start(Options::default()).unwrap();
     // The portal is the emulator, but it names nginx as its push server.
     let answer = json!({"result": {
-        "server": {"version": 3, "server_enabled": true, "long_polling": format!("http://127.0.0.1:{}/sub/", nginx.port)},
+        "server": {"version": 3, "server_enabled": true, "long_polling": format!("http://127.0.0.1:{}/sub/", nginx.port),
+            "websocket_enabled": true, "websocket": format!("ws://127.0.0.1:{}/subws/", nginx.port)},
         "channels": {"shared": {"id": CHANNEL, "type": "shared"}}}});
     emulator.control(Control::FailNext(FailNext {
         method: Some("pull.application.config.get".into()),
@@ -126,6 +138,8 @@ fn signals_come_through_nginx_and_nchan() {
     config.set("portal.url", &emulator.portal_url()).unwrap();
     config.set("auth.access_token", &emulator.issue_tokens(ADMINISTRATOR).access_token).unwrap();
     config.set("connector.id", "OneC").unwrap();
+    config.set("push.transport", transport).unwrap();
+
     let hooks = Hooks { log: Some(Arc::new(|_, text| eprintln!("{text}"))), tokens: None };
     let client = Client::new(&config, hooks).unwrap();
     client.connect(LONG).unwrap();
@@ -149,6 +163,23 @@ fn signals_come_through_nginx_and_nchan() {
     nginx.publish(41, "OneC");
     while !client.wait(LONG).unwrap().expect("a signal").signalled {}
     let stats: serde_json::Value = serde_json::from_str(&client.stats()).unwrap();
-    println!("nchan: {stats}, own looks {looks}");
+    println!("nchan, {transport}: {stats}, own looks {looks}");
     assert_eq!((&stats["malformed"], &stats["failures"], &stats["signals"]), (&json!(0), &json!(0), &json!(21)));
+
+    // nchan throws everybody out who listens to a channel that is deleted; messages go on meanwhile.
+    for round in 0..5 {
+        let answer = nginx.request("DELETE", "");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+        if transport == "websocket" {
+            // The look after the new connection: nchan does not count the old one any more.
+            while client.wait(LONG).unwrap().expect("a look").signalled {}
+        }
+        nginx.publish(42 + round, "OneC");
+        while !client.wait(LONG).unwrap().expect("a signal").signalled {}
+    }
+    let stats: serde_json::Value = serde_json::from_str(&client.stats()).unwrap();
+    println!("nchan, {transport}, thrown out five times: {stats}");
+    // Between two polls there may be nobody to throw out.
+    assert!((1..=5).contains(&stats["failures"].as_u64().unwrap()));
+    assert_eq!(stats["signals"], 26);
 }

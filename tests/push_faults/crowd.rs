@@ -1,1 +1,107 @@
-//! stub
+//! 200 clients in one process: each gets what is its own, and each costs little memory.
+//!
+//! The clients live in a process of their own, so that the emulator's memory is not counted.
+
+use std::process::Command;
+use std::time::Duration;
+
+use b24_emulator::{ADMINISTRATOR, Emulator, Options};
+use b24events::client::{Client, Hooks};
+use b24events::config::Config;
+use serde_json::json;
+
+use super::setting::{LONG, deal, until};
+use super::support::Program;
+
+const CLIENTS: usize = 200;
+/// What everybody shares is there by then: code, tables, the allocator's arenas.
+const FIRST: usize = 20;
+const MOST_KIB: usize = 64;
+
+#[test]
+fn two_hundred_clients_in_a_process() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let tokens = emulator.issue_tokens(ADMINISTRATOR);
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", "crowd::the_clients", "--ignored", "--nocapture", "--test-threads=1"]);
+    program.env("B24_PORTAL_URL", emulator.portal_url()).env("B24_ACCESS_TOKEN", tokens.access_token);
+    let program = Program::start(&mut program, "this test itself");
+    until("all WebSockets", || emulator.counters().websockets_open == CLIENTS as u64);
+    for number in 0..CLIENTS {
+        let signal = json!([{"connector_id": format!("C{number}"), "count": number + 1}]);
+        emulator.publish("rest", "event_offline", signal);
+    }
+    until("everybody's own signal", || emulator.counters().calls.get("app.info") == Some(&(CLIENTS as u64)));
+    emulator.make_event("ONCRMDEALADD", deal(7), "");
+    let output = program.finish();
+    println!("{}", output.lines().filter(|line| line.contains("KiB")).collect::<String>());
+    assert_eq!(emulator.counters().websockets_accepted, CLIENTS as u64, "none had to connect again");
+    for number in 0..CLIENTS {
+        assert_eq!(emulator.queue(&format!("C{number}")).len(), 0, "everybody has acknowledged");
+    }
+}
+
+/// The other process.
+#[test]
+#[ignore = "run by two_hundred_clients_in_a_process"]
+fn the_clients() {
+    let mut clients = Vec::new();
+    let mut before = 0;
+    for number in 0..CLIENTS {
+        if number == FIRST {
+            std::thread::sleep(Duration::from_millis(500));
+            before = resident_without_stacks();
+        }
+        clients.push(client(number));
+    }
+    // Everybody is quiet: the first look is over, and so is the first ping.
+    std::thread::sleep(Duration::from_secs(1));
+    let each = (resident_without_stacks() - before) / (CLIENTS - FIRST);
+    println!("{each} KiB of resident memory per client beyond its stack");
+    assert!(each < MOST_KIB, "{each} KiB");
+    for (number, client) in clients.iter().enumerate() {
+        let mut count = 0;
+        while count == 0 {
+            count = client.wait(LONG).unwrap().expect("the own signal").count;
+        }
+        assert_eq!(count, number as u64 + 1, "and not that of another");
+        client.call("app.info", "").unwrap();
+    }
+    for client in &clients {
+        let batch = client.next(LONG).unwrap().expect("the record");
+        assert_eq!(batch.len(), 1);
+        batch.acknowledge().unwrap();
+    }
+}
+
+fn client(number: usize) -> Client {
+    let mut config = Config::new();
+    let env = |name: &str| std::env::var(name).unwrap();
+    for (key, value) in [
+        ("portal.url", env("B24_PORTAL_URL").as_str()),
+        ("auth.access_token", env("B24_ACCESS_TOKEN").as_str()),
+        ("connector.id", &format!("C{number}")),
+        ("rate.per_second", "0"),
+    ] {
+        config.set(key, value).unwrap();
+    }
+    let client = Client::new(&config, Hooks::default()).unwrap();
+    client.subscribe("ONCRMDEALADD").unwrap();
+    client.connect(LONG).unwrap();
+    client
+}
+
+/// KiB that are in memory, without what lies in mappings of the size of a thread's stack.
+fn resident_without_stacks() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut sum, mut is_stack) = (0, false);
+    for line in maps.lines() {
+        let kib = || line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
+        match line.split(':').next() {
+            Some("Size") => is_stack = (2040..=2056).contains(&kib()),
+            Some("Rss") if !is_stack => sum += kib(),
+            _ => {}
+        }
+    }
+    sum
+}

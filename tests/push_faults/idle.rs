@@ -1,1 +1,63 @@
-//! stub
+//! What an idle client asks of the operating system: nothing but its pings. Counted by `strace`.
+//!
+//! `B24_IDLE_SECONDS` sets how long to count; the project's own check takes 60.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use b24_emulator::{ADMINISTRATOR, Emulator, Options};
+use b24events::client::{Client, Hooks};
+use b24events::config::Config;
+
+use super::setting::{LONG, until};
+use super::support::{Folder, run};
+
+#[test]
+#[ignore = "takes a minute and needs strace; .ci/run runs it"]
+fn an_idle_client_makes_no_system_call_but_for_pings() {
+    let seconds = std::env::var("B24_IDLE_SECONDS").unwrap_or("60".into());
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let mut client = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "idle::the_client", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("B24_PORTAL_URL", emulator.portal_url())
+        .env("B24_ACCESS_TOKEN", emulator.issue_tokens(ADMINISTRATOR).access_token)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the WebSocket", || emulator.counters().websockets_open == 1);
+    // The look after connecting is over then.
+    std::thread::sleep(Duration::from_secs(2));
+    let folder = Folder::new();
+    let report = folder.path().join("strace");
+    let pid = client.id().to_string();
+    // strace ends when `timeout` tells it to, and leaves the client alone.
+    let mut strace = Command::new("timeout");
+    strace.args(["--preserve-status", "--signal=INT", &seconds, "strace", "-c", "-f", "-p", &pid, "-o"]).arg(&report);
+    run(strace.arg("-qq"), "strace");
+    // The client waits for the end of its input.
+    drop(client.stdin.take());
+    assert!(client.wait().unwrap().success());
+    let report = std::fs::read_to_string(report).unwrap();
+    let calls: u64 = report
+        .lines()
+        .find(|line| line.ends_with("total"))
+        .and_then(|line| line.split_whitespace().nth(3))
+        .map_or(0, |number| number.parse().unwrap());
+    println!("{calls} system calls in {seconds} s of idleness\n{report}");
+    // A ping of the server each 40 s: read it, answer it, set the time limits of both.
+    assert!(calls <= 30, "{report}");
+}
+
+/// The other process.
+#[test]
+#[ignore = "run by an_idle_client_makes_no_system_call_but_for_pings"]
+fn the_client() {
+    let mut config = Config::new();
+    config.set("portal.url", &std::env::var("B24_PORTAL_URL").unwrap()).unwrap();
+    config.set("auth.access_token", &std::env::var("B24_ACCESS_TOKEN").unwrap()).unwrap();
+    let client = Client::new(&config, Hooks::default()).unwrap();
+    client.connect(LONG).unwrap();
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    assert!(client.is_connected());
+}

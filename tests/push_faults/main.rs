@@ -8,5 +8,8 @@ mod proxy;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../end_to_end/setting.rs"]
 mod setting;
+mod storm;
+#[path = "../support/mod.rs"]
+mod support;
 mod tls;
 mod trials;
