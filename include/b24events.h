@@ -176,7 +176,8 @@ typedef int32_t b24_log_level;
 
 /**
  * Receives log lines. May be called from any thread, also from one of the library's own, and several times at once; is
- * to return soon. `message` is UTF-8 without secrets and valid during the call only.
+ * to return soon. Of this library's functions it may call `b24_client_close` only. `message` is UTF-8 without secrets
+ * and valid during the call only.
  */
 typedef void (*b24_log_fn)(void *user_data, b24_log_level level, const char *message);
 
@@ -393,13 +394,16 @@ b24_status b24_client_new(const struct b24_config *config,
 /**
  * Subscribes to the portal's push server and returns when the subscription stands. From then on a thread of the library
  * listens, reconnects by itself, and rings for `b24_client_wait`. Calling it again waits again, or returns at once.
+ * With the key `source` set to `handler` it opens the port `handler.listen` for the portal's calls instead, with `both` it
+ * does both (an error of the push server then leaves the port open); an application that has no tokens yet subscribes when
+ * its installation has brought them.
  *
  * `timeout_ms`: how long to wait; 0: do not wait, -1: for ever.
  *
  * Returns `B24_OK`; `B24_TIMEOUT` or, when there was trouble, `B24_NETWORK`, `B24_TLS`, `B24_PROTOCOL`,
  * `B24_RATE_LIMIT` when the time is over (the library goes on trying); `B24_AUTH`, `B24_ACCESS_DENIED`,
  * `B24_WRONG_AUTH_TYPE`, `B24_LICENSE`, `B24_PORTAL` when a person has to mend something (call it again afterwards);
- * `B24_CLOSED`, `B24_STATE`, `B24_INVALID_HANDLE`. Blocks.
+ * `B24_CONFIG` when the port cannot be opened; `B24_CLOSED`, `B24_STATE`, `B24_INVALID_HANDLE`. Blocks.
  */
 b24_status b24_client_connect(struct b24_client *client,
                               int32_t timeout_ms);
@@ -431,7 +435,7 @@ b24_status b24_client_unsubscribe(struct b24_client *client, const char *event_n
  * `timeout_ms`: how long to wait; 0: do not wait, -1: for ever. `out`: receives the notification; may be NULL.
  *
  * Returns `B24_OK` with a notification; `B24_TIMEOUT`; `B24_CLOSED` after `b24_client_close`; `B24_STATE` when it is not
- * connected; `B24_AUTH`, `B24_ACCESS_DENIED` and the like when the connection cannot go on without a person. Blocks.
+ * connected; `B24_AUTH` with the code APPLICATION_UNINSTALLED when the handler was told so, which ends the client; `B24_AUTH`, `B24_ACCESS_DENIED` and the like when the connection cannot go on without a person. Blocks.
  */
 b24_status b24_client_wait(struct b24_client *client,
                            int32_t timeout_ms,
@@ -446,7 +450,8 @@ b24_status b24_client_wait(struct b24_client *client,
  *
  * Returns `B24_OK`, or any error of a REST call: `B24_NETWORK`, `B24_TLS`, `B24_PROTOCOL`, `B24_AUTH`,
  * `B24_ACCESS_DENIED`, `B24_WRONG_AUTH_TYPE`, `B24_LICENSE`, `B24_RATE_LIMIT`, `B24_PORTAL`; `B24_CLOSED`,
- * `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks, at most for `http.timeout_ms`.
+ * `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for one request as a rule, for a few when trouble is mended; each takes
+ * at most `http.timeout_ms`.
  */
 b24_status b24_client_fetch(struct b24_client *client,
                             uint32_t limit,
@@ -568,7 +573,7 @@ b24_status b24_client_set_tokens(struct b24_client *client,
 
 /**
  * Counters and state of the client as a JSON object: requests, messages, signals, malformed, fetched, acknowledged,
- * failed, renewals, failures, subscribed, last_error and more. Holds no secret.
+ * failed, renewals, failures, handler_calls, handler_refused, handler_address, subscribed, last_error and more. Holds no secret.
  *
  * `json`: receives the text; free it with `b24_string_free`.
  *
@@ -600,10 +605,55 @@ b24_status b24_client_close(struct b24_client *client);
  * Closes and frees a client; afterwards none of its threads is left. Batches live on, but can no longer be acknowledged.
  * NULL and freed handles are ignored.
  *
- * Blocks until the listening thread has ended: at once, unless the system is just resolving a name or opening a
- * connection for it. Not to be called from a callback of this client.
+ * Blocks until the library's threads have ended: at once, unless one of them is just resolving a name, opening a
+ * connection, or buying tokens, whose answer must not get lost (20 s at most). Not to be called from a callback of this
+ * client.
  */
 void b24_client_free(struct b24_client *client);
+
+/**
+ * Has the portal call an address when the queue grew (`event.bind` of ONOFFLINEEVENT), for good, not only while the client
+ * lives. Binding again does nothing; another address of this application is unbound, so call it at every start. Set the key
+ * `source` to `handler` or `both`, so that the client takes the calls.
+ *
+ * `url`: the address as the portal reaches it, such as "https://my-server.example/b24"; a web server with TLS passes the
+ * calls on to `handler.listen`, or to `b24_handler_accept`. `min_timeout_s`: the portal calls at most once in so many
+ * seconds; 0: at every change. What falls into the pause is found by a look afterwards. To change it, unbind first.
+ *
+ * Returns `B24_OK`, or an error as `b24_client_fetch`. Blocks for a few calls, each at most for `http.timeout_ms`.
+ */
+b24_status b24_client_bind_handler(struct b24_client *client,
+                                   const char *url,
+                                   uint32_t min_timeout_s);
+
+/**
+ * Ends the portal's calls (`event.unbind`). What is not bound is no error.
+ *
+ * `url`: the address that was bound; NULL: any address of this application.
+ *
+ * Returns and blocks as `b24_client_bind_handler`.
+ */
+b24_status b24_client_unbind_handler(struct b24_client *client, const char *url);
+
+/**
+ * Takes a call of the portal that came to a web server of the host's own: reads the body, makes sure that the portal has
+ * sent it (`handler.application_token`, domain, `member_id`), and rings for `b24_client_wait`. The first installation of the
+ * application (ONAPPINSTALL) brings tokens, which are stored and used; ONAPPUNINSTALL closes the client: every call then
+ * returns `B24_AUTH` with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty when all calls come this way.
+ *
+ * `body`, `length`: the body of the POST request as it came; not changed, not kept. `content_type`: its Content-Type; NULL
+ * or "" when not known. `http_status`: receives what to answer: 200 when the call was taken; 400, 403, 413 when it is no
+ * call of the portal, which changes nothing; 503.
+ *
+ * Returns `B24_OK` when `http_status` tells, whatever it tells; `B24_CLOSED` (answer 503), `B24_AUTH` after
+ * ONAPPUNINSTALL, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for a REST call when the application is installed,
+ * at most 10 s, else not at all.
+ */
+b24_status b24_handler_accept(struct b24_client *client,
+                              const void *body,
+                              size_t length,
+                              const char *content_type,
+                              int32_t *http_status);
 
 /**
  * Number of records in a batch; 0 for a handle that is none. Does not block.
@@ -640,7 +690,8 @@ const char *b24_batch_process_id(const struct b24_batch *batch);
  * leave the queue. Acknowledging again does nothing.
  *
  * Returns `B24_OK`, or an error as `b24_client_fetch`; then the records stay reserved and the call may be repeated.
- * `B24_CLOSED` when the client was closed. Blocks, at most for `http.timeout_ms`.
+ * `B24_CLOSED` when the client was closed. Blocks for one request, or two when the first one's answer gets lost; each takes
+ * at most `http.timeout_ms`.
  */
 b24_status b24_batch_ack(struct b24_batch *batch);
 
