@@ -17,10 +17,16 @@ use crate::closing::Closing;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
-/// Buffers of one connection. ureq's defaults (2 × 128 KiB) are sized for downloads; a client here mostly waits.
-const BUFFER_BYTES: usize = 16 * 1024;
-/// Buffers of a line: frames of a push server are small, and a process may hold hundreds of lines.
-const LINE_BUFFER_BYTES: usize = 4 * 1024;
+/// Buffers of one connection: the head of an answer has to fit in, and that of a request. ureq's defaults (2 × 128 KiB)
+/// are sized for downloads; a client here mostly waits.
+const BUFFERS: Buffers = Buffers { input: 12 * 1024, output: 8 * 1024 };
+/// The same for a line: frames of a push server are small, and a process may hold hundreds of lines.
+const LINE_BUFFERS: Buffers = Buffers { input: 4 * 1024, output: 4 * 1024 };
+
+struct Buffers {
+    input: usize,
+    output: usize,
+}
 
 /// How this library names itself to servers.
 pub const USER_AGENT: &str = concat!("b24events/", env!("CARGO_PKG_VERSION"));
@@ -50,8 +56,8 @@ impl Http {
         let chain = if settings.authorities.is_none() { Chain::shared() } else { Chain::new() };
         let connector = chain.clone().chain(WatchedConnector::new(watch));
         Http {
-            agent: Agent::with_parts(config(settings, BUFFER_BYTES), connector, CallerResolver),
-            lines: Arc::new(Lines::new(config(settings, LINE_BUFFER_BYTES), chain)),
+            agent: Agent::with_parts(config(settings, BUFFERS), connector, CallerResolver),
+            lines: Arc::new(Lines::new(config(settings, LINE_BUFFERS), chain)),
             max_answer_bytes: settings.max_answer_bytes,
             closing,
         }
@@ -148,7 +154,7 @@ impl Http {
     }
 }
 
-fn config(settings: &Settings, buffers: usize) -> ureq::config::Config {
+fn config(settings: &Settings, buffers: Buffers) -> ureq::config::Config {
     let roots = settings.authorities.clone().map_or(RootCerts::PlatformVerifier, RootCerts::Specific);
     let tls =
         TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(Arc::new(tls::provider())).build();
@@ -165,8 +171,8 @@ fn config(settings: &Settings, buffers: usize) -> ureq::config::Config {
         .http_status_as_error(false)
         .user_agent(USER_AGENT)
         .timeout_connect(Some(settings.connect_timeout))
-        .input_buffer_size(buffers)
-        .output_buffer_size(buffers)
+        .input_buffer_size(buffers.input)
+        .output_buffer_size(buffers.output)
         .build()
 }
 

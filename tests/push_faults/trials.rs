@@ -28,6 +28,8 @@ impl Trial {
             ("push.transport", transport),
             ("rate.per_second", "0"),
             ("fetch.limit", "1000"),
+            // The only consumer: what a lost answer has reserved is its own.
+            ("recover.orphans", "exclusive"),
         ] {
             config.set(key, value).unwrap();
         }
