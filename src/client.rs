@@ -69,8 +69,10 @@ impl Client {
         let sink = keep_tokens(ledger.clone(), hooks.tokens, around.log.clone());
         let portal = Arc::new(Portal::new(&settings, sink, around.clone())?);
         // A file that several share is never older than what this client has kept for itself.
-        if let Some(pair) = ledger.tokens().filter(|_| settings.tokens_file.is_none()) {
-            portal.use_tokens(pair);
+        match ledger.tokens() {
+            Some(_) if settings.tokens_file.is_some() => ledger.keep_tokens(&portal.tokens())?,
+            Some(pair) => portal.use_tokens(pair),
+            None => {}
         }
         let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, around.closing.clone()));
         let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()));
@@ -217,6 +219,21 @@ impl Client {
         }
         self.more.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether a state holds tokens that are or were this client's own: then it tells nothing that the client does not
+    /// know better.
+    pub fn has_outgrown(&self, state: &str) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Outline {
+            tokens: Tokens,
+        }
+        #[derive(serde::Deserialize)]
+        struct Tokens {
+            access_token: Secret,
+        }
+        let outline = serde_json::from_str::<Outline>(state);
+        outline.is_ok_and(|outline| self.portal.knows_token(&outline.tokens.access_token))
     }
 
     /// Gives a notification back that could not be used, so that nobody misses it.

@@ -346,3 +346,26 @@ fn an_http_service_of_1c_takes_the_portals_calls() {
     call!(object, "Disconnect").unwrap();
     assert!(std::net::TcpStream::connect(url.replace("http://", "").replace("/b24", "")).is_err());
 }
+
+#[test]
+fn what_is_written_into_a_living_state_costs_nothing() {
+    let emulator = Emulator::start(Options::default()).unwrap();
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    configure!(object, emulator);
+    call!(object, "Connect", 10_000).unwrap();
+    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    let early = property!(object, "State");
+    emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
+    let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
+    let id = batch["batch_id"].as_str().unwrap();
+    for written in ["", early.as_str()] {
+        object.set_property(addin1c_test::name!("State"), &Variant::from_value(written)).unwrap();
+        call!(object, "Disconnect").unwrap();
+        assert!(property!(object, "State").contains(id), "after writing {written:?}");
+        call!(object, "Connect", 10_000).unwrap();
+        assert_eq!(parsed(&call!(object, "Fetch", 50).unwrap())["batch_id"], id);
+    }
+    call!(object, "Acknowledge", id, ()).unwrap();
+    assert_eq!(emulator.queue(""), []);
+}

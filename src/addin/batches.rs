@@ -40,6 +40,12 @@ impl Batches {
         found.map(|(_, batch)| batch.clone()).ok_or_else(|| Fault::NoBatch(id.to_owned()))
     }
 
+    /// Takes a batch out.
+    pub(super) fn take(&mut self, id: &str) -> Option<Arc<Batch>> {
+        let place = self.open.iter().position(|(known, _)| known == id)?;
+        Some(self.open.swap_remove(place).1)
+    }
+
     pub(super) fn close(&mut self, id: &str) {
         self.open.retain(|(known, _)| known != id);
     }

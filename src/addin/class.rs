@@ -43,6 +43,13 @@ pub struct Method {
     pub(super) run: fn(&Component, Arguments) -> Result<Value, Fault>,
 }
 
+impl Method {
+    /// Whether its value is a batch, which 1C has to get to be able to acknowledge it.
+    pub(super) fn opens_batch(&self) -> bool {
+        matches!(self.english, "Fetch" | "FetchFailed" | "NextBatch")
+    }
+}
+
 /// A parameter of a method.
 #[derive(Debug)]
 pub struct Param {

@@ -32,6 +32,7 @@ impl Component {
         // SAFETY: the same contract.
         let connected = unsafe { self.platform.connect(connection) };
         if connected {
+            self.session.begin();
             self.gate.set(Phase::Open);
         } else {
             self.gate.set(Phase::Failed);
@@ -45,10 +46,8 @@ impl Component {
     /// again does nothing.
     pub(super) fn end(&self) {
         self.gate.set(Phase::Ended);
-        self.session.disconnect();
+        self.session.end();
         self.gate.wait_until_empty(FAREWELL);
-        // A call that was inside may have connected at the last moment.
-        self.session.disconnect();
         self.platform.disconnect();
     }
 

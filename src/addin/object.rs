@@ -336,7 +336,13 @@ unsafe fn call(this: This, number: c_long, result: *mut Variant, params: *mut Va
                 let given = given.ok_or(Fault::WrongCount { method, given: count })?;
                 let values = (0..given).map(|index| Value::read(params.add(index))).collect();
                 let value = component.call(method, values)?;
-                if result.is_null() { Ok(()) } else { value.write(result, memory) }
+                let batch = method.opens_batch().then(|| value.batch_id()).flatten();
+                let written = if result.is_null() { Ok(()) } else { value.write(result, memory) };
+                // A batch that 1C has no id of could never be acknowledged.
+                if let Some(id) = batch.filter(|_| result.is_null() || written.is_err()) {
+                    component.session.undelivered(&id);
+                }
+                written
             })
         })
     }

@@ -14,6 +14,7 @@ use crate::clock::Timeout;
 use crate::config::Config;
 use crate::delivery::Batch;
 use crate::lock;
+use crate::push::doorbell::Notification;
 
 /// How long the end of a client waits for calls in other threads, which it has interrupted.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -30,6 +31,12 @@ struct State {
     carried: Carried,
     /// Counters of the last client, once it was closed.
     statistics: String,
+    /// `state.dir` of the last client.
+    state_dir: String,
+    /// Whether 1C has asked for notifications: they go on over a change of parameters.
+    notifying: bool,
+    /// The object has ended: no call that is still inside makes a client any more.
+    over: bool,
     /// How many clients were ended: tells whether one that is being finished is the last one.
     ended: u64,
     batches: Batches,
@@ -40,7 +47,7 @@ struct State {
 enum Carried {
     /// The property `State` was written.
     Written(String),
-    /// The state of the client that was closed last. Not restored when `state.dir` is set: there it is already.
+    /// The state of the client that was closed last. Not restored into the same `state.dir`: there it is already.
     Kept(String),
 }
 
@@ -71,7 +78,6 @@ impl Session {
     }
 
     pub(super) fn connect(&self, timeout: Timeout, platform: &Arc<Platform>) -> Result<(), Fault> {
-        let mut was_notifying = false;
         let client = loop {
             let ended = {
                 let mut state = lock(&self.0);
@@ -80,12 +86,11 @@ impl Session {
                 }
                 // Checked first, so that a mistake in a parameter does not cost the connection that works.
                 state.config.settings()?;
-                was_notifying |= state.notifier.is_some();
                 state.end()
             };
             self.finish(ended);
         };
-        if was_notifying {
+        if lock(&self.0).notifying {
             self.start_notifications(platform)?;
         }
         Ok(client.connect(timeout)?)
@@ -106,8 +111,23 @@ impl Session {
     }
 
     pub(super) fn disconnect(&self) {
-        let ended = lock(&self.0).end();
+        let ended = {
+            let mut state = lock(&self.0);
+            state.notifying = false;
+            state.end()
+        };
         self.finish(ended);
+    }
+
+    /// The object begins (`Init`), perhaps once more.
+    pub(super) fn begin(&self) {
+        lock(&self.0).over = false;
+    }
+
+    /// The object ends: a disconnection after which nothing connects any more.
+    pub(super) fn end(&self) {
+        lock(&self.0).over = true;
+        self.disconnect();
     }
 
     /// Ends every call that waits, and joins the threads.
@@ -138,7 +158,8 @@ impl Session {
             return Err(Fault::NoEvents);
         }
         let mut state = lock(&self.0);
-        let client = state.client.clone().ok_or(Fault::NotConnected)?;
+        let client = state.client.clone().filter(|_| !state.over).ok_or(Fault::NotConnected)?;
+        state.notifying = true;
         if state.notifier.as_ref().is_none_or(Notifier::has_ended) {
             // One that has ended is joined at once.
             state.notifier.take().into_iter().for_each(Notifier::stop);
@@ -148,7 +169,11 @@ impl Session {
     }
 
     pub(super) fn stop_notifications(&self) {
-        let notifier = lock(&self.0).notifier.take();
+        let notifier = {
+            let mut state = lock(&self.0);
+            state.notifying = false;
+            state.notifier.take()
+        };
         if let Some(notifier) = notifier {
             notifier.stop();
         }
@@ -166,6 +191,12 @@ impl Session {
     /// `text` is a JSON object or empty.
     pub(super) fn set_state(&self, text: String) {
         let mut state = lock(&self.0);
+        // Nothing, or what the living client has told before: it goes on from better.
+        let outgrown = |client: &Arc<Client>| text.is_empty() || client.has_outgrown(&text);
+        if state.client.as_ref().is_some_and(outgrown) {
+            state.carried = Carried::default();
+            return;
+        }
         state.carried = Carried::Written(text);
         state.outdated = true;
     }
@@ -193,6 +224,20 @@ impl Session {
         Ok(state.batches.open(Arc::new(batch)))
     }
 
+    /// A batch that 1C was to get has not reached it: its records come again with the next one.
+    pub(super) fn undelivered(&self, id: &str) {
+        let (batch, client) = {
+            let mut state = lock(&self.0);
+            (state.batches.take(id), state.client.clone())
+        };
+        if let Some(batch) = batch.and_then(Arc::into_inner) {
+            batch.give_back();
+        }
+        if let Some(client) = client {
+            client.give_back(Notification::default());
+        }
+    }
+
     /// Works on an open batch, and closes it when all its records are dealt with.
     pub(super) fn settle(&self, id: &str, work: impl FnOnce(&Batch) -> Result<(), Fault>) -> Result<(), Fault> {
         let batch = lock(&self.0).batches.find(id)?;
@@ -209,9 +254,13 @@ impl State {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
+        if self.over {
+            return Err(Fault::Ended);
+        }
         let client = Client::new(&self.config, Hooks::default())?;
+        let state_dir = self.config.get("state.dir")?;
         let restored = match &self.carried {
-            Carried::Kept(_) if !self.config.get("state.dir")?.is_empty() => "",
+            Carried::Kept(_) if !state_dir.is_empty() && state_dir == self.state_dir => "",
             Carried::Kept(text) | Carried::Written(text) => text.as_str(),
         };
         if !restored.is_empty() {
@@ -219,6 +268,7 @@ impl State {
         }
         self.carried = Carried::default();
         self.outdated = false;
+        self.state_dir = state_dir;
         Ok(self.client.insert(Arc::new(client)).clone())
     }
 

@@ -28,6 +28,14 @@ pub(super) enum Value {
 }
 
 impl Value {
+    /// The id at the front of a batch's JSON; `None` when it is empty.
+    pub(super) fn batch_id(&self) -> Option<String> {
+        let Value::Text(json) = self else { return None };
+        let rest = json.strip_prefix("{\"batch_id\":")?;
+        let id = serde_json::Deserializer::from_str(rest).into_iter::<String>().next()?.ok()?;
+        Some(id).filter(|id| !id.is_empty())
+    }
+
     /// Reads a value.
     ///
     /// # Safety

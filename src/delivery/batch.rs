@@ -127,6 +127,15 @@ impl Batch {
         self.settle(&marks, &[])
     }
 
+    /// The host has not got it: its open records are to be handed out again before anything new.
+    pub fn give_back(self) {
+        if let Some(key) = self.key {
+            let delivery = self.delivery.clone();
+            drop(self);
+            delivery.ledger.still_due(key);
+        }
+    }
+
     /// Whether every record is acknowledged or marked as failed.
     pub fn is_settled(&self) -> bool {
         lock(&self.marks).iter().all(|mark| *mark != Mark::Open)

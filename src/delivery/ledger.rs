@@ -141,11 +141,11 @@ impl Ledger {
         lock(&self.open).tokens.clone()
     }
 
-    /// Everything as JSON, with the tokens in use.
-    pub fn to_json(&self, tokens: &TokenPair) -> String {
-        let mut open = lock(&self.open);
-        open.tokens = Some(tokens.clone());
-        self.json(&open)
+    /// Everything as JSON. `in_use`: the tokens when none were kept yet. A pair that was kept is never older: it is kept
+    /// before it is used.
+    pub fn to_json(&self, in_use: &TokenPair) -> String {
+        let open = lock(&self.open);
+        self.json(&open, open.tokens.as_ref().or(Some(in_use)))
     }
 
     /// Keeps a new pair of tokens. Called before it is used.
@@ -177,7 +177,10 @@ impl Ledger {
 
     /// Makes sure that up to `records` more can be kept. Called before anything is taken.
     pub fn make_room(&self, records: u32) -> Result<()> {
-        let json = self.json(&lock(&self.open));
+        let json = {
+            let open = lock(&self.open);
+            self.json(&open, open.tokens.as_ref())
+        };
         match &*lock(&self.home) {
             Home::Host => Ok(()),
             Home::File { file, .. } => file.make_room(json.len() as u64 + u64::from(records) * ROOM_PER_RECORD),
@@ -287,13 +290,13 @@ impl Ledger {
     fn write(&self, open: &Open) -> Result<()> {
         match &*lock(&self.home) {
             Home::Host => Ok(()),
-            Home::File { file, .. } => file.write(self.json(open).as_bytes()),
+            Home::File { file, .. } => file.write(self.json(open, open.tokens.as_ref()).as_bytes()),
             Home::GivenUp => Err(Error::Closed),
         }
     }
 
-    fn json(&self, open: &Open) -> String {
-        let tokens = open.tokens.as_ref().map(|pair| KeptTokens::new(pair, [self.configured.expose().to_owned()]));
+    fn json(&self, open: &Open, tokens: Option<&TokenPair>) -> String {
+        let tokens = tokens.map(|pair| KeptTokens::new(pair, [self.configured.expose().to_owned()]));
         let mut written = Written {
             version: VERSION,
             connector_id: self.connector_id.clone(),

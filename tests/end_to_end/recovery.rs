@@ -308,3 +308,29 @@ fn a_call_that_removes_is_not_repeated() {
     assert!(error.to_string().contains("http.max_answer_bytes"), "{error}");
     assert_eq!(setting.queued(), 80);
 }
+
+#[test]
+fn a_batch_that_did_not_reach_the_host_comes_first_again() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals([1]);
+    client.fetch(0).unwrap().give_back();
+    setting.deals([2]);
+    let mut again = client.fetch(0).unwrap();
+    assert_eq!(numbers(&mut again), [1]);
+    again.acknowledge().unwrap();
+    assert_eq!(numbers(&mut client.fetch(0).unwrap()), [2]);
+}
+
+#[test]
+fn a_state_that_was_read_tells_the_tokens_that_were_kept_last() {
+    let setting = Setting::new();
+    let client = setting.client();
+    let old = client.state();
+    setting.control(json!("expire_tokens"));
+    client.call("profile", "").unwrap();
+    let token = setting.tokens.lock().unwrap()[0].clone();
+    assert!(client.state().contains(&token) && !old.contains(&token));
+    assert!(client.has_outgrown(&old) && client.has_outgrown(&client.state()));
+    assert!(!client.has_outgrown("{}") && !client.has_outgrown(&setting.client().state()));
+}

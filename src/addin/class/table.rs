@@ -157,7 +157,7 @@ pub static METHODS: &[Method] = &[
         english: "Recover",
         russian: "Восстановить",
         params: &[],
-        returns: Some(Expected::Text),
+        returns: Some(Expected::Integer),
         text: Text {
             english: "Looks for reservations that nobody knows (an answer was lost), as far as the key `recover.orphans` allows; the next `NextBatch` or `Fetch` hands them out first. Returns how many. At the start and from time to time this happens by itself.",
             russian: "Ищет резервы, о которых никто не знает (ответ потерялся), насколько позволяет ключ `recover.orphans`; следующий `СледующийПакет` или `ПолучитьЗаписи` выдаст их первыми. Возвращает их число. При запуске и время от времени это происходит само.",
