@@ -532,7 +532,7 @@ b24_status b24_client_call(struct b24_client *client,
  * Runs up to 50 calls in one request (the portal's method `batch`). Not repeated after trouble of the network.
  *
  * `calls_json`: a JSON object, a name for each call: {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A later
- * call may use an earlier one's result: "$result[deal][CONTACT_ID]". `halt`: not 0: stop at the first call that fails.
+ * call may use an earlier one's result: `$result[deal][CONTACT_ID]`. `halt`: not 0: stop at the first call that fails.
  * `result_json`: receives {"results":{"deal":{...}},"errors":{"name":{"error":...,"error_description":...}}}; free it with
  * `b24_string_free`.
  *

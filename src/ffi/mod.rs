@@ -1,7 +1,7 @@
 //! Door 1: the C ABI. What a C programmer reads is `include/b24events.h`, which is generated from the comments here.
 //!
-//! Handles are numbers in the shape of pointers, looked up in a registry ([`handles`]): a NULL, freed or made-up handle
-//! is found out without touching memory. Every function runs inside [`boundary`], which turns errors into statuses and
+//! Handles are numbers in the shape of pointers, looked up in a registry (`handles`): a NULL, freed or made-up handle
+//! is found out without touching memory. Every function runs inside `boundary`, which turns errors into statuses and
 //! stops panics.
 
 #![allow(unsafe_code)]

@@ -1,6 +1,6 @@
 //! The application's tokens (protocol.md §2.3).
 //!
-//! A refresh token works once, so a pair of tokens and all that grow out of it make one chain ([`super::token_chain`]).
+//! A refresh token works once, so a pair of tokens and all that grow out of it make one chain (`token_chain`).
 //! Clients of this process share it by themselves; processes of one machine can share it through `auth.tokens_file`.
 
 use std::sync::{Arc, Mutex};

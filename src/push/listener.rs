@@ -1,4 +1,4 @@
-//! Starts, watches and ends the thread that listens to the push server; what it does is in [`super::listening`].
+//! Starts, watches and ends the thread that listens to the push server; what it does is in `listening`.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
