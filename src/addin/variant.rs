@@ -7,6 +7,10 @@ use super::fault::Fault;
 use super::platform::Memory;
 use super::text;
 
+/// Longest text or data that is taken, in units of its type. Memory that cannot be had would end the process, and no
+/// call has a use for more: the portal itself takes far less.
+const LONGEST: usize = 64 << 20;
+
 /// A value as our functions see it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -68,6 +72,7 @@ impl Value {
                 vt::PWSTR => match (value.text.pointer.is_null(), value.text.length) {
                     (_, 0) => Value::Text(String::new()),
                     (true, _) => Value::BrokenText,
+                    (false, length) if length as usize > LONGEST => Value::BrokenText,
                     (false, length) => {
                         text::decode(value.text.pointer, length as usize).map_or(Value::BrokenText, Value::Text)
                     }
@@ -75,7 +80,7 @@ impl Value {
                 vt::BLOB => match (value.blob.pointer.is_null(), value.blob.length as usize) {
                     (_, 0) => Value::Blob(Vec::new()),
                     (true, _) => Value::BrokenText,
-                    (false, length) if isize::try_from(length).is_err() => Value::BrokenText,
+                    (false, length) if length > LONGEST => Value::BrokenText,
                     (false, length) => Value::Blob(std::slice::from_raw_parts(value.blob.pointer, length).to_vec()),
                 },
                 other => Value::Other(other),

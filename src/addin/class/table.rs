@@ -126,8 +126,8 @@ pub static METHODS: &[Method] = &[
         ],
         returns: None,
         text: Text {
-            english: "Acknowledges records of a batch: they leave the queue. Without `MessageIds` all that are not acknowledged or marked as failed yet; else those whose `MESSAGE_ID` is named, separated by commas or line breaks, or as a JSON array of strings. An empty string or array names none. With an empty `BatchId` (that of an empty `Fetch`) it does nothing.",
-            russian: "Подтверждает записи пакета: они уходят из очереди. Без `ИдентификаторыСообщений` — все, что ещё не подтверждены и не отмечены ошибочными; иначе те, чьи `MESSAGE_ID` перечислены через запятую, с новой строки или массивом строк JSON. Пустая строка и пустой массив не называют ни одной. С пустым `ИдентификаторПакета` (от пустого `ПолучитьЗаписи`) ничего не делает.",
+            english: "Acknowledges records of a batch: they leave the queue. Without `MessageIds` all that are not acknowledged or marked as failed yet; else those whose `MESSAGE_ID` is named, separated by commas or line breaks, or as a JSON array of strings. An empty string or array names none; an explicit Undefined counts as left out and so names all. With an empty `BatchId` (that of an empty `Fetch`) it does nothing.",
+            russian: "Подтверждает записи пакета: они уходят из очереди. Без `ИдентификаторыСообщений` — все, что ещё не подтверждены и не отмечены ошибочными; иначе те, чьи `MESSAGE_ID` перечислены через запятую, с новой строки или массивом строк JSON. Пустая строка и пустой массив не называют ни одной, а явное Неопределено — то же, что пропущенный параметр: все. С пустым `ИдентификаторПакета` (от пустого `ПолучитьЗаписи`) ничего не делает.",
         },
         run: Component::acknowledge,
     },
