@@ -48,7 +48,7 @@ impl Component {
         self.gate.set(Phase::Ended);
         self.session.end();
         self.gate.wait_until_empty(FAREWELL);
-        self.platform.disconnect();
+        self.platform.disconnect(FAREWELL);
     }
 
     /// A call of 1C: true when it succeeded; else the platform and `LastError` have the reason.

@@ -2,11 +2,13 @@
 
 use std::ffi::{c_long, c_void};
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::abi::{AddInDef, MemoryManager};
 use super::fault::Fault;
+use super::gate::Gate;
 use super::text;
 use crate::lock;
 
@@ -58,6 +60,7 @@ impl Memory {
 }
 
 /// The platform's side of the object (`IAddInDefBase`).
+#[derive(Clone, Copy)]
 struct Connection(NonNull<c_void>);
 
 // SAFETY: the platform takes `ExternalEvent` from any thread, and `AddError` from the thread that it called us on, which is
@@ -84,8 +87,10 @@ pub(super) struct LastError {
 /// Shared by the object and its thread of notifications.
 #[derive(Default)]
 pub(super) struct Platform {
-    /// From `Init` to `Done`. Held for reading during every call into the platform, so that `Done` waits for it.
-    connection: RwLock<Option<Connection>>,
+    /// From `Init` to `Done`. Not locked during calls into the platform, which may call us back from inside.
+    connection: Mutex<Option<Connection>>,
+    /// Calls into the platform that are under way: `Done` waits for them.
+    calls: Gate,
     language: Mutex<Language>,
     last_error: Mutex<LastError>,
     pub(super) memory: Memory,
@@ -107,13 +112,15 @@ impl Platform {
     pub(super) unsafe fn connect(&self, connection: *mut c_void) -> bool {
         let connection = NonNull::new(connection).map(Connection);
         let connected = connection.is_some();
-        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+        *lock(&self.connection) = connection;
         connected
     }
 
-    /// `Done`: the platform's side is not touched again.
-    pub(super) fn disconnect(&self) {
-        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// `Done`: the platform's side is not touched again. Waits for calls under way, but not for ever: the one who asks
+    /// may be inside such a call.
+    pub(super) fn disconnect(&self, at_most: Duration) {
+        *lock(&self.connection) = None;
+        self.calls.wait_until_empty(at_most);
     }
 
     /// `SetLocale`: the language of the session.
@@ -140,7 +147,7 @@ impl Platform {
             let (source, text) = (text::wide(SOURCE), text::wide(&text));
             // A status is never 0, so there is always an exception.
             let code = c_long::from(fault.status() as i32);
-            // SAFETY: the connection is good while the lock is held; both texts end with NUL and live during the call.
+            // SAFETY: the connection is good as long as this call is counted; both texts end with NUL and live during the call.
             unsafe {
                 (connection.table().add_error)(connection.0.as_ptr(), FAIL, source.as_ptr(), text.as_ptr(), code);
             }
@@ -171,7 +178,7 @@ impl Platform {
     pub(super) fn raise_event_buffer(&self) -> bool {
         self.with_connection(|connection| {
             let (table, this) = (connection.table(), connection.0.as_ptr());
-            // SAFETY: the connection is good while the lock is held.
+            // SAFETY: the connection is good as long as this call is counted.
             unsafe {
                 if (table.get_event_buffer_depth)(this) < EVENT_BUFFER {
                     (table.set_event_buffer_depth)(this, EVENT_BUFFER);
@@ -187,13 +194,16 @@ impl Platform {
             // The platform's declaration lets it write into the texts, so each call gets its own.
             let (mut source, mut message, mut data) = (text::wide(SOURCE), text::wide(message), text::wide(data));
             let (source, message, data) = (source.as_mut_ptr(), message.as_mut_ptr(), data.as_mut_ptr());
-            // SAFETY: the connection is good while the lock is held; the texts end with NUL and live during the call.
+            // SAFETY: the connection is good as long as this call is counted; the texts end with NUL and live during the call.
             unsafe { (connection.table().external_event)(connection.0.as_ptr(), source, message, data) != 0 }
         })
         .unwrap_or(false)
     }
 
     fn with_connection<T>(&self, call: impl FnOnce(&Connection) -> T) -> Option<T> {
-        self.connection.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(call)
+        // Entered before the connection is read: whoever takes it away waits for us then.
+        let (_inside, _) = self.calls.enter();
+        let connection = *lock(&self.connection);
+        connection.as_ref().map(call)
     }
 }
