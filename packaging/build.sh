@@ -23,10 +23,10 @@ install_compiler() {
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Building the standard library is not a stable feature yet, hence RUSTC_BOOTSTRAP.
+# Building the standard library and leaving the places of panics out are not stable features yet, hence RUSTC_BOOTSTRAP.
 build() {
   local target=$1
-  RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=target/packaging/build /usr/bin/cargo rustc \
+  RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc RUSTFLAGS=-Zlocation-detail=none CARGO_TARGET_DIR=target/packaging/build /usr/bin/cargo rustc \
     --quiet --locked --release --lib --crate-type cdylib --target "$target" \
     -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size
 }
