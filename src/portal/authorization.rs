@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
+use once_cell::sync::OnceCell;
 use serde::Deserialize;
 
 use super::http::Http;
 use super::tokens::TokenPair;
 use super::{php, refusal};
 use crate::closing::Closing;
-use crate::config::{Address, Settings};
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// The application as the authorization server knows it.
 pub struct Authorization {
-    client_id: String,
-    client_secret: Secret,
-    server: Address,
-    /// Not interrupted by the client's end: an answer that gets lost takes the application's tokens with it.
-    http: Http,
+    settings: Settings,
+    /// Not interrupted by the client's end: an answer that gets lost takes the application's tokens with it. Made when it
+    /// is needed, as many clients never buy.
+    http: OnceCell<Http>,
 }
 
 /// Most time of one purchase.
@@ -27,17 +27,12 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 impl Authorization {
     /// As configured.
     pub fn new(settings: &Settings) -> Authorization {
-        Authorization {
-            client_id: settings.client_id.clone(),
-            client_secret: settings.client_secret.clone(),
-            server: settings.auth_server.clone(),
-            http: Http::new(settings, Closing::default(), None),
-        }
+        Authorization { settings: settings.clone(), http: OnceCell::new() }
     }
 
     /// The application's secret, to be kept out of texts.
     pub fn client_secret(&self) -> &Secret {
-        &self.client_secret
+        &self.settings.client_secret
     }
 
     /// The first pair, for an authorization code, which lives for 30 seconds. `now`: seconds since 1970.
@@ -51,20 +46,21 @@ impl Authorization {
     }
 
     fn buy(&self, grant: &str, with: (&str, &str), now: u64) -> Result<TokenPair> {
-        if self.client_id.is_empty() || self.client_secret.is_empty() {
+        if self.settings.client_id.is_empty() || self.settings.client_secret.is_empty() {
             return Err(Error::Config(
                 "auth.client_id and auth.client_secret are not set; they are needed to get tokens".into(),
             ));
         }
         // In the body: addresses land in logs.
-        let url = format!("{}/oauth/token/", self.server.origin());
+        let url = format!("{}/oauth/token/", self.settings.auth_server.origin());
         let fields = [
             ("grant_type", grant),
-            ("client_id", &self.client_id),
-            ("client_secret", self.client_secret.expose()),
+            ("client_id", &self.settings.client_id),
+            ("client_secret", self.settings.client_secret.expose()),
             with,
         ];
-        let answer = self.http.post_form(&url, &fields, TIMEOUT)?;
+        let http = self.http.get_or_init(|| Http::new(&self.settings, Closing::default(), None));
+        let answer = http.post_form(&url, &fields, TIMEOUT)?;
         self.read(answer.status, &answer.body, now)
     }
 
@@ -85,7 +81,7 @@ impl Authorization {
         let unreadable = || Error::Protocol {
             text: format!(
                 "the authorization server {} answered HTTP {http_status} without tokens; check auth.server",
-                self.server
+                self.settings.auth_server
             ),
             http_status,
         };

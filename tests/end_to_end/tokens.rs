@@ -267,3 +267,30 @@ fn tokens_that_live_short_are_not_renewed_for_every_call() {
     (0..5).for_each(|_| drop(client.call("profile", "").unwrap()));
     assert_eq!(setting.emulator.counters().renewals, 1);
 }
+
+#[test]
+fn each_expiry_is_renewed_once_whoever_calls() {
+    let life = std::time::Duration::from_secs(2);
+    let setting = Setting::with(Options { token_ttl: life, ..Options::default() });
+    let mut config = setting.config();
+    config.set("rate.per_second", "0").unwrap();
+    let client = setting.client_of(&config);
+    let start = std::time::Instant::now();
+    let calls = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while start.elapsed() < life * 4 {
+                    client.call("profile", "").unwrap();
+                    calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let renewals = setting.emulator.counters().renewals;
+    let lives = start.elapsed().as_millis() / life.as_millis();
+    println!("{} calls by 8 threads in {lives} lives of a token: {renewals} renewals", calls.into_inner());
+    // Times are told in whole seconds, so a life may be found to be over a second early.
+    assert!((2..=lives as u64 * 2).contains(&renewals), "{renewals} in {lives} lives");
+    assert_eq!(setting.tokens.lock().unwrap().len() as u64, renewals, "none was bought in vain");
+}

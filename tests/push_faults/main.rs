@@ -11,5 +11,6 @@ mod setting;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;
+mod through_proxy;
 mod tls;
 mod trials;

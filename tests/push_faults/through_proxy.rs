@@ -1,0 +1,135 @@
+//! Proxies that want a user and a password, for REST, long polling and WebSocket alike.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use b24events::error::Status;
+
+use super::setting::*;
+
+const USER: &str = "onec";
+const PASSWORD: &str = "planted-password";
+
+/// Takes one connection's greeting; gives where it is to go.
+type Greeting = fn(&mut TcpStream) -> io::Result<SocketAddr>;
+
+/// A proxy that counts what went through it. It ends with the test process.
+fn serve(greeting: Greeting) -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = Arc::new(AtomicU64::new(0));
+    let counter = served.clone();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let counter = counter.clone();
+            thread::spawn(move || -> io::Result<()> {
+                let target = TcpStream::connect(greeting(&mut client)?)?;
+                counter.fetch_add(1, Ordering::SeqCst);
+                let (mut up, mut down) = ((client.try_clone()?, target.try_clone()?), (target, client));
+                thread::spawn(move || io::copy(&mut up.0, &mut up.1));
+                io::copy(&mut down.0, &mut down.1).map(drop)
+            });
+        }
+    });
+    (address, served)
+}
+
+fn refuse() -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
+}
+
+/// SOCKS5 with user and password (RFC 1928, RFC 1929).
+fn socks5(client: &mut TcpStream) -> io::Result<SocketAddr> {
+    let mut read = |count: u8| -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count.into()];
+        client.read_exact(&mut bytes)?;
+        Ok(bytes)
+    };
+    let methods = read(2)?[1];
+    read(methods)?;
+    client.write_all(&[5, 2])?;
+    let mut read = |count: u8| -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count.into()];
+        client.read_exact(&mut bytes)?;
+        Ok(bytes)
+    };
+    let length = read(2)?[1];
+    let user = read(length)?;
+    let length = read(1)?[0];
+    let password = read(length)?;
+    let good = user == USER.as_bytes() && password == PASSWORD.as_bytes();
+    client.write_all(&[1, u8::from(!good)])?;
+    if !good {
+        return Err(refuse());
+    }
+    let mut head = [0; 10];
+    client.read_exact(&mut head)?;
+    // CONNECT to an IPv4 address: the client resolves names itself.
+    assert_eq!(head[..4], [5, 1, 0, 1]);
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    let port = u16::from_be_bytes([head[8], head[9]]);
+    Ok(SocketAddr::from(([head[4], head[5], head[6], head[7]], port)))
+}
+
+/// HTTP CONNECT with `Proxy-Authorization: basic …`.
+fn connect(client: &mut TcpStream) -> io::Result<SocketAddr> {
+    let mut lines = BufReader::new(client.try_clone()?).lines();
+    let first = lines.next().ok_or_else(refuse)??;
+    let target = first.split(' ').nth(1).and_then(|target| target.parse().ok()).ok_or_else(refuse)?;
+    let mut good = false;
+    for line in lines {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        // onec:planted-password
+        good |= line.to_ascii_lowercase().starts_with("proxy-authorization: basic")
+            && line.ends_with("b25lYzpwbGFudGVkLXBhc3N3b3Jk");
+    }
+    let answer = if good { "200 Connection established" } else { "407 Proxy Authentication Required" };
+    write!(client, "HTTP/1.1 {answer}\r\n\r\n")?;
+    if good { Ok(target) } else { Err(refuse()) }
+}
+
+#[test]
+fn everything_goes_through_a_proxy_with_a_password() {
+    for (scheme, greeting) in [("socks5", socks5 as Greeting), ("http", connect)] {
+        for transport in ["websocket", "long_polling"] {
+            let (address, served) = serve(greeting);
+            let setting = Setting::new();
+            let mut config = setting.config();
+            config.set("push.transport", transport).unwrap();
+            config.set("http.proxy", &format!("{scheme}://{USER}:{PASSWORD}@{address}")).unwrap();
+            assert!(!config.get("http.proxy").unwrap().contains(PASSWORD));
+            let client = setting.client_of(&config);
+            client.subscribe("ONCRMDEALADD").unwrap();
+            client.connect(LONG).unwrap();
+            look(&client);
+            setting.deals([1]);
+            let mut batch = client.next(LONG).unwrap().unwrap();
+            assert_eq!(numbers(&mut batch), [1], "{scheme}, {transport}");
+            batch.acknowledge().unwrap();
+            let connections = served.load(Ordering::SeqCst);
+            assert!(connections >= 2, "{scheme}, {transport}: {connections} connections");
+            assert_eq!(setting.emulator.counters().connections, connections, "none went past it");
+            assert!(!setting.log().contains(PASSWORD), "{}", setting.log());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_password_is_told_without_showing_it() {
+    for (scheme, greeting) in [("socks5", socks5 as Greeting), ("http", connect)] {
+        let (address, _served) = serve(greeting);
+        let setting = Setting::new();
+        let mut config = setting.config();
+        config.set("http.proxy", &format!("{scheme}://{USER}:planted-wrong@{address}")).unwrap();
+        let error = setting.client_of(&config).call("profile", "").unwrap_err();
+        assert_eq!(error.status(), Status::Network, "{scheme}: {error}");
+        assert!(!error.to_string().contains("planted"), "{error}");
+        assert_eq!(setting.emulator.counters().connections, 0);
+    }
+}
