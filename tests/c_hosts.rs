@@ -57,6 +57,7 @@ const HOST: &[&str] = &[
     "tokens.c",
     "portal.c",
     "threads.c",
+    "system_linux.c",
 ];
 const HOST_CPP: &[&str] = &["host.cpp"];
 

@@ -3,12 +3,9 @@
 #include "check.h"
 #include "host.h"
 #include "portal.h"
+#include "system.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 /* A call as the portal makes it; only the token can be wrong. */
 static const char *call_with(const char *token, int as_json)
@@ -34,16 +31,12 @@ static void answers(b24_client *client, int32_t expected, const char *body, cons
 
 static int can_connect(unsigned short port)
 {
-    struct sockaddr_in address = {0};
-    int connection = socket(AF_INET, SOCK_STREAM, 0);
-    int connected;
+    intptr_t connection = connection_open(port);
 
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected = connect(connection, (struct sockaddr *)&address, sizeof address) == 0;
-    close(connection);
-    return connected;
+    if (connection < 0)
+        return 0;
+    connection_end(connection);
+    return 1;
 }
 
 /* A host with a web server of its own. */

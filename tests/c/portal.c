@@ -1,11 +1,7 @@
 #include "portal.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "check.h"
+#include "system.h"
 
 const char *variable(const char *name)
 {
@@ -84,23 +80,19 @@ long number_in(const char *json, const char *name)
 
 void portal_control(const char *json)
 {
-    struct sockaddr_in address = {0};
     char message[1024];
     const char *port = strrchr(variable("B24_PORTAL_URL"), ':') + 1;
-    int connection = socket(AF_INET, SOCK_STREAM, 0);
+    intptr_t connection = connection_open((unsigned short)strtoul(port, NULL, 10));
     int length = snprintf(message, sizeof message,
                           "POST /control HTTP/1.1\r\nHost: emulator\r\nConnection: close\r\n"
                           "Content-Length: %zu\r\n\r\n%s",
                           strlen(json), json);
 
     CHECK(length > 0 && (size_t)length < sizeof message);
-    address.sin_family = AF_INET;
-    address.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    CHECK(connect(connection, (struct sockaddr *)&address, sizeof address) == 0);
-    CHECK(write(connection, message, (size_t)length) == length);
+    CHECK(connection >= 0);
+    CHECK(connection_send(connection, message, (size_t)length));
     /* The first bytes tell whether the emulator understood; by then it has done what was asked. */
-    CHECK(recv(connection, message, 12, MSG_WAITALL) == 12);
+    CHECK(connection_receive(connection, message, 12));
     CHECK(memcmp(message, "HTTP/1.1 200", 12) == 0);
-    close(connection);
+    connection_end(connection);
 }

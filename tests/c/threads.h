@@ -6,7 +6,6 @@
 #include <b24events.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <sys/types.h>
 
 /* A thread in a blocking call. */
 struct blocked {
@@ -15,7 +14,7 @@ struct blocked {
     b24_status status;
     double returned; /* milliseconds, as `now` */
     sem_t started;
-    pid_t number;
+    unsigned long number; /* of the thread, as the system has it */
     pthread_t thread;
 };
 
@@ -28,10 +27,7 @@ void block_in(struct blocked *blocked, b24_client *client, b24_status (*call)(b2
 /* Waits for the end of such a call and returns its status. */
 b24_status unblocked(struct blocked *blocked);
 
-/* Threads that this process has now. */
-int threads(void);
-
-/* Returns when the process has so many threads; ends the program when that takes a second. */
-void wait_for_threads(int expected);
+/* Returns when the process has no more than so many threads; ends the program when that takes a second. */
+void wait_for_threads(long expected);
 
 #endif

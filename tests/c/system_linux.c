@@ -1,0 +1,124 @@
+#define _GNU_SOURCE /* gettid */
+#include "system.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Ends a program that the system does not answer: nothing can be tested then. */
+static void need(int answered, const char *what)
+{
+    if (!answered) {
+        perror(what);
+        exit(EXIT_FAILURE);
+    }
+}
+
+intptr_t connection_open(unsigned short port)
+{
+    struct sockaddr_in address = {0};
+    int connection = socket(AF_INET, SOCK_STREAM, 0);
+
+    need(connection >= 0, "socket");
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(connection, (struct sockaddr *)&address, sizeof address) == 0)
+        return connection;
+    close(connection);
+    return -1;
+}
+
+int connection_send(intptr_t connection, const void *bytes, size_t length)
+{
+    return send((int)connection, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+int connection_receive(intptr_t connection, void *bytes, size_t length)
+{
+    return recv((int)connection, bytes, length, MSG_WAITALL) == (ssize_t)length;
+}
+
+void connection_end(intptr_t connection)
+{
+    close((int)connection);
+}
+
+unsigned long this_thread(void)
+{
+    return (unsigned long)gettid();
+}
+
+int is_asleep(unsigned long thread)
+{
+    char path[64];
+    char line[256];
+    char *name_end;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%lu/stat", thread);
+    file = fopen(path, "r");
+    need(file != NULL && fgets(line, sizeof line, file) != NULL, path);
+    fclose(file);
+    /* The letter for what a thread does comes after its name, which may hold anything. */
+    name_end = strrchr(line, ')');
+    need(name_end != NULL, path);
+    return strncmp(name_end, ") S", 3) == 0;
+}
+
+static long entries(const char *folder)
+{
+    DIR *open = opendir(folder);
+    long count = -2; /* the folder itself and the one above */
+
+    need(open != NULL, folder);
+    while (readdir(open) != NULL)
+        count++;
+    closedir(open);
+    return count;
+}
+
+long thread_count(void)
+{
+    return entries("/proc/self/task");
+}
+
+long open_count(void)
+{
+    return entries("/proc/self/fd") - 1; /* the one that looks */
+}
+
+long long own_memory(void)
+{
+    long long size, resident, files;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    need(file != NULL && fscanf(file, "%lld %lld %lld", &size, &resident, &files) == 3, "/proc/self/statm");
+    fclose(file);
+    return (resident - files) * sysconf(_SC_PAGESIZE);
+}
+
+void *library_load(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+    if (library == NULL)
+        fprintf(stderr, "%s\n", dlerror());
+    return library;
+}
+
+void *library_symbol(void *library, const char *name)
+{
+    return dlsym(library, name);
+}
+
+void library_unload(void *library)
+{
+    dlclose(library);
+}

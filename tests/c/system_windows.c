@@ -1,0 +1,132 @@
+#include "system.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <winsock2.h>
+
+#include <windows.h>
+
+#include <psapi.h>
+#include <tlhelp32.h>
+
+/* Ends a program that the system does not answer: nothing can be tested then. */
+static void need(int answered, const char *what)
+{
+    if (!answered) {
+        fprintf(stderr, "%s: error %lu\n", what, GetLastError());
+        exit(EXIT_FAILURE);
+    }
+}
+
+intptr_t connection_open(unsigned short port)
+{
+    static int is_started;
+    struct sockaddr_in address = {0};
+    WSADATA about;
+    SOCKET connection;
+
+    if (!is_started) {
+        need(WSAStartup(MAKEWORD(2, 2), &about) == 0, "WSAStartup");
+        is_started = 1;
+    }
+    connection = socket(AF_INET, SOCK_STREAM, 0);
+    need(connection != INVALID_SOCKET, "socket");
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(connection, (struct sockaddr *)&address, sizeof address) == 0)
+        return (intptr_t)connection;
+    closesocket(connection);
+    return -1;
+}
+
+int connection_send(intptr_t connection, const void *bytes, size_t length)
+{
+    return send((SOCKET)connection, bytes, (int)length, 0) == (int)length;
+}
+
+int connection_receive(intptr_t connection, void *bytes, size_t length)
+{
+    return recv((SOCKET)connection, bytes, (int)length, MSG_WAITALL) == (int)length;
+}
+
+void connection_end(intptr_t connection)
+{
+    closesocket((SOCKET)connection);
+}
+
+unsigned long this_thread(void)
+{
+    return GetCurrentThreadId();
+}
+
+/* Windows tells nobody what a thread does, and what Wine tells is always the same: wait for longer than a call needs. */
+int is_asleep(unsigned long thread)
+{
+    (void)thread;
+    Sleep(50);
+    return 1;
+}
+
+long thread_count(void)
+{
+    THREADENTRY32 thread;
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0); /* of all processes */
+    DWORD process = GetCurrentProcessId();
+    long count = 0;
+    BOOL found;
+
+    need(all != INVALID_HANDLE_VALUE, "CreateToolhelp32Snapshot");
+    thread.dwSize = sizeof thread;
+    for (found = Thread32First(all, &thread); found; found = Thread32Next(all, &thread))
+        count += thread.th32OwnerProcessID == process;
+    CloseHandle(all);
+    return count;
+}
+
+/* More than a test opens; the system gives the lowest number that is free, in steps of 4. */
+#define HIGHEST_HANDLE 0x4000
+
+/* GetProcessHandleCount would do, but Wine 8 always answers 0. */
+long open_count(void)
+{
+    uintptr_t handle;
+    DWORD flags;
+    long count = 0;
+
+    for (handle = 4; handle <= HIGHEST_HANDLE; handle += 4)
+        count += GetHandleInformation((HANDLE)handle, &flags) != 0;
+    return count;
+}
+
+long long own_memory(void)
+{
+    PROCESS_MEMORY_COUNTERS memory;
+
+    need(GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof memory), "GetProcessMemoryInfo");
+    return (long long)memory.PagefileUsage;
+}
+
+void *library_load(const char *path)
+{
+    HMODULE library = LoadLibraryA(path);
+
+    if (library == NULL)
+        fprintf(stderr, "%s cannot be loaded: error %lu\n", path, GetLastError());
+    return library;
+}
+
+void *library_symbol(void *library, const char *name)
+{
+    FARPROC function = GetProcAddress(library, name);
+    void *symbol;
+
+    memcpy(&symbol, &function, sizeof symbol); /* C99 knows no cast between the two kinds of pointers */
+    return symbol;
+}
+
+void library_unload(void *library)
+{
+    FreeLibrary(library);
+}
