@@ -12,17 +12,32 @@ use std::process::Command;
 
 use support::{Folder, Portal, run, shared_library};
 
+/// The compiler that the variable names, else the usual one.
+fn compiler(variable: &str, usual: &str) -> Command {
+    let mut command = Command::new(env::var(variable).unwrap_or_else(|_| usual.to_owned()));
+    command.args(["-Wall", "-Wextra", "-Werror", "-g", "-O1"]);
+    command
+}
+
 #[test]
 fn the_host_passes_and_leaves_nothing_behind() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c");
     let folder = Folder::new();
     let program = folder.path().join("addin_host");
-    let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let system = folder.path().join("system.o");
     run(
-        Command::new(compiler)
-            .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-g", "-O1", "-pthread", "-o"])
+        compiler("CC", "cc")
+            .args(["-std=c99", "-pedantic", "-c", "-o"])
+            .arg(&system)
+            .arg(sources.join("system_linux.c")),
+        "a C compiler (Debian: gcc), or its name in CC",
+    );
+    run(
+        compiler("CXX", "c++")
+            .args(["-std=c++17", "-pthread", "-o"])
             .arg(&program)
             .arg(sources.join("addin_host.cpp"))
+            .arg(&system)
             .arg("-ldl"),
         "a C++ compiler (Debian: g++), or its name in CXX",
     );

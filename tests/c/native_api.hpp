@@ -8,12 +8,21 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <dlfcn.h>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <unordered_set>
 #include <vector>
+
+#include "system.h"
+
+#ifdef _WIN32
+#define ADDIN_API __stdcall // differs from C's own way on 32-bit Windows only
+constexpr size_t VARIANT_SIZE = 48;
+#else
+#define ADDIN_API
+constexpr size_t VARIANT_SIZE = 64;
+#endif
 
 using Text = std::u16string;
 
@@ -48,69 +57,81 @@ struct Variant {
     uint32_t elements;
     uint16_t type;
 };
-static_assert(sizeof(Variant) == 64, "as the platform's headers give it on Linux x86-64");
+static_assert(sizeof(Variant) == VARIANT_SIZE, "as the platform's headers give it");
 
-struct MemoryManager {
-    virtual ~MemoryManager() {}
-    virtual bool AllocMemory(void **memory, unsigned long bytes) = 0;
-    virtual void FreeMemory(void **memory) = 0;
+// What every interface of 1C begins with: a virtual destructor. 1C for Windows is built with Microsoft's compiler, which
+// makes one entry of it in the table; this host's compiler would make two, so there it is a function like others.
+struct Interface {
+#ifdef _WIN32
+    // Ends the object, and frees it when bit 0 of the flags is set. Objects of the host nobody may end this way.
+    virtual void *scalar_deleting_destructor(unsigned) { std::abort(); }
+#else
+    virtual ~Interface() {}
+#endif
 };
 
-struct AddInDefBase {
-    virtual ~AddInDefBase() {}
-    virtual bool AddError(unsigned short code, const char16_t *source, const char16_t *text, long scode) = 0;
-    virtual bool Read(char16_t *name, Variant *value, long *code, char16_t **text) = 0;
-    virtual bool Write(char16_t *name, Variant *value) = 0;
-    virtual bool RegisterProfileAs(char16_t *name) = 0;
-    virtual bool SetEventBufferDepth(long depth) = 0;
-    virtual long GetEventBufferDepth() = 0;
-    virtual bool ExternalEvent(char16_t *source, char16_t *message, char16_t *data) = 0;
-    virtual void CleanEventBuffer() = 0;
-    virtual bool SetStatusLine(char16_t *text) = 0;
-    virtual void ResetStatusLine() = 0;
+// `delete object`, as the platform's compiler does it.
+inline void end_through(Interface *object) {
+#ifdef _WIN32
+    if (object->scalar_deleting_destructor(1) != object) std::abort();
+#else
+    delete object;
+#endif
+}
+
+struct MemoryManager : Interface {
+    virtual bool ADDIN_API AllocMemory(void **memory, unsigned long bytes) = 0;
+    virtual void ADDIN_API FreeMemory(void **memory) = 0;
 };
 
-struct InitDoneBase {
-    virtual ~InitDoneBase() {}
-    virtual bool Init(void *connection) = 0;
-    virtual bool setMemManager(void *manager) = 0;
-    virtual long GetInfo() = 0;
-    virtual void Done() = 0;
+struct AddInDefBase : Interface {
+    virtual bool ADDIN_API AddError(unsigned short code, const char16_t *source, const char16_t *text, long scode) = 0;
+    virtual bool ADDIN_API Read(char16_t *name, Variant *value, long *code, char16_t **text) = 0;
+    virtual bool ADDIN_API Write(char16_t *name, Variant *value) = 0;
+    virtual bool ADDIN_API RegisterProfileAs(char16_t *name) = 0;
+    virtual bool ADDIN_API SetEventBufferDepth(long depth) = 0;
+    virtual long ADDIN_API GetEventBufferDepth() = 0;
+    virtual bool ADDIN_API ExternalEvent(char16_t *source, char16_t *message, char16_t *data) = 0;
+    virtual void ADDIN_API CleanEventBuffer() = 0;
+    virtual bool ADDIN_API SetStatusLine(char16_t *text) = 0;
+    virtual void ADDIN_API ResetStatusLine() = 0;
 };
 
-struct LanguageExtenderBase {
-    virtual ~LanguageExtenderBase() {}
-    virtual bool RegisterExtensionAs(char16_t **name) = 0;
-    virtual long GetNProps() = 0;
-    virtual long FindProp(const char16_t *name) = 0;
-    virtual const char16_t *GetPropName(long number, long alias) = 0;
-    virtual bool GetPropVal(const long number, Variant *value) = 0;
-    virtual bool SetPropVal(const long number, Variant *value) = 0;
-    virtual bool IsPropReadable(const long number) = 0;
-    virtual bool IsPropWritable(const long number) = 0;
-    virtual long GetNMethods() = 0;
-    virtual long FindMethod(const char16_t *name) = 0;
-    virtual const char16_t *GetMethodName(const long number, const long alias) = 0;
-    virtual long GetNParams(const long number) = 0;
-    virtual bool GetParamDefValue(const long number, const long param, Variant *value) = 0;
-    virtual bool HasRetVal(const long number) = 0;
-    virtual bool CallAsProc(const long number, Variant *params, const long count) = 0;
-    virtual bool CallAsFunc(const long number, Variant *result, Variant *params, const long count) = 0;
+struct InitDoneBase : Interface {
+    virtual bool ADDIN_API Init(void *connection) = 0;
+    virtual bool ADDIN_API setMemManager(void *manager) = 0;
+    virtual long ADDIN_API GetInfo() = 0;
+    virtual void ADDIN_API Done() = 0;
 };
 
-struct LocaleBase {
-    virtual ~LocaleBase() {}
-    virtual void SetLocale(const char16_t *code) = 0;
+struct LanguageExtenderBase : Interface {
+    virtual bool ADDIN_API RegisterExtensionAs(char16_t **name) = 0;
+    virtual long ADDIN_API GetNProps() = 0;
+    virtual long ADDIN_API FindProp(const char16_t *name) = 0;
+    virtual const char16_t *ADDIN_API GetPropName(long number, long alias) = 0;
+    virtual bool ADDIN_API GetPropVal(const long number, Variant *value) = 0;
+    virtual bool ADDIN_API SetPropVal(const long number, Variant *value) = 0;
+    virtual bool ADDIN_API IsPropReadable(const long number) = 0;
+    virtual bool ADDIN_API IsPropWritable(const long number) = 0;
+    virtual long ADDIN_API GetNMethods() = 0;
+    virtual long ADDIN_API FindMethod(const char16_t *name) = 0;
+    virtual const char16_t *ADDIN_API GetMethodName(const long number, const long alias) = 0;
+    virtual long ADDIN_API GetNParams(const long number) = 0;
+    virtual bool ADDIN_API GetParamDefValue(const long number, const long param, Variant *value) = 0;
+    virtual bool ADDIN_API HasRetVal(const long number) = 0;
+    virtual bool ADDIN_API CallAsProc(const long number, Variant *params, const long count) = 0;
+    virtual bool ADDIN_API CallAsFunc(const long number, Variant *result, Variant *params, const long count) = 0;
 };
 
-struct UserLanguageBase {
-    virtual ~UserLanguageBase() {}
-    virtual void SetUserInterfaceLanguageCode(const char16_t *code) = 0;
+struct LocaleBase : Interface {
+    virtual void ADDIN_API SetLocale(const char16_t *code) = 0;
 };
 
-struct ComponentBase : InitDoneBase, LanguageExtenderBase, LocaleBase, UserLanguageBase {
-    virtual ~ComponentBase() {}
+struct UserLanguageBase : Interface {
+    virtual void ADDIN_API SetUserInterfaceLanguageCode(const char16_t *code) = 0;
 };
+
+struct ComponentBase : InitDoneBase, LanguageExtenderBase, LocaleBase, UserLanguageBase {};
 
 // Text for people; what is not ASCII shows as '?'.
 inline std::string shown(const Text &text) {
@@ -137,14 +158,14 @@ inline Text widened(const std::string &ascii) { return Text(ascii.begin(), ascii
 // A memory manager that knows every block it has given.
 class CountingMemory : public MemoryManager {
 public:
-    bool AllocMemory(void **memory, unsigned long bytes) override {
+    bool ADDIN_API AllocMemory(void **memory, unsigned long bytes) override {
         std::lock_guard<std::mutex> guard(mutex_);
         *memory = exhausted_ ? nullptr : std::malloc(bytes);
         if (*memory) blocks_.insert(*memory);
         return *memory != nullptr;
     }
 
-    void FreeMemory(void **memory) override {
+    void ADDIN_API FreeMemory(void **memory) override {
         std::lock_guard<std::mutex> guard(mutex_);
         if (blocks_.erase(*memory) != 1) std::abort(); // not ours, or freed before
         std::free(*memory);
@@ -186,12 +207,12 @@ public:
         Text source, message, data;
     };
 
-    bool AddError(unsigned short code, const char16_t *source, const char16_t *text, long scode) override {
+    bool ADDIN_API AddError(unsigned short code, const char16_t *source, const char16_t *text, long scode) override {
         std::lock_guard<std::mutex> guard(mutex_);
         errors_.push_back({code, source, text, scode});
         return true;
     }
-    bool ExternalEvent(char16_t *source, char16_t *message, char16_t *data) override {
+    bool ADDIN_API ExternalEvent(char16_t *source, char16_t *message, char16_t *data) override {
         std::lock_guard<std::mutex> guard(mutex_);
         ++attempts_;
         changed_.notify_all();
@@ -201,24 +222,24 @@ public:
         source[0] = message[0] = data[0] = u'!';
         return true;
     }
-    bool SetEventBufferDepth(long depth) override {
+    bool ADDIN_API SetEventBufferDepth(long depth) override {
         std::lock_guard<std::mutex> guard(mutex_);
         depth_ = depth;
         return true;
     }
-    long GetEventBufferDepth() override {
+    long ADDIN_API GetEventBufferDepth() override {
         std::lock_guard<std::mutex> guard(mutex_);
         return depth_;
     }
-    void CleanEventBuffer() override {
+    void ADDIN_API CleanEventBuffer() override {
         std::lock_guard<std::mutex> guard(mutex_);
         events_.clear();
     }
-    bool Read(char16_t *, Variant *, long *, char16_t **) override { return false; }
-    bool Write(char16_t *, Variant *) override { return false; }
-    bool RegisterProfileAs(char16_t *) override { return false; }
-    bool SetStatusLine(char16_t *) override { return false; }
-    void ResetStatusLine() override {}
+    bool ADDIN_API Read(char16_t *, Variant *, long *, char16_t **) override { return false; }
+    bool ADDIN_API Write(char16_t *, Variant *) override { return false; }
+    bool ADDIN_API RegisterProfileAs(char16_t *) override { return false; }
+    bool ADDIN_API SetStatusLine(char16_t *) override { return false; }
+    void ADDIN_API ResetStatusLine() override {}
 
     std::vector<Error> take_errors() {
         std::lock_guard<std::mutex> guard(mutex_);
@@ -261,8 +282,8 @@ private:
 // The loaded library.
 class Library {
 public:
-    explicit Library(const std::string &path) : handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-        if (!handle_) throw std::runtime_error(dlerror());
+    explicit Library(const std::string &path) : handle_(library_load(path.c_str())) {
+        if (!handle_) throw std::runtime_error(path + " cannot be loaded");
         find(names, "GetClassNames");
         find(make, "GetClassObject");
         find(destroy, "DestroyObject");
@@ -271,7 +292,7 @@ public:
     }
     Library(const Library &) = delete;
     Library &operator=(const Library &) = delete;
-    ~Library() { dlclose(handle_); }
+    ~Library() { library_unload(handle_); }
 
     const char16_t *(*names)() = nullptr;
     long (*make)(const char16_t *, ComponentBase **) = nullptr;
@@ -281,7 +302,7 @@ public:
 
 private:
     template <class F> void find(F &function, const char *name) {
-        void *symbol = dlsym(handle_, name);
+        void *symbol = library_symbol(handle_, name);
         if (!symbol) throw std::runtime_error(std::string(name) + " is not exported");
         std::memcpy(&function, &symbol, sizeof function);
     }
@@ -325,7 +346,7 @@ private:
 };
 
 // The ways in which hosts end an object.
-enum class End { Destroy, DeleteComponent, DeleteInitDone, DeleteExtender, DeleteLocale, DeleteLanguage, COUNT };
+enum class End { Destroy, DeleteInitDone, DeleteExtender, DeleteLocale, DeleteLanguage, COUNT };
 
 // An object of the class, as 1C code uses it.
 class Object {
@@ -342,11 +363,10 @@ public:
         if (!component) return;
         if (end_ != End::Destroy) component->Done();
         switch (end_) {
-        case End::DeleteComponent: delete component; break;
-        case End::DeleteInitDone: delete static_cast<InitDoneBase *>(component); break;
-        case End::DeleteExtender: delete static_cast<LanguageExtenderBase *>(component); break;
-        case End::DeleteLocale: delete static_cast<LocaleBase *>(component); break;
-        case End::DeleteLanguage: delete static_cast<UserLanguageBase *>(component); break;
+        case End::DeleteInitDone: end_through(static_cast<InitDoneBase *>(component)); break;
+        case End::DeleteExtender: end_through(static_cast<LanguageExtenderBase *>(component)); break;
+        case End::DeleteLocale: end_through(static_cast<LocaleBase *>(component)); break;
+        case End::DeleteLanguage: end_through(static_cast<UserLanguageBase *>(component)); break;
         default:
             if (library_.destroy(&component) != 0 || component) std::abort();
         }
