@@ -113,11 +113,17 @@ impl KeptFile {
 }
 
 /// These files hold tokens.
+#[cfg(unix)]
 fn owners_only() -> OpenOptions {
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// On Windows a file has the rights of its folder.
+#[cfg(not(unix))]
+fn owners_only() -> OpenOptions {
+    OpenOptions::new()
 }
 
 /// The new name of a file is on the disk only when its folder is.

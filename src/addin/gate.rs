@@ -51,11 +51,12 @@ impl Gate {
     }
 
     /// Waits until nobody is inside, but not for ever: the one who asks may be inside itself, called back by the
-    /// platform.
-    pub(super) fn wait_until_empty(&self, at_most: Duration) {
+    /// platform. Returns whether nobody is.
+    pub(super) fn wait_until_empty(&self, at_most: Duration) -> bool {
         let state = lock(&self.state);
         let waited = self.emptied.wait_timeout_while(state, at_most, |state| state.inside > 0);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let (_state, waiting) = waited.unwrap_or_else(PoisonError::into_inner);
+        !waiting.timed_out()
     }
 }
 
@@ -81,11 +82,11 @@ mod tests {
         assert!(usable.is_ok());
         gate.set(Phase::Ended);
         assert!(gate.enter().1.is_err());
-        gate.wait_until_empty(Duration::from_millis(10));
+        assert!(!gate.wait_until_empty(Duration::from_millis(10)));
         std::thread::scope(|scope| {
             let end = scope.spawn(|| {
                 let start = Instant::now();
-                gate.wait_until_empty(Duration::from_secs(60));
+                assert!(gate.wait_until_empty(Duration::from_secs(60)));
                 start.elapsed()
             });
             drop(inside);

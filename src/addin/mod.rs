@@ -26,6 +26,7 @@ mod exports;
 mod fault;
 mod gate;
 mod methods;
+mod module;
 mod notifications;
 mod object;
 mod platform;

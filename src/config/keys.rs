@@ -109,8 +109,8 @@ pub static KEYS: &[Key] = &[
         "auth.tokens_file",
         Kind::Text,
         Some(""),
-        "File in which several processes of one machine share the tokens of one application: a refresh token works once, so only one of them renews while the others wait and read the new pair. Holds secrets.",
-        "Файл, в котором процессы одной машины делят токены одного приложения: токен продления действует один раз, поэтому продлевает один, остальные ждут и читают новую пару. Содержит секреты.",
+        "File in which several processes of one machine share the tokens of one application: a refresh token works once, so only one of them renews while the others wait and read the new pair. Holds secrets: only the owner may read it; on Windows it has the rights of its folder.",
+        "Файл, в котором процессы одной машины делят токены одного приложения: токен продления действует один раз, поэтому продлевает один, остальные ждут и читают новую пару. Содержит секреты: доступен только владельцу, в Windows — по правам папки.",
     ),
     key(
         "connector.id",
@@ -151,8 +151,8 @@ pub static KEYS: &[Key] = &[
         "state.dir",
         Kind::Text,
         Some(""),
-        "Folder in which tokens and open reservations survive the process; made if need be, locked for one client. It holds secrets: only the owner may read it. Empty: the host keeps the state (`b24_client_state`).",
-        "Папка, в которой токены и открытые резервы переживают процесс; создаётся при необходимости, занята одним клиентом. Содержит секреты, доступна только владельцу. Пусто — состояние хранит сама программа (`State`/`Состояние`).",
+        "Folder in which tokens and open reservations survive the process; made if need be, locked for one client. It holds secrets: only the owner may read it; on Windows its files have the rights of the folder it is in, so take one that is closed to others, such as one below `%LOCALAPPDATA%`. Empty: the host keeps the state (`b24_client_state`).",
+        "Папка, в которой токены и открытые резервы переживают процесс; создаётся при необходимости, занята одним клиентом. Содержит секреты, доступна только владельцу; в Windows файлы получают права папки, поэтому выберите закрытую для других, например внутри `%LOCALAPPDATA%`. Пусто — состояние хранит сама программа (`State`/`Состояние`).",
     ),
     key(
         "source",

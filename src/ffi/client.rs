@@ -1,19 +1,16 @@
 //! `b24_client`.
 
 use std::ffi::{CString, c_char};
-#[cfg(target_os = "linux")]
-use std::sync::Arc;
-#[cfg(target_os = "linux")]
-use std::sync::OnceLock;
 
 use super::batch::{BatchHandle, b24_batch};
 use super::config::{CONFIGS, b24_config};
+use super::fd::Descriptor;
 use super::handles::Registry;
 use super::status::b24_status;
 use super::{boundary, text};
 use crate::client::Client;
 use crate::clock::Timeout;
-use crate::error::{Error, Result, Status};
+use crate::error::Status;
 use crate::lock;
 
 /// A client: one application on one portal. Any function may be called from any thread, several at once.
@@ -41,8 +38,7 @@ pub struct b24_notification {
 pub(super) struct ClientHandle {
     pub(super) client: Client,
     connector_id: CString,
-    #[cfg(target_os = "linux")]
-    fd: OnceLock<Arc<super::fd::EventFd>>,
+    descriptor: Descriptor,
 }
 
 pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b24_client");
@@ -66,8 +62,7 @@ pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mu
         let handle = CLIENTS.insert(ClientHandle {
             connector_id: text::owned(client.connector_id()),
             client,
-            #[cfg(target_os = "linux")]
-            fd: OnceLock::new(),
+            descriptor: Descriptor::default(),
         });
         // SAFETY: checked by `prepare`.
         unsafe { out.write(handle) };
@@ -410,26 +405,10 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
 /// block.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_fd(client: *const b24_client) -> libc::intptr_t {
-    boundary::value(-1, || descriptor(&*CLIENTS.get(client)?))
-}
-
-#[cfg(target_os = "linux")]
-fn descriptor(handle: &ClientHandle) -> Result<isize> {
-    if handle.fd.get().is_none() {
-        let fd = super::fd::EventFd::new()
-            .ok_or_else(|| Error::State("no file descriptor can be made; the process's limit is reached".into()))?;
-        // When two threads come at once, the second one's descriptor is dropped here.
-        let _ = handle.fd.set(Arc::new(fd));
-        if let Some(fd) = handle.fd.get() {
-            handle.client.set_beacon(fd.clone());
-        }
-    }
-    Ok(handle.fd.get().map_or(-1, |fd| fd.number()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn descriptor(_: &ClientHandle) -> Result<isize> {
-    Ok(-1)
+    boundary::value(-1, || {
+        let handle = CLIENTS.get(client)?;
+        handle.descriptor.number(&handle.client)
+    })
 }
 
 /// Closes a client: every blocked call returns `B24_CLOSED`, requests under way are interrupted, and later calls return
