@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use b24events::ffi::B24_ABI_VERSION;
 use support::{Folder, Portal, run, shared_library, static_library};
 
 /// What `cargo rustc --lib -- --print native-static-libs` says that the static library needs.
@@ -95,7 +96,7 @@ fn root() -> &'static Path {
 
 /// As a package does it: the linker finds the plain name, the loader the one with the version of the ABI.
 fn install(library: &Path, folder: &Path) {
-    for name in ["libb24events.so", "libb24events.so.0"] {
+    for name in ["libb24events.so", &format!("libb24events.so.{B24_ABI_VERSION}")] {
         symlink(library, folder.join(name)).expect("a new folder takes a link");
     }
 }

@@ -161,7 +161,7 @@ _FUNCTIONS = {
 
 
 def _load() -> ctypes.CDLL:
-    usual = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}.get(sys.platform, "libb24events.so.0")
+    usual = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}.get(sys.platform, f"libb24events.so.{ABI_VERSION}")
     library = ctypes.CDLL(os.environ.get("B24EVENTS_LIBRARY") or usual)
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, f"b24_{name}")
