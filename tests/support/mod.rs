@@ -3,12 +3,14 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(unused_imports, reason = "each test file uses its own part")]
 
+mod c_host;
 mod folder;
 mod library;
 mod portal;
 mod program;
 mod quickstart;
 
+pub use c_host::C_HOST;
 pub use folder::Folder;
 pub use library::{shared_library, static_library};
 pub use portal::Portal;
