@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::class::{self, Arguments, METHODS, Method, PROPERTIES, Property};
 use super::fault::Fault;
 use super::gate::{Gate, Phase};
-use super::module;
 use super::platform::Platform;
 use super::session::Session;
 use super::variant::Value;
@@ -44,14 +43,12 @@ impl Component {
     }
 
     /// `Done`, and the end: afterwards no thread is left, nobody is inside, and the platform is not touched. Doing it
-    /// again does nothing. A call that does not come back in time finds the library still in its place.
+    /// again does nothing.
     pub(super) fn end(&self) {
         self.gate.set(Phase::Ended);
         self.session.end();
-        let emptied = self.gate.wait_until_empty(FAREWELL);
-        if !self.platform.disconnect(FAREWELL) || !emptied {
-            module::keep();
-        }
+        self.gate.wait_until_empty(FAREWELL);
+        self.platform.disconnect(FAREWELL);
     }
 
     /// A call of 1C: true when it succeeded; else the platform and `LastError` have the reason.

@@ -9,6 +9,7 @@ use super::abi::Char;
 use super::class::CLASS;
 use super::object::{self, Object};
 use super::text;
+use crate::ffi::module;
 
 /// `B24Events`, and two NULs: the list of our classes.
 static CLASS_NAMES: [Char; CLASS.len() + 2] = {
@@ -44,7 +45,11 @@ pub unsafe extern "C" fn GetClassObject(name: *const Char, object: *mut *mut Obj
     }
     // SAFETY: by contract.
     let known = unsafe { text::name(name) }.is_some_and(|name| text::folded(&name) == text::folded(CLASS));
-    match catch_unwind(|| known.then(Object::create)) {
+    let create = || {
+        module::keep();
+        Object::create()
+    };
+    match catch_unwind(|| known.then(create)) {
         Ok(Some(made)) => {
             // SAFETY: not NULL, and a place for a pointer by contract.
             unsafe { object.write(made) };

@@ -26,7 +26,6 @@ mod exports;
 mod fault;
 mod gate;
 mod methods;
-mod module;
 mod notifications;
 mod object;
 mod platform;

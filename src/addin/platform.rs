@@ -117,10 +117,10 @@ impl Platform {
     }
 
     /// `Done`: the platform's side is not touched again. Waits for calls under way, but not for ever: the one who asks
-    /// may be inside such a call. Returns whether none is left.
-    pub(super) fn disconnect(&self, at_most: Duration) -> bool {
+    /// may be inside such a call.
+    pub(super) fn disconnect(&self, at_most: Duration) {
         *lock(&self.connection) = None;
-        self.calls.wait_until_empty(at_most)
+        self.calls.wait_until_empty(at_most);
     }
 
     /// `SetLocale`: the language of the session.

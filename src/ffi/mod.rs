@@ -18,6 +18,7 @@ mod fd;
 mod handler;
 mod handles;
 mod library;
+pub(crate) mod module;
 mod status;
 mod text;
 

@@ -503,10 +503,6 @@ void cycle(const std::string &path, int number) {
     }
 }
 
-// What a load of the library leaves open. On 32-bit Windows exceptions work by tables that a library registers with GCC's
-// runtime when it is loaded; for that the runtime makes a semaphore, and never closes it.
-constexpr long LEFT_OPEN = sizeof(void *) == 4 ? 1 : 0;
-
 void cycles(const std::string &path, int count, bool with_rss) {
     // The first cycles fill what stays: caches of the allocator, the library's own lists.
     const int warm = count / 10 + 5;
@@ -517,7 +513,7 @@ void cycles(const std::string &path, int count, bool with_rss) {
         if (number == warm) memory = own_memory();
         cycle(path, number);
         CHECK(threads_return_to(threads_before));
-        CHECK(open_count() <= open_before + (number + 1) * LEFT_OPEN);
+        CHECK(open_count() <= open_before);
     }
     const long long grown = own_memory() - memory;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
