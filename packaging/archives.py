@@ -17,11 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 
-# Folder of the build; what 1C calls the system and its processor; size of a pointer.
-LINUX = ("linux-x86_64", "Linux", "x86_64", 8)
-LINUX_ARM64 = ("linux-aarch64", "Linux", "ARM64", 8)
-WINDOWS = ("windows-x86_64", "Windows", "x86_64", 8)
-WINDOWS_X86 = ("windows-x86", "Windows", "i386", 4)
+# Folder of the build; what 1C calls the system and its processor; size of a pointer; what CMake may call the processor of
+# a computer that it builds for: on Windows that of the computer, also for a program of 32 bit.
+LINUX = ("linux-x86_64", "Linux", "x86_64", 8, "x86_64|amd64")
+LINUX_ARM64 = ("linux-aarch64", "Linux", "ARM64", 8, "aarch64|arm64")
+WINDOWS = ("windows-x86_64", "Windows", "x86_64", 8, "AMD64|x86_64")
+WINDOWS_X86 = ("windows-x86", "Windows", "i386", 4, "AMD64|x86_64|x86|X86|i[3-6]86")
 
 # An older 1C may not know ARM64, so there is a manifest that does not speak of it.
 BUNDLES = {
@@ -39,7 +40,7 @@ def bundle(folder: Path, parts: list) -> dict[str, bytes]:
     """The files of a bundle for 1C."""
     files = {}
     lines = []
-    for name, system, arch, _ in parts:
+    for name, system, arch, *_ in parts:
         source = library(folder / name, system)
         # 1C keeps libraries by their names, also while a new version of the bundle comes in.
         target = f"B24Events_{VERSION.replace('.', '_')}_{name.replace('-', '_')}{source.suffix}"
@@ -62,12 +63,17 @@ def bundle(folder: Path, parts: list) -> dict[str, bytes]:
     ]
     files["MANIFEST.XML"] = text(manifest)
     files["INFO.XML"] = text(info)
-    return files
+    return files | licences(folder)
+
+
+def licences(folder: Path) -> dict[str, bytes]:
+    files = {name: (ROOT / name).read_bytes() for name in ("LICENSE-MIT", "LICENSE-APACHE")}
+    return files | {"THIRD-PARTY-LICENCES.txt": (folder / "THIRD-PARTY-LICENCES.txt").read_bytes()}
 
 
 def tree(folder: Path, part: tuple) -> dict[str, bytes | str]:
     """The files of an archive for C programmers; a text instead of bytes is the target of a link."""
-    name, system, _, pointer = part
+    name, system, _, pointer, processors = part
     built = folder / name
     libraries = (built / "native-static-libs").read_text().split()
     files: dict[str, bytes | str] = {"lib/libb24events.a": (built / "libb24events.a").read_bytes()}
@@ -85,6 +91,8 @@ def tree(folder: Path, part: tuple) -> dict[str, bytes | str]:
         "NATIVE_STATIC_LIBS": " ".join(libraries),
         "NATIVE_STATIC_LIBS_LIST": ";".join(libraries),
         "POINTER_BYTES": str(pointer),
+        "SYSTEM": system,
+        "PROCESSORS": processors,
     }
     for template, target in (
         ("b24events.pc.in", "lib/pkgconfig/b24events.pc"),
@@ -93,13 +101,14 @@ def tree(folder: Path, part: tuple) -> dict[str, bytes | str]:
     ):
         files[target] = filled(ROOT / "packaging" / template, values)
     files["include/b24events.h"] = (ROOT / "include/b24events.h").read_bytes()
-    for file in ("README.md", "README.ru.md", "CONFIGURATION.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"):
+    for file in ("README.md", "README.ru.md", "CONFIGURATION.md", "CHANGELOG.md"):
         files[file] = (ROOT / file).read_bytes()
-    files["THIRD-PARTY-LICENCES.txt"] = (folder / "THIRD-PARTY-LICENCES.txt").read_bytes()
+    for file in (ROOT / "examples_1c").iterdir():
+        files[f"examples_1c/{file.name}"] = file.read_bytes()
     files["examples/quickstart.c"] = (ROOT / "tests/c/quickstart.c").read_bytes()
     for file in ("b24events.py", "quickstart.py"):
         files[f"examples/{file}"] = (ROOT / "tests/python" / file).read_bytes()
-    return files
+    return files | licences(folder)
 
 
 def filled(template: Path, values: dict[str, str]) -> bytes:

@@ -26,7 +26,7 @@ install_packages() {
   [ "${#missing[@]}" = 0 ] && return
   [ "$(id -u)" = 0 ] || as_root=(sudo)
   "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # A tool written in Rust, into target/packaging/tools/bin.
@@ -43,13 +43,16 @@ install_zig() {
   [ -x "$out/tools/python/bin/python" ] || python3 -m venv "$out/tools/python"
   "$out/tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement packaging/requirements.txt
   export CARGO_ZIGBUILD_PYTHON_PATH=$out/tools/python/bin/python
+  # Nothing is kept outside of this folder.
+  export CARGO_ZIGBUILD_CACHE_DIR=$out/tools/cargo-zigbuild ZIG_GLOBAL_CACHE_DIR=$out/tools/zig
 }
 
 # Builds both libraries for a target of Rust's with the given cargo command, and puts them into target/packaging/NAME, beside
 # a note of what the static library wants to be linked with.
 build() {
-  local name=$1 target=$2 file
+  local name=$1 target=$2 file files
   shift 2
+  rm -rf "${out:?}/$name"
   mkdir -p "$out/$name"
   # The C code of one of the packages is compiled with debug information otherwise, which tells the folders of this machine.
   if ! env "CFLAGS_${target//-/_}=-g0" RUSTFLAGS="${flags[*]}" "$@" \
@@ -59,8 +62,13 @@ build() {
     exit 1
   fi
   sed -n 's/^note: native-static-libs: //p' "$out/$name/build.log" >"$out/$name/native-static-libs"
-  for file in libb24events.so libb24events.a b24events.dll libb24events.dll.a; do
-    [ ! -e "$out/build/$target/release/$file" ] || cp "$out/build/$target/release/$file" "$out/$name/"
+  [ -s "$out/$name/native-static-libs" ] || { echo "rustc did not tell what libb24events.a needs" >&2; exit 1; }
+  case $name in
+    linux-*) files=(libb24events.so libb24events.a) ;;
+    windows-*) files=(b24events.dll libb24events.dll.a libb24events.a) ;;
+  esac
+  for file in "${files[@]}"; do
+    cp "$out/build/$target/release/$file" "$out/$name/"
   done
 }
 
@@ -95,7 +103,8 @@ windows() {
   for object in rsbegin rsend; do
     "$RUSTC" --target i686-win7-windows-gnu --emit=obj -o "$out/tools/$object.o" "$source/rtstartup/$object.rs"
   done
-  flags+=("-Lnative=$out/tools" -Clink-self-contained=no)
+  # Relative, as a folder's name may have spaces, which part flags here; the linker is started where Cargo.toml is.
+  flags+=(-Lnative=target/packaging/tools -Clink-self-contained=no)
   build windows-x86 i686-win7-windows-gnu "$CARGO" rustc --target i686-win7-windows-gnu
   import_library windows-x86_64 i386:x86-64
   import_library windows-x86 i386
@@ -107,7 +116,7 @@ import_library() {
   {
     echo 'LIBRARY b24events.dll'
     echo EXPORTS
-    grep -oE '\bb24_[a-z_]+\(' include/b24events.h | tr -d '(' | sort -u
+    grep -oE '\bb24_[a-z0-9_]+\(' include/b24events.h | tr -d '(' | sort -u
   } >"$out/$name/b24events.def"
   "$CARGO_ZIGBUILD_PYTHON_PATH" -m ziglang dlltool -m "$machine" -d "$out/$name/b24events.def" -l "$out/$name/b24events.lib"
 }
@@ -115,10 +124,17 @@ import_library() {
 bundle() {
   linux
   windows
+  licences
+  # Debian's own Python, as another one may compress in another way.
+  /usr/bin/python3 packaging/archives.py "$out"
+}
+
+licences() {
   install_tool cargo-about 0.9.3 --features cli
-  "$out/tools/bin/cargo-about" generate --offline --locked --config packaging/about.toml packaging/licences.hbs \
+  "$CARGO" fetch --quiet --locked # also the packages of systems that nothing is built for: it looks at all
+  "$out/tools/bin/cargo-about" generate --fail --offline --locked --config packaging/about.toml packaging/licences.hbs \
     --output-file "$out/THIRD-PARTY-LICENCES.txt"
-  python3 packaging/archives.py "$out"
+  cat /usr/share/doc/mingw-w64-common/copyright >>"$out/THIRD-PARTY-LICENCES.txt"
 }
 
 [ "$#" = 1 ] || usage

@@ -5,7 +5,8 @@
 //! of the process's 1088 indexes for values of threads, which the runtime never gives back: after about a hundred loads it
 //! would find none and end the process.
 
-/// Keeps the library where it is, however often it is unloaded. Both doors call it before they do anything else.
+/// Keeps the library where it is, however often it is unloaded; one that holds the static library stays, too. Both doors
+/// call it before anything that lasts longer than the call.
 #[cfg(windows)]
 pub(crate) fn keep() {
     use std::ptr;

@@ -91,6 +91,18 @@ fn the_header_keeps_what_its_abi_version_promises() {
     }
 }
 
+/// Versions only grow, so that raising the number is the only way to break what was promised.
+#[test]
+fn every_version_up_to_this_one_is_recorded_and_none_after_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/abi");
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut records: Vec<String> = names.filter(|name| name.ends_with(".txt")).collect();
+    records.sort();
+    let mut expected: Vec<String> = (1..=b24_abi_version()).map(|version| format!("v{version}.txt")).collect();
+    expected.sort();
+    assert_eq!(records, expected);
+}
+
 #[test]
 fn the_readmes_name_the_library_by_its_abi_version() {
     for readme in ["README.md", "README.ru.md"] {

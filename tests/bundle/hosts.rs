@@ -73,6 +73,18 @@ impl System {
         program
     }
 
+    /// The host in C++17, linked likewise.
+    pub fn cpp_host(&self, archive: &Archive) -> PathBuf {
+        let program = archive.beside("host_cpp.exe");
+        let mut command = Command::new(self.cpp);
+        command
+            .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"])
+            .arg(archive.path().join("include"));
+        command.arg(sources().join("host.cpp")).arg(archive.path().join(self.shared)).args(self.libraries);
+        run(command.arg("-o").arg(&program), self.needs);
+        program
+    }
+
     /// A program of one C file, linked as the arguments say.
     pub fn c_program(&self, source: &Path, arguments: &[&str], program: &Path) {
         run(Command::new(self.c).arg(source).args(arguments).arg("-o").arg(program), self.needs);

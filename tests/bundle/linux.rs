@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use b24events::ffi::b24_abi_version;
+
 use crate::dist::{Archive, VERSION, component, root, unpack_bundle};
 use crate::hosts::{self, JUST_BUILT};
 use crate::support::{self, Portal, run};
@@ -28,7 +30,7 @@ fn found_by_pkg_config() {
     support::quickstart(Command::new(program).env("LD_LIBRARY_PATH", archive.path().join("lib")), JUST_BUILT);
 
     // Without the shared library the linker takes the static one.
-    for name in ["libb24events.so", "libb24events.so.1"] {
+    for name in ["libb24events.so".to_owned(), format!("libb24events.so.{}", b24_abi_version())] {
         fs::remove_file(archive.path().join("lib").join(name)).expect("the archive holds it");
     }
     let program = archive.beside("with_static");
@@ -53,6 +55,10 @@ fn found_by_cmake() {
         let refused = cmake(&archive, version).output().expect(CMAKE);
         assert!(!refused.status.success(), "version {version} was found");
         assert!(String::from_utf8_lossy(&refused.stderr).contains("b24eventsConfig.cmake, version: "), "{refused:?}");
+    }
+    for other in ["linux-aarch64", "windows-x86_64", "windows-x86"] {
+        let refused = cmake(&Archive::unpack(other), VERSION).output().expect(CMAKE);
+        assert!(!refused.status.success(), "the library for {other} was found");
     }
     let short = VERSION.rsplit_once('.').expect("a version has dots").0;
     run(&mut cmake(&archive, short), CMAKE);

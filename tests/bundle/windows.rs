@@ -52,8 +52,8 @@ impl Wine {
             }
         };
         command.current_dir(self.folder.path());
-        // No word about what no program here needs, and no question to install it.
-        command.env("WINEDEBUG", "-all").env("WINEDLLOVERRIDES", "mscoree,mshtml=");
+        // No word about what no program here needs, no question to install it, and no menus for the user.
+        command.env("WINEDEBUG", "-all").env("WINEDLLOVERRIDES", "mscoree,mshtml,winemenubuilder.exe=");
         command
     }
 }
@@ -76,6 +76,7 @@ fn works(bits: u32, system: &System, name: &str, arch: &str) {
     };
 
     hosts::passes(&mut program(&system.c_host(&archive), "host.exe"), &Portal::start());
+    hosts::passes(&mut program(&system.cpp_host(&archive), "host_cpp.exe"), &Portal::start());
 
     let library = archive.path().join("lib");
     let include = format!("-I{}", archive.path().join("include").display());

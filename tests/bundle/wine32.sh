@@ -7,7 +7,10 @@ set -eu
 
 case "$1" in
   make)
-    debootstrap --arch=i386 --variant=minbase --include=wine32 bookworm "$2"
+    # One that was interrupted is no tree; what debootstrap has mounted in it is not ours to remove.
+    rm -rf --one-file-system "$2" "$2.new"
+    debootstrap --arch=i386 --variant=minbase --include=wine32 bookworm "$2.new"
+    mv "$2.new" "$2"
     ;;
   run)
     tree=$2 folder=$3
