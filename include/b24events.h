@@ -606,8 +606,8 @@ b24_status b24_client_close(struct b24_client *client);
  * NULL and freed handles are ignored.
  *
  * Blocks until the library's threads have ended: at once, unless one of them is just resolving a name, opening a
- * connection, or buying tokens, whose answer must not get lost (20 s at most). Not to be called from a callback of this
- * client.
+ * connection, or buying tokens, whose answer must not get lost (20 s at most). On Windows up to a second when the other
+ * side of a connection does not react any more. Not to be called from a callback of this client.
  */
 void b24_client_free(struct b24_client *client);
 

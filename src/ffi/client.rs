@@ -428,8 +428,8 @@ pub extern "C" fn b24_client_close(client: *mut b24_client) -> b24_status {
 /// NULL and freed handles are ignored.
 ///
 /// Blocks until the library's threads have ended: at once, unless one of them is just resolving a name, opening a
-/// connection, or buying tokens, whose answer must not get lost (20 s at most). Not to be called from a callback of this
-/// client.
+/// connection, or buying tokens, whose answer must not get lost (20 s at most). On Windows up to a second when the other
+/// side of a connection does not react any more. Not to be called from a callback of this client.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_free(client: *mut b24_client) {
     boundary::value((), || {

@@ -48,6 +48,7 @@ impl Chain {
             ().chain(SocksConnector::default())
                 .chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
+                .chain(WatchedConnector::for_shutdown())
                 .chain(RustlsConnector::default())
                 .chain(WatchedConnector::new(None));
         Chain(Arc::new(chain))

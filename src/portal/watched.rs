@@ -17,12 +17,27 @@ pub trait Watch: Send + Sync {
     fn waiting(&self) -> Option<Duration>;
 }
 
-/// Last link of a connector chain: wraps the transport when there is a watch.
+/// A link of a connector chain: wraps the transport when there is a watch.
 pub(super) struct WatchedConnector(Option<Arc<dyn Watch>>);
 
 impl WatchedConnector {
     pub(super) fn new(watch: Option<Arc<dyn Watch>>) -> WatchedConnector {
         WatchedConnector(watch)
+    }
+
+    /// Link behind the one that opens sockets: keeps reads so short that a shutdown ends them, where that is needed.
+    pub(super) fn for_shutdown() -> WatchedConnector {
+        WatchedConnector(cfg!(windows).then(|| Arc::new(ShortReads) as Arc<dyn Watch>))
+    }
+}
+
+/// On Windows a shutdown does not end a read that has begun, only those after it fail. A live peer ends the connection then, and
+/// with it the read; for a dead one no read lasts long.
+struct ShortReads;
+
+impl Watch for ShortReads {
+    fn waiting(&self) -> Option<Duration> {
+        Some(Duration::from_millis(250))
     }
 }
 

@@ -26,6 +26,7 @@ static const struct {
     PART(waiting),
     PART(descriptor),
     PART(closing),
+    PART(closing_without_peer),
     PART(freeing),
     PART(handler_calls),
     PART(handler_port),

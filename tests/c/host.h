@@ -15,6 +15,7 @@ void refusals(void);
 void waiting(void);
 void descriptor(void);
 void closing(void);
+void closing_without_peer(void);
 void freeing(void);
 void handler_calls(void);
 void handler_port(void);

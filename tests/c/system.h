@@ -21,6 +21,9 @@ int connection_receive(intptr_t connection, void *bytes, size_t length);
 
 void connection_end(intptr_t connection);
 
+/* Takes connections at a free port of this computer and never answers them, nor their end. Ends with connection_end. */
+intptr_t dead_peer_open(unsigned short *port);
+
 /* Number of the calling thread. */
 unsigned long this_thread(void);
 

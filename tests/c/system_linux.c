@@ -50,6 +50,22 @@ void connection_end(intptr_t connection)
     close((int)connection);
 }
 
+intptr_t dead_peer_open(unsigned short *port)
+{
+    struct sockaddr_in address = {0};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    need(listener >= 0, "socket");
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    need(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+    need(listen(listener, 8) == 0, "listen"); /* the kernel takes them, and nobody accepts */
+    need(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
+    *port = ntohs(address.sin_port);
+    return listener;
+}
+
 unsigned long this_thread(void)
 {
     return (unsigned long)gettid();

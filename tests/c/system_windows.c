@@ -19,19 +19,26 @@ static void need(int answered, const char *what)
     }
 }
 
-intptr_t connection_open(unsigned short port)
+static SOCKET new_socket(void)
 {
     static int is_started;
-    struct sockaddr_in address = {0};
     WSADATA about;
-    SOCKET connection;
+    SOCKET made;
 
     if (!is_started) {
         need(WSAStartup(MAKEWORD(2, 2), &about) == 0, "WSAStartup");
         is_started = 1;
     }
-    connection = socket(AF_INET, SOCK_STREAM, 0);
-    need(connection != INVALID_SOCKET, "socket");
+    made = socket(AF_INET, SOCK_STREAM, 0);
+    need(made != INVALID_SOCKET, "socket");
+    return made;
+}
+
+intptr_t connection_open(unsigned short port)
+{
+    struct sockaddr_in address = {0};
+    SOCKET connection = new_socket();
+
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -54,6 +61,21 @@ int connection_receive(intptr_t connection, void *bytes, size_t length)
 void connection_end(intptr_t connection)
 {
     closesocket((SOCKET)connection);
+}
+
+intptr_t dead_peer_open(unsigned short *port)
+{
+    struct sockaddr_in address = {0};
+    int length = sizeof address;
+    SOCKET listener = new_socket();
+
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    need(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+    need(listen(listener, 8) == 0, "listen"); /* the system takes them, and nobody accepts */
+    need(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
+    *port = ntohs(address.sin_port);
+    return (intptr_t)listener;
 }
 
 unsigned long this_thread(void)

@@ -12,6 +12,12 @@
 
 /* The promise of b24_client_close. */
 #define CLOSED_WITHIN_MS 100.0
+/* The same when the other side does not react any more. */
+#ifdef _WIN32
+#define CLOSED_WITHOUT_PEER_MS 1000.0 /* Windows ends no read that has begun, so reads are kept short there */
+#else
+#define CLOSED_WITHOUT_PEER_MS CLOSED_WITHIN_MS
+#endif
 
 void waiting(void)
 {
@@ -118,6 +124,33 @@ static void ended_by_close(struct blocked *blocked, double start)
 {
     CHECK_STATUS(B24_CLOSED, unblocked(blocked));
     CHECK(blocked->returned - start < CLOSED_WITHIN_MS);
+}
+
+/* A client whose portal takes the request and never answers. */
+void closing_without_peer(void)
+{
+    long before = thread_count();
+    b24_config *config = portal_config("closing");
+    struct blocked in_connect;
+    unsigned short port;
+    intptr_t peer = dead_peer_open(&port);
+    b24_client *client;
+    char url[64];
+    double start;
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", (unsigned)port);
+    CHECK_OK(b24_config_set(config, "portal.url", url));
+    CHECK_OK(b24_client_new(config, &client));
+    block_in(&in_connect, client, connect_for_ever);
+    start = now();
+    CHECK_OK(b24_client_close(client));
+    CHECK(now() - start < CLOSED_WITHIN_MS);
+    CHECK_STATUS(B24_CLOSED, unblocked(&in_connect));
+    b24_client_free(client);
+    CHECK(now() - start < CLOSED_WITHOUT_PEER_MS);
+    b24_config_free(config);
+    connection_end(peer);
+    wait_for_threads(before);
 }
 
 void closing(void)
