@@ -18,17 +18,6 @@ export RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo CARGO_TARGET_
 flags=(-Zlocation-detail=none)
 compiler=(rustc-web cargo-web rust-web-src)
 
-install_packages() {
-  local missing=() package as_root=()
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-  done
-  [ "${#missing[@]}" = 0 ] && return
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
-  "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 # A tool written in Rust, into target/packaging/tools/bin.
 install_tool() {
   local name=$1 version=$2
@@ -38,7 +27,7 @@ install_tool() {
 
 # Zig's linker knows every version of glibc.
 install_zig() {
-  install_packages python3-venv
+  packaging/install_packages.sh python3-venv
   install_tool cargo-zigbuild 0.24.1
   [ -x "$out/tools/python/bin/python" ] || python3 -m venv "$out/tools/python"
   "$out/tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement packaging/requirements.txt
@@ -73,7 +62,7 @@ build() {
 }
 
 linux() {
-  install_packages "${compiler[@]}" binutils
+  packaging/install_packages.sh "${compiler[@]}" binutils
   install_zig
   local architecture
   for architecture in x86_64 aarch64; do
@@ -84,7 +73,7 @@ linux() {
 
 # Rust's targets for Windows 7: their standard library asks for nothing that came with a later Windows.
 windows() {
-  install_packages "${compiler[@]}" gcc-mingw-w64-x86-64-win32 gcc-mingw-w64-i686-win32
+  packaging/install_packages.sh "${compiler[@]}" gcc-mingw-w64-x86-64-win32 gcc-mingw-w64-i686-win32
   install_zig
   local architecture mingw target
   for architecture in x86_64 i686; do

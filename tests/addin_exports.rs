@@ -6,10 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use support::{run, shared_library};
-
-const NATIVE_API: [&str; 5] =
-    ["DestroyObject", "GetAttachType", "GetClassNames", "GetClassObject", "SetPlatformCapabilities"];
+use support::{NATIVE_API, run, shared_library};
 
 #[test]
 fn only_the_two_doors_are_exported() {

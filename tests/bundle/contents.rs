@@ -25,6 +25,21 @@ fn the_sums_are_those_of_all_files() {
     }
 }
 
+/// READMEs name the files as they are called, with this version.
+#[test]
+#[ignore = "needs packaging/build.sh bundle"]
+fn the_readmes_name_what_is_handed_out() {
+    for readme in ["README.md", "README.ru.md", "examples_1c/README.ru.md"] {
+        let text = fs::read_to_string(root().join(readme)).unwrap();
+        let words = text.split(|letter: char| letter.is_whitespace() || "`()«»".contains(letter));
+        let named: BTreeSet<&str> = words.filter(|word| word.ends_with(".zip") || word.ends_with(".tar.gz")).collect();
+        assert!(named.contains("B24Events.zip"), "{readme}: {named:?}");
+        for name in named {
+            assert!(dist(name).is_file(), "{readme} names {name}");
+        }
+    }
+}
+
 /// Packing the same libraries again gives the same bytes.
 #[test]
 #[ignore = "needs packaging/build.sh bundle"]

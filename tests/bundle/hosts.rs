@@ -35,28 +35,23 @@ pub const LINUX: System = System {
 pub const ARM64: System = System {
     c: "aarch64-linux-gnu-gcc",
     cpp: "aarch64-linux-gnu-g++",
-    source: "system_linux.c",
-    shared: "lib/libb24events.so",
-    libraries: &["-pthread", "-ldl"],
     needs: "compilers for ARM64 (Debian: gcc-aarch64-linux-gnu, g++-aarch64-linux-gnu)",
+    ..LINUX
 };
-/// Statically linked, so that the programs need no DLL of MinGW.
-const WINDOWS: &[&str] = &["-static", "-pthread", "-lws2_32", "-lpsapi"];
 pub const WINDOWS_X86_64: System = System {
     c: "x86_64-w64-mingw32-gcc-posix",
     cpp: "x86_64-w64-mingw32-g++-posix",
     source: "system_windows.c",
     shared: "lib/libb24events.dll.a",
-    libraries: WINDOWS,
+    // Statically linked, so that the programs need no DLL of MinGW.
+    libraries: &["-static", "-pthread", "-lws2_32", "-lpsapi"],
     needs: "MinGW with threads (Debian: gcc-mingw-w64-x86-64-posix, g++-mingw-w64-x86-64-posix)",
 };
 pub const WINDOWS_X86: System = System {
     c: "i686-w64-mingw32-gcc-posix",
     cpp: "i686-w64-mingw32-g++-posix",
-    source: "system_windows.c",
-    shared: "lib/libb24events.dll.a",
-    libraries: WINDOWS,
     needs: "MinGW with threads (Debian: gcc-mingw-w64-i686-posix, g++-mingw-w64-i686-posix)",
+    ..WINDOWS_X86_64
 };
 
 impl System {

@@ -8,10 +8,7 @@ use std::process::Command;
 use b24events::ffi::b24_abi_version;
 
 use crate::dist::{Archive, SYSTEMS, root};
-use crate::support::run;
-
-const NATIVE_API: [&str; 5] =
-    ["DestroyObject", "GetAttachType", "GetClassNames", "GetClassObject", "SetPlatformCapabilities"];
+use crate::support::{NATIVE_API, run};
 
 /// DLLs that every Windows has since Windows 7.
 const WINDOWS_DLLS: [&str; 7] =

@@ -27,11 +27,10 @@ Text variable(const char *name) {
 }
 
 // A thread that was joined may still be seen for a moment: the kernel wakes the joining thread before it takes the
-// ended one off its list. Fewer may be left: Windows has threads of its own in a process, and ends them when they have
-// nothing to do.
-bool threads_return_to(long expected) {
+// ended one off its list.
+bool threads_return_to(long before) {
     for (int attempt = 0; attempt < 1000; ++attempt) {
-        if (thread_count() <= expected) return true;
+        if (threads_are_back(before)) return true;
         std::this_thread::sleep_for(milliseconds(1));
     }
     return false;
@@ -503,16 +502,6 @@ void cycle(const std::string &path, int number) {
     }
 }
 
-// Whether nothing is left open, and nothing of the host's was closed. On Windows this host's own runtime (MinGW) makes an event
-// when threads first meet in it, most often in the parts before, now and then as late as here.
-bool none_left_open(long before) {
-#ifdef _WIN32
-    return open_count() <= before + 1;
-#else
-    return open_count() == before;
-#endif
-}
-
 void cycles(const std::string &path, int count, bool with_rss) {
     // The first cycles fill what stays: caches of the allocator, the library's own lists.
     const int warm = count / 10 + 5;
@@ -523,7 +512,7 @@ void cycles(const std::string &path, int count, bool with_rss) {
         if (number == warm) memory = own_memory();
         cycle(path, number);
         CHECK(threads_return_to(threads_before));
-        CHECK(none_left_open(open_before));
+        CHECK(open_are_back(open_before));
     }
     const long long grown = own_memory() - memory;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

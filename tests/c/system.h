@@ -33,8 +33,14 @@ int is_asleep(unsigned long thread);
 /* Threads that this process has now. */
 long thread_count(void);
 
+/* Whether they are those of before again; see each system for what else may have changed. */
+int threads_are_back(long before);
+
 /* Files, sockets and whatever else this process has open now. */
 long open_count(void);
+
+/* The same for them. */
+int open_are_back(long before);
 
 /* Bytes of memory that this process has for itself now: files that it has mapped do not count. */
 long long own_memory(void);

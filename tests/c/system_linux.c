@@ -105,9 +105,19 @@ long thread_count(void)
     return entries("/proc/self/task");
 }
 
+int threads_are_back(long before)
+{
+    return thread_count() == before;
+}
+
 long open_count(void)
 {
     return entries("/proc/self/fd") - 1; /* the one that looks */
+}
+
+int open_are_back(long before)
+{
+    return open_count() == before;
 }
 
 long long own_memory(void)

@@ -107,6 +107,12 @@ long thread_count(void)
     return count;
 }
 
+/* Windows has threads of its own in a process, and ends them when they have nothing to do. */
+int threads_are_back(long before)
+{
+    return thread_count() <= before;
+}
+
 /* More than a test opens; the system gives the lowest number that is free, in steps of 4. */
 #define HIGHEST_HANDLE 0x4000
 
@@ -120,6 +126,12 @@ long open_count(void)
     for (handle = 4; handle <= HIGHEST_HANDLE; handle += 4)
         count += GetHandleInformation((HANDLE)handle, &flags) != 0;
     return count;
+}
+
+/* MinGW's runtime makes an event when threads first meet in it, which may be late. */
+int open_are_back(long before)
+{
+    return open_count() <= before + 1;
 }
 
 long long own_memory(void)

@@ -44,13 +44,12 @@ b24_status unblocked(struct blocked *blocked)
     return blocked->status;
 }
 
-void wait_for_threads(long expected)
+void wait_for_threads(long before)
 {
     double deadline = now() + 1000;
 
-    /* A thread that was joined counts until the system has tidied up after it. Fewer may be left: Windows has threads
-     * of its own in a process, and ends them when they have nothing to do. */
-    while (thread_count() > expected) {
+    /* A thread that was joined counts until the system has tidied up after it. */
+    while (!threads_are_back(before)) {
         CHECK(now() < deadline);
         sched_yield();
     }

@@ -4,6 +4,10 @@ use std::env;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::PathBuf;
 
+/// What 1C looks for in a library.
+pub const NATIVE_API: [&str; 5] =
+    ["DestroyObject", "GetAttachType", "GetClassNames", "GetClassObject", "SetPlatformCapabilities"];
+
 /// `libb24events.so`, or what it is called on this system.
 pub fn shared_library() -> PathBuf {
     built(&format!("{DLL_PREFIX}b24events{DLL_SUFFIX}"))

@@ -12,7 +12,7 @@ mod quickstart;
 
 pub use c_host::C_HOST;
 pub use folder::Folder;
-pub use library::{shared_library, static_library};
+pub use library::{NATIVE_API, shared_library, static_library};
 pub use portal::Portal;
 pub use program::{Program, run};
 pub use quickstart::quickstart;
