@@ -29,7 +29,7 @@ options of serve:
   --hold SECONDS         40; how long a poll is held
   --no-websocket         long polling only
   --ping SECONDS         40; how often a WebSocket is pinged, 0 for never
-  --channel-ttl SECONDS  43205
+  --channel-ttl SECONDS  43200
   --token-ttl SECONDS    3600
   --no-reserve           a plan without clear=0
   --no-connector         a plan without auth_connector

@@ -70,7 +70,7 @@ impl Default for Options {
             auth_connector_allowed: true,
             scope: "crm,pull,user_brief".to_owned(),
             token_ttl: Duration::from_secs(3600),
-            channel_ttl: Duration::from_secs(43_205),
+            channel_ttl: Duration::from_secs(43_200),
             handler_tokens: true,
             delay: Duration::ZERO,
             limits: None,

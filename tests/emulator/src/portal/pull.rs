@@ -32,6 +32,10 @@ pub struct Channel {
     expires: Instant,
 }
 
+/// The end that subscribers are told is so many seconds after new channels are there, which leaves time to move: 43,205 s for
+/// channels of 12 hours (protocol.md §3.1).
+const TOLD_LATER: i64 = 5;
+
 /// The application's channels.
 pub struct Channels {
     push: Arc<PushServer>,
@@ -114,7 +118,7 @@ impl Channel {
             id: push.open_channel(),
             public_id: random::hex(32),
             start,
-            end: start.saturating_add(time::seconds(ttl)),
+            end: start.saturating_add(time::seconds(ttl)).saturating_add(TOLD_LATER),
             expires: time::end_of(ttl),
         }
     }
