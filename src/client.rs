@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::cancel::Cancellation;
 use crate::clock::{Clock, SystemClock, Timeout};
-use crate::closing::Closing;
-use crate::config::{Config, Level, Source};
-use crate::delivery::ledger::Ledger;
+use crate::config::{Config, Source};
+use crate::context::Context;
 use crate::delivery::{Batch, Delivery};
 use crate::error::{Error, Refusal, Result, Status};
 use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
 use crate::handler::{Effects, Handler, binding};
+use crate::log::Level;
 use crate::log::{Log, LogSink};
-use crate::portal::tokens::{TokenPair, TokensSink};
-use crate::portal::{Portal, Repeat, Surroundings};
-use crate::push::doorbell::{Beacon, Doorbell, Notification};
+use crate::notify::{Doorbell, Notification, Readiness};
+use crate::portal::oauth::TokensSink;
+use crate::portal::{Portal, Repeat};
 use crate::push::listener::Listener;
 use crate::secret::Secret;
+use crate::state::store::Store;
+use crate::state::tokens::TokenPair;
 use crate::stats::Stats;
 
 /// What the host wants to be told while the client lives.
@@ -40,10 +43,10 @@ pub struct Client {
     ends: Ends,
     doorbell: Arc<Doorbell>,
     delivery: Arc<Delivery>,
-    ledger: Arc<Ledger>,
+    store: Arc<Store>,
     /// The last batch was full: the next one is fetched without waiting for a signal.
     more: AtomicBool,
-    around: Surroundings,
+    ctx: Context,
 }
 
 impl Client {
@@ -55,56 +58,53 @@ impl Client {
     /// The same with a clock of the caller's.
     pub fn with_clock(config: &Config, hooks: Hooks, clock: Arc<dyn Clock>) -> Result<Client> {
         let settings = config.settings()?;
-        let around = Surroundings {
+        let ctx = Context {
             clock: clock.clone(),
-            closing: Closing::default(),
+            cancel: Cancellation::default(),
             log: Log::new(hooks.log, settings.log_level),
             stats: Arc::new(Stats::default()),
         };
-        let ledger = Arc::new(Ledger::new(
-            settings.state_dir.as_deref(),
-            settings.access_token.clone(),
-            &settings.connector_id,
-        )?);
-        let sink = keep_tokens(ledger.clone(), hooks.tokens, around.log.clone());
-        let portal = Arc::new(Portal::new(&settings, sink, around.clone())?);
+        let store =
+            Arc::new(Store::new(settings.state_dir.as_deref(), settings.access_token.clone(), &settings.connector_id)?);
+        let sink = keep_tokens(store.clone(), hooks.tokens, ctx.log.clone());
+        let portal = Arc::new(Portal::new(&settings, sink, ctx.clone())?);
         // A file that several share is never older than what this client has kept for itself.
-        match ledger.tokens() {
-            Some(_) if settings.tokens_file.is_some() => ledger.keep_tokens(&portal.tokens())?,
+        match store.tokens() {
+            Some(_) if settings.tokens_file.is_some() => store.set_tokens(&portal.tokens())?,
             Some(pair) => portal.use_tokens(pair),
             None => {}
         }
-        let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, around.closing.clone()));
-        let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), around.clone()));
+        let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, ctx.cancel.clone()));
+        let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), ctx.clone()));
         let port = Arc::new(Port::default());
         let ends = Ends {
             portal: portal.clone(),
             listener: listener.clone(),
             port: port.clone(),
             doorbell: doorbell.clone(),
-            around: around.clone(),
+            ctx: ctx.clone(),
         };
         let handler = Arc::new(Handler::new(
             &settings,
             portal.clone(),
             doorbell.clone(),
-            ledger.clone(),
+            store.clone(),
             port.clone(),
             effects(settings.source, ends.clone()),
-            around.clone(),
+            ctx.clone(),
         ));
         Ok(Client {
-            receiver: Receiver::new(&settings, handler.clone(), port, doorbell.clone(), around.clone()),
+            receiver: Receiver::new(&settings, handler.clone(), port, doorbell.clone(), ctx.clone()),
             source: settings.source,
             ends,
             listener,
             handler,
-            delivery: Arc::new(Delivery::new(&settings, portal.clone(), ledger.clone(), around.clone())),
-            ledger,
+            delivery: Arc::new(Delivery::new(&settings, portal.clone(), store.clone(), ctx.clone())),
+            store,
             portal,
             doorbell,
             more: AtomicBool::new(false),
-            around,
+            ctx,
         })
     }
 
@@ -118,13 +118,13 @@ impl Client {
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
         if self.source != Source::Push && self.receiver.start()? && self.portal.has_token() {
             // What was queued before.
-            self.doorbell.ring_to_look();
+            self.doorbell.ring_unsignalled();
         }
         if self.source == Source::Handler || (self.source == Source::Both && !self.portal.has_token()) {
             return Ok(());
         }
         self.listener.connect(timeout).map_err(|error| match error {
-            Error::Closed => self.around.closing.end(),
+            Error::Closed => self.ctx.cancel.reason(),
             error => error,
         })
     }
@@ -153,7 +153,7 @@ impl Client {
     /// Takes a call of the portal that came to a web server of the host's. Returns the HTTP status that answers it.
     /// Blocks for a REST call when the application is installed.
     pub fn accept_handler_call(&self, body: &[u8], content_type: &str) -> Result<u16> {
-        self.around.closing.check()?;
+        self.ctx.cancel.check()?;
         Ok(self.handler.accept(body, content_type))
     }
 
@@ -169,7 +169,7 @@ impl Client {
 
     /// Blocks until the doorbell rings; `None` when the time is over.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
-        self.around.closing.check()?;
+        self.ctx.cancel.check()?;
         if !self.listener.is_listening() && !self.receiver.is_running() {
             return Err(self.not_listening());
         }
@@ -182,7 +182,7 @@ impl Client {
             // The host has used up a notification for this: it is to get another one when a repeat makes sense.
             self.more.store(false, Ordering::Relaxed);
             if error.is_transient() {
-                self.doorbell.ring_to_look();
+                self.doorbell.ring_unsignalled();
             }
         })?;
         self.more.store(batch.is_full(), Ordering::Relaxed);
@@ -200,7 +200,7 @@ impl Client {
     pub fn recover(&self) -> Result<usize> {
         let due = self.delivery.recover()?;
         if due > 0 {
-            self.doorbell.ring_to_look();
+            self.doorbell.ring_unsignalled();
         }
         Ok(due)
     }
@@ -208,13 +208,13 @@ impl Client {
     /// Tokens and open reservations as JSON, to go on elsewhere with [`Client::restore`]. Holds secrets by purpose.
     /// Works after closing too.
     pub fn state(&self) -> String {
-        self.ledger.to_json(&self.portal.tokens())
+        self.store.to_json(&self.portal.tokens())
     }
 
     /// Goes on from what [`Client::state`] gave: its open reservations are handed out first. Its tokens are used, unless
     /// the configured ones are newer.
     pub fn restore(&self, json: &str) -> Result<()> {
-        if let Some(pair) = self.ledger.restore(json)? {
+        if let Some(pair) = self.store.restore(json)? {
             self.portal.use_tokens(pair);
         }
         self.more.store(true, Ordering::Relaxed);
@@ -244,13 +244,10 @@ impl Client {
     /// Waits for a notification and fetches, until there is a batch that is not empty; `None` when the time is over.
     /// The time bounds the waiting; a fetch under way is not cut short, as that could lose its records.
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
-        let deadline = timeout.deadline(self.around.clock.now());
+        let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
             if !self.more.load(Ordering::Relaxed) {
-                let left = deadline.map_or(Timeout::Never, |deadline| {
-                    Timeout::After(deadline.saturating_duration_since(self.around.clock.now()))
-                });
-                if self.wait(left)?.is_none() {
+                if self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
                     return Ok(None);
                 }
             }
@@ -285,38 +282,38 @@ impl Client {
         }
         let (access, refresh) = (Secret::new(access), Secret::new(refresh));
         let pair = TokenPair { access, refresh, expires, lifetime: 0, ..self.portal.tokens() };
-        self.ledger.keep_tokens(&pair)?;
+        self.store.set_tokens(&pair)?;
         self.portal.put_tokens_in(pair)
     }
 
     /// Counters and state as a JSON object. Holds no secret.
     pub fn stats(&self) -> String {
-        let mut json = self.around.stats.to_json();
+        let mut json = self.ctx.stats.to_json();
         json.insert("subscribed".into(), self.is_connected().into());
-        json.insert("closed".into(), self.around.closing.is_closed().into());
+        json.insert("closed".into(), self.ctx.cancel.is_cancelled().into());
         json.insert("handler_address".into(), self.ends.port.address().map(|address| address.to_string()).into());
-        let end = Some(self.around.closing.end()).filter(|_| self.around.closing.is_closed());
+        let end = Some(self.ctx.cancel.reason()).filter(|_| self.ctx.cancel.is_cancelled());
         let last_error = end.or(self.listener.last_error()).filter(|error| *error != Error::Closed);
         json.insert("last_error".into(), last_error.map(|error| error.to_string()).into());
         serde_json::Value::Object(json).to_string()
     }
 
     /// Shows from now on whether a notification waits.
-    pub fn set_beacon(&self, beacon: Arc<dyn Beacon>) {
-        self.doorbell.set_beacon(beacon);
+    pub fn set_readiness(&self, readiness: Arc<dyn Readiness>) {
+        self.doorbell.set_readiness(readiness);
     }
 
     /// Whether it has come to its end, by [`Client::close`] or because the application was uninstalled.
     pub fn is_closed(&self) -> bool {
-        self.around.closing.is_closed()
+        self.ctx.cancel.is_cancelled()
     }
 
     /// Ends every blocked call with [`Error::Closed`] and interrupts every request. Does not wait for the threads to
-    /// end; dropping the client does. Closing again does nothing.
+    /// end; dropping the client does. Cancellation again does nothing.
     pub fn close(&self) {
-        if self.around.closing.close() {
+        if self.ctx.cancel.cancel() {
             self.ends.wake();
-            self.around.log.line(Level::Info, || "closed".into());
+            self.ctx.log.write(Level::Info, || "closed".into());
         }
     }
 
@@ -325,7 +322,7 @@ impl Client {
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();
-        self.ledger.give_up();
+        self.store.release();
     }
 
     fn not_listening(&self) -> Error {
@@ -350,7 +347,7 @@ struct Ends {
     listener: Arc<Listener>,
     port: Arc<Port>,
     doorbell: Arc<Doorbell>,
-    around: Surroundings,
+    ctx: Context,
 }
 
 impl Ends {
@@ -358,7 +355,7 @@ impl Ends {
         self.port.close();
         self.listener.shutdown();
         self.portal.shutdown();
-        self.doorbell.closed();
+        self.doorbell.cancelled();
     }
 }
 
@@ -373,7 +370,7 @@ fn effects(source: Source, ends: Ends) -> Effects {
             }
         }),
         uninstalled: Box::new(move || {
-            if ends.around.closing.close_because(uninstalled()) {
+            if ends.ctx.cancel.cancel_because(uninstalled()) {
                 ends.wake();
             }
         }),
@@ -393,10 +390,10 @@ fn uninstalled() -> Error {
 }
 
 /// A new pair goes into the ledger first and to the host then; either may be the one who keeps it.
-fn keep_tokens(ledger: Arc<Ledger>, host: Option<TokensSink>, log: Log) -> TokensSink {
+fn keep_tokens(store: Arc<Store>, host: Option<TokensSink>, log: Log) -> TokensSink {
     Arc::new(move |pair| {
-        if let Err(error) = ledger.keep_tokens(pair) {
-            log.line(Level::Error, || format!("the new tokens could not be kept: {error}"));
+        if let Err(error) = store.set_tokens(pair) {
+            log.write(Level::Error, || format!("the new tokens could not be kept: {error}"));
         }
         if let Some(host) = &host {
             host(pair);

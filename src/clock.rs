@@ -1,10 +1,10 @@
-//! The one seam through which time and chance come in, so that tests can drive both.
+//! The one seam through which time and randomness come in, so that tests can drive both; timeouts and deadlines.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Where time and chance come from.
+/// Where time and randomness come from.
 pub trait Clock: Send + Sync {
     /// Time that only runs forward, for waits.
     fn now(&self) -> Instant;
@@ -49,12 +49,38 @@ impl Timeout {
         }
     }
 
-    /// The moment when the time is over; `None` when it never is.
-    pub fn deadline(self, now: Instant) -> Option<Instant> {
+    /// The moment at which this time is over.
+    pub fn deadline(self, now: Instant) -> Deadline {
         match self {
-            Timeout::After(duration) => now.checked_add(duration),
-            Timeout::Never => None,
+            Timeout::After(duration) => Deadline::after(duration, now),
+            Timeout::Never => Deadline(None),
         }
+    }
+}
+
+/// The moment at which something has to be done, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// So long after `now`.
+    pub fn after(duration: Duration, now: Instant) -> Deadline {
+        Deadline(now.checked_add(duration))
+    }
+
+    /// How much time is left; [`Duration::MAX`] when there is no deadline.
+    pub fn left(self, now: Instant) -> Duration {
+        self.0.map_or(Duration::MAX, |at| at.saturating_duration_since(now))
+    }
+
+    /// The time left as the timeout of a wait.
+    pub fn timeout(self, now: Instant) -> Timeout {
+        self.0.map_or(Timeout::Never, |_| Timeout::After(self.left(now)))
+    }
+
+    /// Whether the time is over.
+    pub fn has_passed(self, now: Instant) -> bool {
+        self.left(now).is_zero()
     }
 }
 
@@ -65,14 +91,20 @@ mod tests {
     #[test]
     fn negative_milliseconds_mean_for_ever() {
         let now = SystemClock.now();
-        assert_eq!(Timeout::from_millis(-1).deadline(now), None);
-        assert_eq!(Timeout::from_millis(i32::MIN).deadline(now), None);
-        assert_eq!(Timeout::from_millis(0).deadline(now), Some(now));
-        assert_eq!(Timeout::from_millis(1500).deadline(now), Some(now + Duration::from_millis(1500)));
+        for forever in [-1, i32::MIN] {
+            let deadline = Timeout::from_millis(forever).deadline(now);
+            assert_eq!((deadline.left(now), deadline.timeout(now)), (Duration::MAX, Timeout::Never));
+            assert!(!deadline.has_passed(now));
+        }
+        assert!(Timeout::from_millis(0).deadline(now).has_passed(now));
+        let deadline = Timeout::from_millis(1500).deadline(now);
+        assert_eq!(deadline.timeout(now + Duration::from_millis(500)), Timeout::After(Duration::from_secs(1)));
+        assert!(deadline.has_passed(now + Duration::from_millis(1500)));
+        assert!(!Deadline::after(Duration::MAX, now).has_passed(now));
     }
 
     #[test]
-    fn chance_is_not_constant() {
+    fn random_numbers_differ() {
         let first = SystemClock.random();
         assert!((0..8).any(|_| SystemClock.random() != first));
     }

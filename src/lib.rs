@@ -13,20 +13,26 @@
 #![warn(missing_docs)]
 
 pub mod addin;
+pub mod calendar;
+pub mod cancel;
 pub mod client;
 pub mod clock;
-pub mod closing;
 pub mod config;
+pub mod context;
 pub mod delivery;
 pub mod error;
 pub mod ffi;
 pub mod handler;
-pub mod kept_file;
 pub mod log;
+pub mod net;
+pub mod notify;
 pub mod portal;
 pub mod push;
+pub mod retry;
 pub mod secret;
+pub mod state;
 pub mod stats;
+pub mod threads;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

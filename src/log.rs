@@ -2,9 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::config::Level;
+/// How important a log line is.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody has to act.
+    Error = 1,
+    /// Something failed; the library tries again.
+    Warning = 2,
+    /// Normal operation: connected, renewed, closed.
+    Info = 3,
+    /// Every step.
+    Debug = 4,
+}
 
-/// Receives log lines: level and text. Called from any thread, must not block for long.
+/// Receives log lines: level and text. Called on any thread; must return soon.
 pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
 /// Passes on what the host wants to hear.
@@ -20,9 +32,9 @@ impl Log {
         Log { sink, level }
     }
 
-    /// Logs a line. The text is only made when somebody listens.
-    pub fn line(&self, level: Level, text: impl FnOnce() -> String) {
-        if let Some(sink) = self.sink.as_ref().filter(|_| self.level.is_some_and(|most| level <= most)) {
+    /// Writes a line. The text is only made when somebody listens.
+    pub fn write(&self, level: Level, text: impl FnOnce() -> String) {
+        if let Some(sink) = self.sink.as_ref().filter(|_| self.level.is_some_and(|max| level <= max)) {
             sink(level, &text());
         }
     }

@@ -4,9 +4,9 @@ use std::ffi::{c_long, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::call_gate::{Gate, Phase};
 use super::class::{self, Arguments, METHODS, Method, PROPERTIES, Property};
 use super::fault::Fault;
-use super::gate::{Gate, Phase};
 use super::platform::Platform;
 use super::session::Session;
 use super::variant::Value;

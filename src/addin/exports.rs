@@ -3,13 +3,13 @@
 #![allow(non_snake_case)]
 
 use std::ffi::{c_int, c_long};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::abi::Char;
 use super::class::CLASS;
 use super::object::{self, Object};
 use super::text;
-use crate::ffi::module;
+use crate::ffi::pin;
+use crate::threads;
 
 /// `B24Events`, and two NULs: the list of our classes.
 static CLASS_NAMES: [Char; CLASS.len() + 2] = {
@@ -46,10 +46,10 @@ pub unsafe extern "C" fn GetClassObject(name: *const Char, object: *mut *mut Obj
     // SAFETY: by contract.
     let known = unsafe { text::name(name) }.is_some_and(|name| text::folded(&name) == text::folded(CLASS));
     let create = || {
-        module::keep();
+        pin::keep();
         Object::create()
     };
-    match catch_unwind(|| known.then(create)) {
+    match threads::catch(|| known.then(create)) {
         Ok(Some(made)) => {
             // SAFETY: not NULL, and a place for a pointer by contract.
             unsafe { object.write(made) };
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn DestroyObject(object: *mut *mut Object) -> c_long {
         return -1;
     }
     // SAFETY: by contract.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { object::destroy(made) }));
+    let _ = threads::catch(|| unsafe { object::destroy(made) });
     0
 }
 

@@ -60,7 +60,7 @@ impl Component {
         self.session.check_room()?;
         let client = self.session.client()?;
         let mut batch = fetch(&client, limit)?;
-        let json = batch.take_json();
+        let json = batch.detach_json();
         let id = if batch.is_empty() { String::new() } else { self.session.open(&client, batch)? };
         Ok(Value::Text(with_batch_id(&id, &json)))
     }
@@ -71,7 +71,7 @@ impl Component {
         let Some(mut batch) = client.next(timeout(arguments.integer(0)))? else {
             return Ok(Value::Text(String::new()));
         };
-        let json = batch.take_json();
+        let json = batch.detach_json();
         let id = self.session.open(&client, batch)?;
         Ok(Value::Text(with_batch_id(&id, &json)))
     }

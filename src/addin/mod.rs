@@ -20,11 +20,11 @@
 
 mod abi;
 mod batches;
+mod call_gate;
 pub mod class;
 mod component;
 mod exports;
 mod fault;
-mod gate;
 mod methods;
 mod notifications;
 mod object;

@@ -3,9 +3,7 @@
 //! The thread sleeps until the doorbell shows a notification, a failed attempt is to be repeated, or it is to end. The
 //! platform takes an event or not; until it does, later notifications are joined to the one that waits.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
@@ -14,8 +12,8 @@ use crate::client::Client;
 use crate::clock::Timeout;
 use crate::error::{Error, Result};
 use crate::lock;
-use crate::push::doorbell::{Beacon, Notification};
-use crate::push::listener::panic_text;
+use crate::notify::{Notification, Readiness};
+use crate::threads::{self, Thread};
 
 /// Names of our external events.
 const EVENT: &str = "event_offline";
@@ -33,13 +31,13 @@ pub(super) fn json(connector_id: &str, notification: Notification) -> String {
 /// The thread, seen from the outside.
 pub(super) struct Notifier {
     bell: Arc<Bell>,
-    thread: JoinHandle<()>,
+    thread: Thread,
 }
 
 impl Notifier {
     pub(super) fn start(client: Arc<Client>, platform: Arc<Platform>) -> Result<Notifier> {
         let bell = Arc::new(Bell::default());
-        client.set_beacon(bell.clone());
+        client.set_readiness(bell.clone());
         let run = {
             let bell = bell.clone();
             move || {
@@ -52,15 +50,12 @@ impl Notifier {
                     over: false,
                 };
                 let platform = work.platform.clone();
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.run(&bell))) {
-                    platform.keep(&Fault::Core(Error::Panic(panic_text(panic.as_ref()))));
+                if let Err(panic) = threads::catch(|| work.run(&bell)) {
+                    platform.keep(&Fault::Core(panic));
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("b24-notify".into()).spawn(run).map_err(|error| {
-            Error::State(format!("no thread can be started: {error}; the system's limit of threads is reached"))
-        })?;
-        Ok(Notifier { bell, thread })
+        Ok(Notifier { thread: threads::spawn("b24-notify", run)?, bell })
     }
 
     /// Whether the thread has ended by itself, because the client was closed.
@@ -71,10 +66,7 @@ impl Notifier {
     /// Ends the thread and waits for it, unless it is the one that asks (the platform called back from an event).
     pub(super) fn stop(self) {
         self.bell.stop();
-        if self.thread.thread().id() != std::thread::current().id() {
-            // A panic inside was reported where it was caught.
-            let _ = self.thread.join();
-        }
+        self.thread.join();
     }
 }
 
@@ -98,8 +90,8 @@ enum Woken {
     Stopped,
 }
 
-impl Beacon for Bell {
-    fn show(&self, waiting: bool) {
+impl Readiness for Bell {
+    fn set_ready(&self, waiting: bool) {
         lock(&self.state).ringing = waiting;
         self.changed.notify_all();
     }
@@ -245,10 +237,10 @@ mod tests {
         let bell = Bell::default();
         let soon = || Some(Instant::now() + Duration::from_millis(5));
         assert_eq!(bell.wait(soon(), false), Woken::Due);
-        bell.show(true);
+        bell.set_ready(true);
         assert_eq!(bell.wait(None, false), Woken::Ringing);
         assert_eq!(bell.wait(soon(), true), Woken::Due, "deaf");
-        bell.show(false);
+        bell.set_ready(false);
         std::thread::scope(|scope| {
             let asleep = scope.spawn(|| bell.wait(None, false));
             bell.stop();

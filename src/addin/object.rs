@@ -5,7 +5,6 @@ mod destructor;
 
 use std::ffi::{c_long, c_void};
 use std::mem::offset_of;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use destructor::destructors;
@@ -16,8 +15,7 @@ use super::component::{Component, method, property};
 use super::fault::Fault;
 use super::text;
 use super::variant::Value;
-use crate::error::Error;
-use crate::push::listener::panic_text;
+use crate::threads;
 
 /// What the platform holds a pointer to.
 #[repr(C)]
@@ -101,7 +99,7 @@ pub(super) unsafe fn destroy(object: *mut Object) {
 
 fn finish(component: &Component) {
     // What panics here is a defect; the host is not to suffer from it, and there is nobody to tell any more.
-    let _ = catch_unwind(AssertUnwindSafe(|| component.end()));
+    let _ = threads::catch(|| component.end());
 }
 
 /// The way from a base to the whole object.
@@ -124,13 +122,13 @@ unsafe fn enter<const BASE: usize, T>(
     }
     // SAFETY: a living object, by contract.
     let component = unsafe { (*whole::<BASE>(this)).component.clone() };
-    let ran = catch_unwind(AssertUnwindSafe(|| {
+    let ran = threads::catch(|| {
         let (_inside, usable) = component.gate.enter();
         body(&component, usable)
-    }));
+    });
     ran.unwrap_or_else(|panic| {
-        let fault = Fault::Core(Error::Panic(panic_text(panic.as_ref())));
-        let _ = catch_unwind(AssertUnwindSafe(|| component.platform.report(&fault)));
+        let fault = Fault::Core(panic);
+        let _ = threads::catch(|| component.platform.report(&fault));
         otherwise
     })
 }

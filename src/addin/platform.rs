@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::abi::{AddInDef, MemoryManager};
+use super::call_gate::Gate;
 use super::fault::Fault;
-use super::gate::Gate;
 use super::text;
 use crate::lock;
 

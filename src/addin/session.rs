@@ -14,7 +14,7 @@ use crate::clock::Timeout;
 use crate::config::Config;
 use crate::delivery::Batch;
 use crate::lock;
-use crate::push::doorbell::Notification;
+use crate::notify::Notification;
 
 /// How long the end of a client waits for calls in other threads, which it has interrupted.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -242,7 +242,7 @@ impl Session {
     pub(super) fn settle(&self, id: &str, work: impl FnOnce(&Batch) -> Result<(), Fault>) -> Result<(), Fault> {
         let batch = lock(&self.0).batches.find(id)?;
         work(&batch)?;
-        if batch.is_settled() {
+        if batch.is_complete() {
             lock(&self.0).batches.close(id);
         }
         Ok(())

@@ -14,6 +14,7 @@ use ureq::Proxy;
 use ureq::tls::{Certificate, PemItem, parse_pem};
 
 use crate::error::{Error, Result};
+use crate::log::Level;
 use crate::secret::Secret;
 
 pub use address::Address;
@@ -242,22 +243,6 @@ pub enum Transport {
     WebSocket,
     /// By long polling only.
     LongPolling,
-}
-
-/// How important a log line is.
-///
-/// cbindgen:prefix-with-name
-#[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Something needs a person.
-    Error = 1,
-    /// Something went wrong and is being mended.
-    Warning = 2,
-    /// What a quiet day looks like: connected, renewed, closed.
-    Info = 3,
-    /// Every step.
-    Debug = 4,
 }
 
 fn known(name: &str) -> Result<&'static Key> {

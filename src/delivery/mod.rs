@@ -1,41 +1,41 @@
 //! From the queue to the host: reserve, hand over as a batch, acknowledge; and what survives in between.
 
 mod batch;
-pub mod ledger;
 
 pub use batch::Batch;
-use batch::Nature;
+use batch::BatchKind;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ledger::{Ledger, Taking};
-
-use crate::config::{Level, Reserve, Settings};
+use crate::config::{Reserve, Settings};
+use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::lock;
-use crate::portal::offline_events::{MOST_RECORDS, Take, Taken};
-use crate::portal::{Portal, Surroundings};
+use crate::log::Level;
+use crate::portal::Portal;
+use crate::portal::offline_events::{FetchMode, Fetched, MAX_RECORDS};
+use crate::state::store::{self, PendingBatch, Store};
 
 /// Takes records for one client.
 pub struct Delivery {
     portal: Arc<Portal>,
-    ledger: Arc<Ledger>,
+    store: Arc<Store>,
     reserve: Reserve,
     limit: u32,
     /// What the portal's plan was found to allow, and when.
-    plan: Mutex<Option<(Take, Instant)>>,
+    plan: Mutex<Option<(FetchMode, Instant)>>,
     /// Read-locked while records are taken and entered into the ledger, write-locked while orphans are looked for: what
     /// is on its way into the ledger is no orphan.
-    taking: RwLock<()>,
+    fetching: RwLock<()>,
     orphans: Option<Duration>,
     next_search: Mutex<Option<Instant>>,
     /// Records that were reserved together with an acknowledgement; the ledger has them as due.
-    ahead: Mutex<HashMap<ledger::Key, Taken>>,
+    prefetched: Mutex<HashMap<store::Key, Fetched>>,
     /// Whether reservations of this client are found again at once when it ends: only then it may reserve ahead.
-    keeps: bool,
-    around: Surroundings,
+    survives_restart: bool,
+    ctx: Context,
 }
 
 /// A plan without reservations is asked for again after this time: it may have been a lapse in payment.
@@ -45,23 +45,23 @@ const PLAN_LIFETIME: Duration = Duration::from_secs(600);
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Orphans are looked for at the first fetch, after a lost answer, and then no more often than this.
-const SHORTEST_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
+const MIN_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
 
 impl Delivery {
     /// Nothing is asked yet.
-    pub fn new(settings: &Settings, portal: Arc<Portal>, ledger: Arc<Ledger>, around: Surroundings) -> Delivery {
+    pub fn new(settings: &Settings, portal: Arc<Portal>, store: Arc<Store>, ctx: Context) -> Delivery {
         Delivery {
             portal,
-            ledger,
+            store,
             reserve: settings.reserve,
             limit: settings.fetch_limit,
             plan: Mutex::new(None),
-            taking: RwLock::new(()),
+            fetching: RwLock::new(()),
             orphans: settings.orphans,
-            next_search: Mutex::new(Some(around.clock.now())),
-            ahead: Mutex::default(),
-            keeps: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
-            around,
+            next_search: Mutex::new(Some(ctx.clock.now())),
+            prefetched: Mutex::default(),
+            survives_restart: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
+            ctx,
         }
     }
 
@@ -79,167 +79,170 @@ impl Delivery {
                 other => return other,
             };
             // A call that removes may have run, and each repetition would remove more.
-            if self.known_way() == Some(Take::Remove) {
+            if self.known_mode() == Some(FetchMode::Remove) {
                 return Err(error);
             }
             let Some(pause) = pauses.next() else { return Err(error) };
-            self.around.log.line(Level::Warning, || format!("fetching again in {} ms: {error}", pause.as_millis()));
-            self.around.closing.pause(pause)?;
+            self.ctx.log.write(Level::Warning, || format!("fetching again in {} ms: {error}", pause.as_millis()));
+            self.ctx.cancel.sleep(pause)?;
         }
     }
 
     fn fetch_once(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         self.search_if_due();
-        match self.due(false)? {
+        match self.redeliver_next(false)? {
             Some(batch) => Ok(batch),
-            None => self.take(limit, false),
+            None => self.fetch_new(limit, false),
         }
     }
 
     /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
     pub fn fetch_failed(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         let limit = self.checked(limit)?;
-        match self.due(true)? {
+        match self.redeliver_next(true)? {
             Some(batch) => Ok(batch),
-            None => self.take(limit, true),
+            None => self.fetch_new(limit, true),
         }
     }
 
     /// Makes due what the host has dropped without acknowledging, and looks for orphans. Returns how many takings are
     /// due now because of it.
     pub fn recover(&self) -> Result<usize> {
-        let dropped = self.ledger.recover();
+        let dropped = self.store.redeliver_abandoned();
         Ok(dropped + self.search()?)
     }
 
     fn checked(&self, limit: u32) -> Result<u32> {
         match limit {
             0 => Ok(self.limit),
-            1..=MOST_RECORDS => Ok(limit),
+            1..=MAX_RECORDS => Ok(limit),
             _ => Err(Error::InvalidArgument(format!(
-                "limit cannot be {limit}; allowed: 0 (fetch.limit) to {MOST_RECORDS}"
+                "limit cannot be {limit}; allowed: 0 (fetch.limit) to {MAX_RECORDS}"
             ))),
         }
     }
 
-    fn take(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
-        let take = self.way()?;
+    fn fetch_new(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
+        let mode = self.fetch_mode()?;
         // Before anything is taken: what cannot be kept is left where it is.
-        self.ledger.make_room(limit)?;
-        let _taking = self.taking.read().unwrap_or_else(PoisonError::into_inner);
-        match self.portal.take(limit, take, failed) {
+        self.store.reserve_space(limit)?;
+        let _fetching = self.fetching.read().unwrap_or_else(PoisonError::into_inner);
+        match self.portal.fetch_records(limit, mode, failed) {
             // The plan was changed since it was asked for.
             Err(error)
-                if error.status() == Status::License && take == Take::Reserve && self.reserve == Reserve::Auto =>
+                if error.status() == Status::License && mode == FetchMode::Reserve && self.reserve == Reserve::Auto =>
             {
-                self.remember(Take::Remove);
-                self.enter(self.portal.take(limit, Take::Remove, failed)?, Take::Remove, limit, failed)
+                self.remember_mode(FetchMode::Remove);
+                self.into_batch(
+                    self.portal.fetch_records(limit, FetchMode::Remove, failed)?,
+                    FetchMode::Remove,
+                    limit,
+                    failed,
+                )
             }
             Err(error) => {
-                if take == Take::Reserve && error.is_transient() {
+                if mode == FetchMode::Reserve && error.is_transient() {
                     // The answer may have been lost on its way, and with it the name of a reservation.
-                    *lock(&self.next_search) = Some(self.around.clock.now());
+                    *lock(&self.next_search) = Some(self.ctx.clock.now());
                 }
                 Err(error)
             }
-            Ok(taken) => self.enter(taken, take, limit, failed),
+            Ok(fetched) => self.into_batch(fetched, mode, limit, failed),
         }
     }
 
     /// Enters what was taken into the ledger and makes a batch of it.
-    fn enter(self: &Arc<Self>, taken: Taken, take: Take, limit: u32, failed: bool) -> Result<Batch> {
-        let full = taken.message_ids.len() as u64 >= u64::from(limit);
-        self.around.stats.fetched.add(taken.message_ids.len() as u64);
-        if taken.message_ids.is_empty() {
-            return Ok(Batch::new(taken, Nature { full, ..Nature::default() }, None, self.clone()));
+    fn into_batch(self: &Arc<Self>, fetched: Fetched, mode: FetchMode, limit: u32, failed: bool) -> Result<Batch> {
+        let full = fetched.message_ids.len() as u64 >= u64::from(limit);
+        self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
+        if fetched.message_ids.is_empty() {
+            return Ok(Batch::new(fetched, BatchKind { full, ..BatchKind::default() }, None, self.clone()));
         }
-        let taking = match (take, &taken.process_id) {
-            (Take::Reserve, Some(process_id)) if failed => Taking::ReservedFailed(process_id.clone()),
-            (Take::Reserve, Some(process_id)) => Taking::Reserved(process_id.clone()),
-            (Take::Reserve, None) => {
+        let fetching = match (mode, &fetched.process_id) {
+            (FetchMode::Reserve, Some(process_id)) if failed => PendingBatch::ReservedFailed(process_id.clone()),
+            (FetchMode::Reserve, Some(process_id)) => PendingBatch::Reserved(process_id.clone()),
+            (FetchMode::Reserve, None) => {
                 return Err(Error::protocol(
                     "the portal handed out reserved records without their process_id; report this to Bitrix24's support",
                 ));
             }
             // Records whose shape is unknown cannot be kept, but they can be handed on.
-            (Take::Remove, _) => Taking::Removed(taken.to_records().unwrap_or_default()),
+            (FetchMode::Remove, _) => PendingBatch::Removed(fetched.to_records().unwrap_or_default()),
         };
-        let (key, written) = self.ledger.enter(taking);
+        let (key, written) = self.store.add_in_flight(fetching);
         if let Err(error) = written {
             // They are out of the queue or reserved already: the host gets them, and the next fetch is refused.
-            self.around.log.line(Level::Error, || format!("what was taken could not be kept: {error}"));
+            self.ctx.log.write(Level::Error, || format!("what was taken could not be kept: {error}"));
         }
-        let failed = failed && take == Take::Reserve;
-        Ok(Batch::new(taken, Nature { full, failed, partial: false }, Some(key), self.clone()))
+        let failed = failed && mode == FetchMode::Reserve;
+        Ok(Batch::new(fetched, BatchKind { full, failed, partial: false }, Some(key), self.clone()))
     }
 
     /// The next taking that is due again and still holds records.
-    fn due(self: &Arc<Self>, failed: bool) -> Result<Option<Batch>> {
+    fn redeliver_next(self: &Arc<Self>, failed: bool) -> Result<Option<Batch>> {
         let mut last = None;
-        while let Some((key, taking)) = self.ledger.next_due(last, failed) {
+        while let Some((key, fetching)) = self.store.next_for_redelivery(last, failed) {
             last = Some(key);
-            let (taken, partial) = match self.taken_again(key, taking) {
+            let (fetched, partial) = match self.refetch(key, fetching) {
                 Ok(again) => again,
                 Err(error) => {
-                    self.ledger.still_due(key);
+                    self.store.redeliver(key);
                     // What stays refused must not keep new records from the host.
-                    if error.is_transient() || error == self.around.closing.end() {
+                    if error.is_transient() || error == self.ctx.cancel.reason() {
                         return Err(error);
                     }
-                    self.around
-                        .log
-                        .line(Level::Error, || format!("what was taken before cannot be read again: {error}"));
+                    self.ctx.log.write(Level::Error, || format!("what was taken before cannot be read again: {error}"));
                     continue;
                 }
             };
-            if taken.message_ids.is_empty() {
-                self.ledger.settle(key, &[], true)?;
+            if fetched.message_ids.is_empty() {
+                self.store.complete(key, &[], true)?;
                 continue;
             }
-            self.around.stats.fetched.add(taken.message_ids.len() as u64);
+            self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
             // Whether there is something new after it was not looked at.
-            return Ok(Some(Batch::new(taken, Nature { full: true, failed, partial }, Some(key), self.clone())));
+            return Ok(Some(Batch::new(fetched, BatchKind { full: true, failed, partial }, Some(key), self.clone())));
         }
         Ok(None)
     }
 
     /// The records of a taking, and whether it may hold more.
-    fn taken_again(&self, key: ledger::Key, taking: Taking) -> Result<(Taken, bool)> {
-        if let Some(taken) = lock(&self.ahead).remove(&key) {
-            return Ok((taken, false));
+    fn refetch(&self, key: store::Key, fetching: PendingBatch) -> Result<(Fetched, bool)> {
+        if let Some(fetched) = lock(&self.prefetched).remove(&key) {
+            return Ok((fetched, false));
         }
-        let (process_id, failed) = match taking {
-            Taking::Removed(records) => return Ok((Taken::from_records(&records), false)),
-            Taking::Reserved(process_id) => (process_id, false),
-            Taking::ReservedFailed(process_id) => (process_id, true),
+        let (process_id, failed) = match fetching {
+            PendingBatch::Removed(records) => return Ok((Fetched::from_records(&records), false)),
+            PendingBatch::Reserved(process_id) => (process_id, false),
+            PendingBatch::ReservedFailed(process_id) => (process_id, true),
         };
-        let taken = self.portal.take_again(&process_id, self.limit, failed)?;
-        let partial = taken.message_ids.len() as u64 >= u64::from(self.limit);
+        let fetched = self.portal.fetch_reservation(&process_id, self.limit, failed)?;
+        let partial = fetched.message_ids.len() as u64 >= u64::from(self.limit);
         // The answer names the reservation, except where it holds nothing any more.
-        Ok((Taken { process_id: Some(process_id), ..taken }, partial))
+        Ok((Fetched { process_id: Some(process_id), ..fetched }, partial))
     }
 
     /// Confirms a whole reservation. `more`: the queue is long, so what comes next is reserved with the same request.
     fn confirm(&self, process_id: &str, more: bool) -> Result<()> {
-        if !more || !self.keeps || self.ledger.make_room(self.limit).is_err() {
+        if !more || !self.survives_restart || self.store.reserve_space(self.limit).is_err() {
             return self.portal.clear(process_id, None);
         }
-        let _taking = self.taking.read().unwrap_or_else(PoisonError::into_inner);
-        let taken = match self.portal.clear_and_take(process_id, self.limit) {
-            Ok(Some(taken)) => taken,
+        let _fetching = self.fetching.read().unwrap_or_else(PoisonError::into_inner);
+        let fetched = match self.portal.clear_and_fetch(process_id, self.limit) {
+            Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(()),
             Err(error) if error.is_transient() => {
                 // Whether it has confirmed is not known; whether it has reserved is looked for before the next fetch.
-                *lock(&self.next_search) = Some(self.around.clock.now());
+                *lock(&self.next_search) = Some(self.ctx.clock.now());
                 return self.portal.clear(process_id, None);
             }
             Err(error) => return Err(error),
         };
-        if let Some(process_id) = taken.process_id.clone().filter(|_| !taken.message_ids.is_empty()) {
+        if let Some(process_id) = fetched.process_id.clone().filter(|_| !fetched.message_ids.is_empty()) {
             // Under the lock, so that a fetch does not find the one without the other.
-            let mut ahead = lock(&self.ahead);
-            let (key, written) = self.ledger.enter_due(Taking::Reserved(process_id));
-            ahead.insert(key, taken);
+            let mut prefetched = lock(&self.prefetched);
+            let (key, written) = self.store.add_for_redelivery(PendingBatch::Reserved(process_id));
+            prefetched.insert(key, fetched);
             written?;
         }
         Ok(())
@@ -247,11 +250,11 @@ impl Delivery {
 
     /// A search that fails must not keep new records from the host; it is tried again later.
     fn search_if_due(&self) {
-        let now = self.around.clock.now();
+        let now = self.ctx.clock.now();
         if lock(&self.next_search).is_some_and(|at| at <= now) {
             if let Err(error) = self.search() {
-                *lock(&self.next_search) = Some(now + SHORTEST_SEARCH_INTERVAL);
-                self.around.log.line(Level::Warning, || format!("the search for lost reservations failed: {error}"));
+                *lock(&self.next_search) = Some(now + MIN_SEARCH_INTERVAL);
+                self.ctx.log.write(Level::Warning, || format!("the search for lost reservations failed: {error}"));
             }
         }
     }
@@ -262,61 +265,63 @@ impl Delivery {
             *lock(&self.next_search) = None;
             return Ok(0);
         };
-        let interval = (age / 2).max(SHORTEST_SEARCH_INTERVAL);
-        *lock(&self.next_search) = Some(self.around.clock.now() + interval);
-        if self.way()? == Take::Remove {
+        let interval = (age / 2).max(MIN_SEARCH_INTERVAL);
+        *lock(&self.next_search) = Some(self.ctx.clock.now() + interval);
+        if self.fetch_mode()? == FetchMode::Remove {
             return Ok(0);
         }
         let reservations = self.portal.reservations()?;
         // What was on its way while they were read is in the ledger when the lock is ours.
-        let _alone = self.taking.write().unwrap_or_else(PoisonError::into_inner);
-        let adopted = self.ledger.adopt(reservations, self.around.clock.unix(), age.as_secs())?;
+        let _alone = self.fetching.write().unwrap_or_else(PoisonError::into_inner);
+        let adopted = self.store.adopt_orphans(reservations, self.ctx.clock.unix(), age.as_secs())?;
         if adopted > 0 {
-            self.around.log.line(Level::Warning, || format!("{adopted} reservations that nobody knew are taken over"));
+            self.ctx.log.write(Level::Warning, || format!("{adopted} reservations that nobody knew are taken over"));
         }
         Ok(adopted)
     }
 
     /// How records are taken, as far as it is known without asking.
-    fn known_way(&self) -> Option<Take> {
+    fn known_mode(&self) -> Option<FetchMode> {
         match self.reserve {
-            Reserve::Yes => Some(Take::Reserve),
-            Reserve::No => Some(Take::Remove),
+            Reserve::Yes => Some(FetchMode::Reserve),
+            Reserve::No => Some(FetchMode::Remove),
             Reserve::Auto => {
-                let now = self.around.clock.now();
+                let now = self.ctx.clock.now();
                 let known = *lock(&self.plan);
-                known.filter(|(take, at)| *take == Take::Reserve || now < *at + PLAN_LIFETIME).map(|(take, _)| take)
+                known
+                    .filter(|(mode, at)| *mode == FetchMode::Reserve || now < *at + PLAN_LIFETIME)
+                    .map(|(mode, _)| mode)
             }
         }
     }
 
-    fn way(&self) -> Result<Take> {
-        if let Some(take) = self.known_way() {
-            return Ok(take);
+    fn fetch_mode(&self) -> Result<FetchMode> {
+        if let Some(mode) = self.known_mode() {
+            return Ok(mode);
         }
         match self.portal.has_feature("rest_offline_extended") {
-            Ok(true) => Ok(self.remember(Take::Reserve)),
-            Ok(false) => Ok(self.remember(Take::Remove)),
+            Ok(true) => Ok(self.remember_mode(FetchMode::Reserve)),
+            Ok(false) => Ok(self.remember_mode(FetchMode::Remove)),
             // A portal that does not know the question gets to refuse the call itself.
             Err(Error::Refused(refusal)) if refusal.status == Status::Portal && refusal.http_status < 500 => {
-                Ok(self.remember(Take::Reserve))
+                Ok(self.remember_mode(FetchMode::Reserve))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn remember(&self, take: Take) -> Take {
-        let (level, text) = match take {
-            Take::Reserve => (Level::Info, "records stay reserved in the portal until they are acknowledged"),
-            Take::Remove => (
+    fn remember_mode(&self, mode: FetchMode) -> FetchMode {
+        let (level, text) = match mode {
+            FetchMode::Reserve => (Level::Info, "records stay reserved in the portal until they are acknowledged"),
+            FetchMode::Remove => (
                 Level::Warning,
                 "the portal's plan does not allow to reserve records: the portal deletes them when it hands them out",
             ),
         };
-        let before = lock(&self.plan).replace((take, self.around.clock.now()));
-        if before.is_none_or(|(before, _)| before != take) {
-            self.around.log.line(level, || text.into());
+        let before = lock(&self.plan).replace((mode, self.ctx.clock.now()));
+        if before.is_none_or(|(before, _)| before != mode) {
+            self.ctx.log.write(level, || text.into());
         }
-        take
+        mode
     }
 }

@@ -57,7 +57,7 @@ static BATCHES: Registry<b24_batch, BatchHandle> = Registry::new("b24_batch");
 impl BatchHandle {
     /// A handle for a batch.
     pub(super) fn give_out(mut batch: Batch) -> *mut b24_batch {
-        let json = text::into_owned(batch.take_json());
+        let json = text::into_owned(batch.detach_json());
         let process_id = text::owned(batch.process_id());
         BATCHES.insert(BatchHandle { batch, json, process_id, records: OnceLock::new() })
     }

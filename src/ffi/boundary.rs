@@ -2,12 +2,11 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::status::b24_status;
-use super::{module, text};
+use super::{pin, text};
 use crate::error::{Error, Result, Status};
-use crate::push::listener::panic_text;
+use crate::threads;
 
 /// The last error of a thread, in the form in which C reads it.
 #[derive(Default)]
@@ -50,7 +49,7 @@ pub(super) fn value<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> T {
 
 /// Lets the calling thread's last error be read; `None` when the thread is ending and has none any more.
 pub(super) fn last_error<T>(read: impl FnOnce(&LastError) -> T) -> Option<T> {
-    module::keep();
+    pin::keep();
     LAST_ERROR.try_with(|last| last.try_borrow().ok().map(|last| read(&last))).ok().flatten()
 }
 
@@ -64,9 +63,8 @@ fn with_last(change: impl FnOnce(&mut LastError)) {
 }
 
 fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    module::keep();
-    // After a panic the thread sees only a status, and locks in this crate do not carry poison; see `crate::lock`.
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::Panic(panic_text(panic.as_ref()))))
+    pin::keep();
+    threads::catch(body).and_then(|result| result)
 }
 
 fn keep(error: &Error) {

@@ -4,9 +4,9 @@ use std::ffi::{CString, c_char};
 
 use super::batch::{BatchHandle, b24_batch};
 use super::config::{CONFIGS, b24_config};
-use super::fd::Descriptor;
 use super::handles::Registry;
 use super::status::b24_status;
+use super::wait_handle::Descriptor;
 use super::{boundary, text};
 use crate::client::Client;
 use crate::clock::Timeout;

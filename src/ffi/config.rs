@@ -7,10 +7,11 @@ use super::handles::Registry;
 use super::status::b24_status;
 use super::{boundary, text};
 use crate::client::Hooks;
-use crate::config::{Config, Level};
+use crate::config::Config;
 use crate::error::{Result, Status};
 use crate::lock;
-use crate::portal::tokens::TokenPair;
+use crate::log::Level;
+use crate::state::tokens::TokenPair;
 
 /// A configuration: keys with values, and callbacks. Clients copy what they need; free it when they are made.
 #[allow(non_camel_case_types)]
@@ -193,7 +194,7 @@ pub extern "C" fn b24_config_on_tokens(
 ) -> b24_status {
     set_hooks(config, |hooks| {
         let user_data = UserData(user_data);
-        hooks.tokens = callback.map(|callback| -> crate::portal::tokens::TokensSink {
+        hooks.tokens = callback.map(|callback| -> crate::portal::oauth::TokensSink {
             Arc::new(move |pair: &TokenPair| {
                 let texts = [pair.access.expose(), pair.refresh.expose(), &pair.client_endpoint, &pair.member_id]
                     .map(text::owned);

@@ -6,7 +6,7 @@ use super::client::{CLIENTS, b24_client};
 use super::status::b24_status;
 use super::{boundary, text};
 use crate::error::{Error, Status};
-use crate::handler::form::MOST_BYTES;
+use crate::handler::form::MAX_BYTES;
 
 /// Has the portal call an address when the queue grew (`event.bind` of ONOFFLINEEVENT), for good, not only while the client
 /// lives. Binding again does nothing; another address of this application is unbound, so call it at every start. Set the key
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn b24_handler_accept(
             (true, _) => return Err(Error::InvalidArgument("body is NULL, but length is not 0".into())),
             // A body that is too long is refused by its length; one byte more than fits says as much.
             // SAFETY: not NULL, and good for `length` bytes by contract, of which so many are used at most.
-            (false, _) => unsafe { std::slice::from_raw_parts(body.cast::<u8>(), length.min(MOST_BYTES + 1)) },
+            (false, _) => unsafe { std::slice::from_raw_parts(body.cast::<u8>(), length.min(MAX_BYTES + 1)) },
         };
         let status = client.client.accept_handler_call(body, content_type)?;
         // SAFETY: checked by `prepare`.

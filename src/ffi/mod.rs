@@ -14,13 +14,13 @@ mod batch;
 mod boundary;
 mod client;
 mod config;
-mod fd;
 mod handler;
 mod handles;
 mod library;
-pub(crate) mod module;
+pub(crate) mod pin;
 mod status;
 mod text;
+mod wait_handle;
 
 pub use batch::*;
 pub use client::*;

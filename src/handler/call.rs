@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::portal::php;
-use crate::portal::tokens::TokenPair;
 use crate::secret::Secret;
+use crate::state::tokens::TokenPair;
 
 /// What the body says.
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode;
 use serde_json::{Map, Value};
 
 /// Longest body.
-pub const MOST_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 /// Most keys of a body, on all levels together.
 const MOST_KEYS: usize = 256;
 /// Most levels: `a[b]` has two.
@@ -13,7 +13,7 @@ const MOST_DEPTH: usize = 8;
 /// Why a body is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Longer than [`MOST_BYTES`].
+    /// Longer than [`MAX_BYTES`].
     TooLong,
     /// Too many keys, too deep, or not what the content type says.
     Malformed,
@@ -21,7 +21,7 @@ pub enum Unreadable {
 
 /// Reads a body. What says nothing of its type is JSON when it begins like that.
 pub fn decode(body: &[u8], content_type: &str) -> Result<Value, Unreadable> {
-    if body.len() > MOST_BYTES {
+    if body.len() > MAX_BYTES {
         return Err(Unreadable::TooLong);
     }
     let content_type = content_type.to_ascii_lowercase();
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let long = vec![b'a'; MOST_BYTES + 1];
+        let long = vec![b'a'; MAX_BYTES + 1];
         assert_eq!(decode(&long, FORM), Err(Unreadable::TooLong));
         assert!(decode(&long[1..], FORM).is_ok());
         let form_of = |count: usize| (0..count).map(|number| format!("k{number}=1&")).collect::<String>();

@@ -6,8 +6,8 @@
 pub mod binding;
 pub mod call;
 mod chunked;
-mod connection;
 pub mod form;
+mod http_connection;
 pub mod port;
 pub mod receiver;
 mod request;
@@ -22,14 +22,16 @@ use form::Unreadable;
 use port::Port;
 use sender::{Event, Known};
 
-use crate::config::{Level, Settings};
-use crate::delivery::ledger::Ledger;
+use crate::config::Settings;
+use crate::context::Context;
 use crate::error::Result;
 use crate::lock;
-use crate::portal::tokens::TokenPair;
-use crate::portal::{Portal, Surroundings};
-use crate::push::doorbell::Doorbell;
+use crate::log::Level;
+use crate::notify::Doorbell;
+use crate::portal::Portal;
 use crate::secret::Secret;
+use crate::state::store::Store;
+use crate::state::tokens::TokenPair;
 
 /// After the pause of a binding (`options[minTimeout]`) the portal is given this long for what it was about to do.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -55,7 +57,7 @@ pub struct Effects {
 pub struct Handler {
     portal: Arc<Portal>,
     doorbell: Arc<Doorbell>,
-    ledger: Arc<Ledger>,
+    store: Arc<Store>,
     port: Arc<Port>,
     effects: Effects,
     application_token: Secret,
@@ -65,7 +67,7 @@ pub struct Handler {
     times: Mutex<Times>,
     /// Held while an installation proves itself.
     proving: Mutex<()>,
-    around: Surroundings,
+    ctx: Context,
 }
 
 #[derive(Default)]
@@ -82,15 +84,15 @@ impl Handler {
         settings: &Settings,
         portal: Arc<Portal>,
         doorbell: Arc<Doorbell>,
-        ledger: Arc<Ledger>,
+        store: Arc<Store>,
         port: Arc<Port>,
         effects: Effects,
-        around: Surroundings,
+        ctx: Context,
     ) -> Handler {
         Handler {
             portal,
             doorbell,
-            ledger,
+            store,
             port,
             effects,
             application_token: settings.handler.application_token.clone(),
@@ -99,7 +101,7 @@ impl Handler {
             pause_s: AtomicU32::new(USUAL_PAUSE_S),
             times: Mutex::default(),
             proving: Mutex::new(()),
-            around,
+            ctx,
         }
     }
 
@@ -112,7 +114,7 @@ impl Handler {
     pub fn accept(&self, body: &[u8], content_type: &str) -> u16 {
         match self.accepted(body, content_type) {
             Ok(()) => {
-                self.around.stats.handler_calls.add(1);
+                self.ctx.stats.handler_calls.add(1);
                 OK
             }
             Err((status, why)) => {
@@ -124,8 +126,8 @@ impl Handler {
 
     /// Counts a call that was answered with an error.
     fn refused(&self, status: u16, why: &str) {
-        self.around.stats.handler_refused.add(1);
-        let now = self.around.clock.now();
+        self.ctx.stats.handler_refused.add(1);
+        let now = self.ctx.clock.now();
         let mut times = lock(&self.times);
         if times.next_complaint.is_none_or(|next| next <= now) {
             times.next_complaint = Some(now + COMPLAINT_INTERVAL);
@@ -140,7 +142,7 @@ impl Handler {
             return None;
         }
         let next = self.doorbell.tick();
-        let now = self.around.clock.now();
+        let now = self.ctx.clock.now();
         let look = {
             let mut times = lock(&self.times);
             let due = times.look.take_if(|look| *look <= now).is_some();
@@ -149,7 +151,7 @@ impl Handler {
         match look {
             Ok(look) => Some(look.map_or(next, |look| next.min(look.saturating_duration_since(now)))),
             Err(()) => {
-                self.doorbell.ring_to_look();
+                self.doorbell.ring_unsignalled();
                 Some(next)
             }
         }
@@ -168,7 +170,7 @@ impl Handler {
             application_token: &stored,
             member_id,
             is_domain: &|domain| self.portal.is_domain(domain),
-            now: self.around.clock.unix(),
+            now: self.ctx.clock.unix(),
         };
         match sender::check(&call, &known).map_err(|why| (FORBIDDEN, why))? {
             Event::QueueGrew => self.queue_grew(&call, member_id),
@@ -181,32 +183,32 @@ impl Handler {
     /// What the host has configured, else what an installation has set.
     fn stored_token(&self) -> Secret {
         if self.application_token.is_empty() {
-            self.ledger.application_token().unwrap_or(Secret::new(""))
+            self.store.application_token().unwrap_or(Secret::new(""))
         } else {
             self.application_token.clone()
         }
     }
 
     fn queue_grew(&self, call: &Call, member_id: &str) {
-        self.around.stats.signals.add(1);
+        self.ctx.stats.signals.add(1);
         // When it is not known whose tokens ours are, others do not take their place.
         if !member_id.is_empty() {
-            let pair = call.auth.tokens(self.around.clock.unix(), |address| self.portal.is_domain(address));
-            pair.into_iter().for_each(|pair| self.portal.offer_tokens(pair));
+            let pair = call.auth.tokens(self.ctx.clock.unix(), |address| self.portal.is_domain(address));
+            pair.into_iter().for_each(|pair| self.portal.offer_fallback_tokens(pair));
         }
         // The portal says nothing of how many.
         self.doorbell.ring(0);
         let pause = self.pause_s.load(Ordering::Relaxed);
         if pause > 0 {
             // A change within the pause is not told later either: one look finds it.
-            let look = self.around.clock.now() + Duration::from_secs(pause.into()) + MARGIN;
+            let look = self.ctx.clock.now() + Duration::from_secs(pause.into()) + MARGIN;
             lock(&self.times).look = Some(look);
             self.port.wake();
         }
     }
 
     fn installed(&self, call: &Call, proved: bool) -> Result<(), (u16, &'static str)> {
-        let now = self.around.clock.unix();
+        let now = self.ctx.clock.unix();
         let pair = call.auth.tokens(now, |address| self.portal.is_domain(address));
         let pair = pair.ok_or((FORBIDDEN, "an installation without access_token"))?;
         // Played again within its time: the pair may have been renewed since.
@@ -234,12 +236,12 @@ impl Handler {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err((FORBIDDEN, "another installation is being proved")),
         };
-        let now = self.around.clock.now();
+        let now = self.ctx.clock.now();
         if lock(&self.times).next_proof.is_some_and(|next| now < next) {
             return Err((FORBIDDEN, "an installation right after one that proved nothing; install once more"));
         }
         let failed = |status, why| {
-            lock(&self.times).next_proof = Some(self.around.clock.now() + PROOF_PAUSE);
+            lock(&self.times).next_proof = Some(self.ctx.clock.now() + PROOF_PAUSE);
             Err((status, why))
         };
         match self.portal.application_of(access) {
@@ -256,7 +258,7 @@ impl Handler {
     /// The installation is ours: what it brought is stored and used.
     fn believe(&self, application_token: Option<Secret>, pair: Option<TokenPair>) {
         // The portal does not call again, so what cannot be kept is used all the same.
-        let token_kept = application_token.map_or(Ok(()), |token| self.ledger.keep_application_token(&token));
+        let token_kept = application_token.map_or(Ok(()), |token| self.store.set_application_token(&token));
         let pair_kept = pair.map_or(Ok(()), |pair| self.portal.adopt_tokens(pair));
         match token_kept.and(pair_kept) {
             Ok(()) => self.log(Level::Info, || "the application was installed; its tokens are stored".into()),
@@ -264,13 +266,13 @@ impl Handler {
                 self.log(Level::Error, || format!("the tokens of the installation could not be kept: {error}"))
             }
         }
-        self.doorbell.ring_to_look();
+        self.doorbell.ring_unsignalled();
         (self.effects.installed)();
         self.port.wake();
     }
 
     fn uninstalled(&self) {
-        if let Err(error) = self.ledger.forget_application() {
+        if let Err(error) = self.store.forget_application() {
             self.log(Level::Error, || format!("that the application was uninstalled could not be kept: {error}"));
         }
         // They are dead, and the state is not to carry them on.
@@ -280,6 +282,6 @@ impl Handler {
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
-        self.around.log.line(level, text);
+        self.ctx.log.write(level, text);
     }
 }

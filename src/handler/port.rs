@@ -1,4 +1,4 @@
-//! The port that is listened on. Closing it frees it at once, whatever the thread behind it is doing.
+//! The port that is listened on. Cancellation it frees it at once, whatever the thread behind it is doing.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -7,23 +7,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
 use super::Handler;
-use super::connection::{Connection, Next};
+use super::http_connection::{Connection, Next};
 use super::port::{LISTENER, Port, WAKER};
-use crate::config::{Level, Settings};
+use crate::config::Settings;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
-use crate::portal::Surroundings;
-use crate::push::doorbell::Doorbell;
-use crate::push::listener::panic_text;
+use crate::log::Level;
+use crate::notify::Doorbell;
+use crate::threads::{self, Thread};
 
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 256;
@@ -33,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Starts and ends the handler's thread.
 pub struct Receiver {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 struct Shared {
@@ -43,7 +42,7 @@ struct Shared {
     listen: Option<SocketAddr>,
     path: String,
     running: AtomicBool,
-    around: Surroundings,
+    ctx: Context,
 }
 
 impl Receiver {
@@ -53,7 +52,7 @@ impl Receiver {
         handler: Arc<Handler>,
         port: Arc<Port>,
         doorbell: Arc<Doorbell>,
-        around: Surroundings,
+        ctx: Context,
     ) -> Receiver {
         let shared = Shared {
             handler,
@@ -62,7 +61,7 @@ impl Receiver {
             listen: settings.handler.listen,
             path: settings.handler.path.clone(),
             running: AtomicBool::new(false),
-            around,
+            ctx,
         };
         Receiver { shared: Arc::new(shared), thread: Mutex::default() }
     }
@@ -71,28 +70,25 @@ impl Receiver {
     pub fn start(&self) -> Result<bool> {
         let mut thread = lock(&self.thread);
         // Under the lock, so that no thread starts after closing has joined the last one.
-        self.shared.around.closing.check()?;
+        self.shared.ctx.cancel.check()?;
         if self.is_running() {
             return Ok(false);
         }
         // One that has failed has ended, or is about to.
-        thread.take().map(JoinHandle::join);
+        thread.take().into_iter().for_each(Thread::join);
         let poll = self.shared.port.open(self.shared.listen)?;
         let shared = self.shared.clone();
         self.shared.running.store(true, Ordering::SeqCst);
-        let started = std::thread::Builder::new().name("b24-handler".into()).spawn(move || shared.run(poll));
-        match started {
-            Ok(handle) => *thread = Some(handle),
+        match threads::spawn("b24-handler", move || shared.run(poll)) {
+            Ok(started) => *thread = Some(started),
             Err(error) => {
                 self.shared.running.store(false, Ordering::SeqCst);
                 self.shared.port.close();
-                return Err(Error::State(format!(
-                    "no thread can be started: {error}; the system's limit of threads is reached"
-                )));
+                return Err(error);
             }
         }
         let address = self.shared.port.address();
-        self.shared.around.log.line(Level::Info, || match address {
+        self.shared.ctx.log.write(Level::Info, || match address {
             Some(address) => format!("the handler listens on {address}"),
             None => "the handler takes calls from the host".into(),
         });
@@ -107,10 +103,7 @@ impl Receiver {
     /// Waits for the end of the thread. Call after closing. From the thread itself (a log callback) this does nothing.
     pub fn join(&self) {
         let thread = lock(&self.thread).take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            // A panic inside was reported where it was caught.
-            let _ = thread.join();
-        }
+        thread.into_iter().for_each(Thread::join);
     }
 }
 
@@ -124,14 +117,11 @@ impl Shared {
             next: 2,
             accepting: Accepting::Told,
         };
-        let end = match catch_unwind(AssertUnwindSafe(|| serving.serve())) {
-            Ok(end) => end,
-            Err(panic) => Error::Panic(panic_text(panic.as_ref())),
-        };
+        let end = threads::catch(|| serving.serve()).unwrap_or_else(|panic| panic);
         drop(serving);
         self.port.close();
         self.running.store(false, Ordering::SeqCst);
-        if !self.around.closing.is_closed() {
+        if !self.ctx.cancel.is_cancelled() {
             self.doorbell.report(end);
         }
     }
@@ -139,7 +129,7 @@ impl Shared {
     /// Answers what is no request of a portal. Counted first: who has the answer finds it counted.
     fn refuse(&self, connection: &mut Connection, status: u16) {
         self.handler.refused(status, "it is no complete HTTP request of a portal");
-        connection.answer(status, self.around.clock.now());
+        connection.answer(status, self.ctx.clock.now());
     }
 }
 
@@ -180,8 +170,8 @@ impl Serving<'_> {
     fn serve(&mut self) -> Error {
         let mut events = Events::with_capacity(MOST_CONNECTIONS);
         loop {
-            if self.shared.around.closing.is_closed() {
-                return self.shared.around.closing.end();
+            if self.shared.ctx.cancel.is_cancelled() {
+                return self.shared.ctx.cancel.reason();
             }
             match self.poll.poll(&mut events, self.patience()) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
@@ -213,7 +203,7 @@ impl Serving<'_> {
     }
 
     fn now(&self) -> Instant {
-        self.shared.around.clock.now()
+        self.shared.ctx.clock.now()
     }
 
     /// How long nothing is to be done by itself.
@@ -292,7 +282,7 @@ impl Serving<'_> {
             Next::Again => {}
             Next::Answer(request) => {
                 let status = self.shared.handler.accept(&request.body, &request.content_type);
-                connection.answer(status, self.shared.around.clock.now());
+                connection.answer(status, self.shared.ctx.clock.now());
             }
             Next::Refused(status) => self.shared.refuse(connection, status),
         }

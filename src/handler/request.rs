@@ -4,7 +4,7 @@ use httparse::Status;
 use memchr::memmem;
 
 use super::chunked::Chunked;
-use super::form::MOST_BYTES;
+use super::form::MAX_BYTES;
 
 /// Longest head: request line and header fields.
 const MOST_HEAD: usize = 8 * 1024;
@@ -114,7 +114,7 @@ impl Reading {
                 *left -= part.len();
                 Ok(*left == 0)
             }
-            Framing::Chunked(chunked) => chunked.feed(input, body, MOST_BYTES),
+            Framing::Chunked(chunked) => chunked.feed(input, body, MAX_BYTES),
         }
     }
 }
@@ -168,7 +168,7 @@ fn framing<'a>(
             let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).ok_or(400_u16)?;
             // More than a `usize` holds is far too much in any case.
             match digits.parse().unwrap_or(usize::MAX) {
-                length if length > MOST_BYTES => Err(413),
+                length if length > MAX_BYTES => Err(413),
                 length => Ok(Framing::Sized(length)),
             }
         }
@@ -254,8 +254,8 @@ mod tests {
     #[test]
     fn the_longest_body_fits() {
         let head = "POST /b24 HTTP/1.1\r\nContent-Length: 65536\r\n\r\n";
-        let input = [head.as_bytes(), &vec![b'x'; MOST_BYTES]].concat();
-        assert!(matches!(read(&input, 8192), Progress::Complete(request) if request.body.len() == MOST_BYTES));
+        let input = [head.as_bytes(), &vec![b'x'; MAX_BYTES]].concat();
+        assert!(matches!(read(&input, 8192), Progress::Complete(request) if request.body.len() == MAX_BYTES));
         assert_eq!(read(&input[..input.len() - 1], 8192), Progress::More);
     }
 }

@@ -1,21 +1,21 @@
 //! REST calls: limits, tokens, and what is repeated when (protocol.md §2).
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::answer::{Answer, Failure};
-use super::http::Http;
 use super::limiter::Limiter;
+use super::oauth::{Tokens, TokensSink};
 use super::params::{Params, check_method};
-use super::tokens::{TokenPair, Tokens, TokensSink};
-use crate::clock::Clock;
-use crate::closing::Closing;
-use crate::config::{Address, Level, Settings};
+use crate::clock::Deadline;
+use crate::config::{Address, Settings};
+use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::lock;
-use crate::log::Log;
+use crate::log::Level;
+use crate::net::http::Http;
 use crate::secret::Secret;
-use crate::stats::Stats;
+use crate::state::tokens::TokenPair;
 
 /// Whether a call may run twice when it is not known if it ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,31 +45,18 @@ pub struct Portal {
     domain: String,
     allow_plain: bool,
     timeout: Duration,
-    around: Surroundings,
-}
-
-/// What every room below the client shares.
-#[derive(Clone)]
-pub struct Surroundings {
-    /// Time and chance.
-    pub clock: Arc<dyn Clock>,
-    /// The end of the client.
-    pub closing: Closing,
-    /// The host's log.
-    pub log: Log,
-    /// The client's counters.
-    pub stats: Arc<Stats>,
+    ctx: Context,
 }
 
 impl Portal {
     /// Nothing is sent yet.
-    pub fn new(settings: &Settings, tokens_sink: TokensSink, around: Surroundings) -> Result<Portal> {
-        let now = around.clock.now();
+    pub fn new(settings: &Settings, tokens_sink: TokensSink, ctx: Context) -> Result<Portal> {
+        let now = ctx.clock.now();
         let limiter = (settings.rate_per_second > 0.0)
             .then(|| Limiter::of(settings.portal.origin(), settings.rate_burst, settings.rate_per_second, now));
-        let tokens = Tokens::new(settings, tokens_sink, around.clock.clone(), around.closing.clone())?;
+        let tokens = Tokens::new(settings, tokens_sink, ctx.clock.clone(), ctx.cancel.clone())?;
         let portal = Portal {
-            http: Http::new(settings, around.closing.clone(), None),
+            http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
             rest: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
@@ -77,7 +64,7 @@ impl Portal {
             allow_plain: settings.allow_plain,
             timeout: settings.call_timeout,
             tokens,
-            around,
+            ctx,
         };
         portal.follow(&portal.tokens.pair());
         Ok(portal)
@@ -112,7 +99,7 @@ impl Portal {
 
     /// Buys the first pair of tokens with an authorization code and uses it.
     pub fn authorize(&self, code: &str) -> Result<()> {
-        self.around.closing.check()?;
+        self.ctx.cancel.check()?;
         let pair = self.tokens.authorize(code)?;
         self.follow(&pair);
         Ok(())
@@ -120,7 +107,7 @@ impl Portal {
 
     /// Whether there is a token to make calls with.
     pub fn has_token(&self) -> bool {
-        !self.tokens.access().is_empty() || self.tokens.has_spare()
+        !self.tokens.access().is_empty() || self.tokens.has_fallback()
     }
 
     /// Whether this access token is the one in use, or was.
@@ -135,8 +122,8 @@ impl Portal {
     }
 
     /// A pair that came with an event; it stands in when ours has expired and cannot be renewed.
-    pub fn offer_tokens(&self, pair: TokenPair) {
-        self.tokens.offer(pair);
+    pub fn offer_fallback_tokens(&self, pair: TokenPair) {
+        self.tokens.offer_fallback(pair);
     }
 
     /// Whether this is the portal's host (and port), by its configured address or by the one it has now.
@@ -147,10 +134,10 @@ impl Portal {
 
     /// Calls a method without parameters once, with a token that is not ours.
     pub(super) fn call_as(&self, token: &Secret, method: &str, timeout: Duration) -> Result<Answer> {
-        self.around.closing.check()?;
-        let deadline = self.around.clock.now() + timeout.min(self.timeout);
+        self.ctx.cancel.check()?;
+        let deadline = Deadline::after(timeout.min(self.timeout), self.ctx.clock.now());
         if let Some(limiter) = &self.limiter {
-            limiter.turn(deadline, &*self.around.clock, &self.around.closing)?;
+            limiter.turn(deadline, &*self.ctx.clock, &self.ctx.cancel)?;
         }
         self.send(method, &Params::parse(method, "")?, token, deadline).map_err(|failure| failure.error)
     }
@@ -165,13 +152,13 @@ impl Portal {
     pub fn call_json(&self, method: &str, params: &str, repeat: Repeat) -> Result<Answer> {
         check_method(method)?;
         let params = Params::parse(method, params)?;
-        let deadline = self.around.clock.now() + self.timeout;
+        let deadline = Deadline::after(self.timeout, self.ctx.clock.now());
         let mut renewed = false;
         let mut attempt = 0;
         loop {
-            self.around.closing.check()?;
+            self.ctx.cancel.check()?;
             if let Some(limiter) = &self.limiter {
-                limiter.turn(deadline, &*self.around.clock, &self.around.closing)?;
+                limiter.turn(deadline, &*self.ctx.clock, &self.ctx.cancel)?;
             }
             // Read after the turn has come: it may have taken longer than the token lived.
             let token = self.token(deadline)?;
@@ -186,14 +173,14 @@ impl Portal {
                 continue;
             }
             let pause = self.pause_before_repeat(&failure, repeat, attempt, deadline).ok_or(failure.error)?;
-            self.around.closing.pause(pause)?;
+            self.ctx.cancel.sleep(pause)?;
             attempt += 1;
         }
     }
 
-    fn token(&self, deadline: Instant) -> Result<Secret> {
+    fn token(&self, deadline: Deadline) -> Result<Secret> {
         let mut token = self.tokens.access();
-        if token.is_empty() && self.tokens.has_spare() {
+        if token.is_empty() && self.tokens.has_fallback() {
             self.renew(&token, deadline)?;
             token = self.tokens.access();
         }
@@ -214,14 +201,14 @@ impl Portal {
         }
     }
 
-    fn renew(&self, stale: &Secret, deadline: Instant) -> Result<()> {
+    fn renew(&self, stale: &Secret, deadline: Deadline) -> Result<()> {
         if self.tokens.renew(stale, deadline)? {
-            self.around.stats.renewals.add(1);
-            self.around.log.line(Level::Info, || "tokens renewed".into());
+            self.ctx.stats.renewals.add(1);
+            self.ctx.log.write(Level::Info, || "tokens renewed".into());
         }
         // Whoever has bought the pair: it tells where the portal is now.
         self.follow(&self.tokens.pair());
-        self.around.closing.check()
+        self.ctx.cancel.check()
     }
 
     /// The portal may have been renamed; its authorization server tells the address that is right now.
@@ -232,23 +219,21 @@ impl Portal {
         }
     }
 
-    fn left(&self, deadline: Instant) -> Duration {
+    fn left(&self, deadline: Deadline) -> Duration {
         // ureq takes zero for "no time at all"; the call then fails with its own text.
-        deadline.saturating_duration_since(self.around.clock.now())
+        deadline.left(self.ctx.clock.now())
     }
 
-    fn send(&self, method: &str, params: &Params, token: &Secret, deadline: Instant) -> Result<Answer, Failure> {
+    fn send(&self, method: &str, params: &Params, token: &Secret, deadline: Deadline) -> Result<Answer, Failure> {
         let body = params.with(token, &self.connector_id);
         let url = format!("{}/{method}.json", lock(&self.rest));
-        self.around.stats.requests.add(1);
+        self.ctx.stats.requests.add(1);
         let answer = self.http.post_json(&url, &body, self.left(deadline)).map_err(Failure::plain)?;
-        self.around.log.line(Level::Debug, || format!("{method}: HTTP {}, {} bytes", answer.status, answer.body.len()));
+        self.ctx.log.write(Level::Debug, || format!("{method}: HTTP {}, {} bytes", answer.status, answer.body.len()));
         let outcome = Answer::read(method, answer.status, answer.body, |text| self.tokens.redact(text));
         if let Some(limiter) = &self.limiter {
             match &outcome {
-                Err(failure) if failure.error.code() == "QUERY_LIMIT_EXCEEDED" => {
-                    limiter.refused(self.around.clock.now())
-                }
+                Err(failure) if failure.error.code() == "QUERY_LIMIT_EXCEEDED" => limiter.refused(self.ctx.clock.now()),
                 _ => limiter.passed(),
             }
         }
@@ -261,7 +246,7 @@ impl Portal {
         failure: &Failure,
         repeat: Repeat,
         attempt: u32,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Option<Duration> {
         let error = &failure.error;
         let limited = error.status() == Status::RateLimit && error.is_transient();
@@ -269,12 +254,12 @@ impl Portal {
             return None;
         }
         let growing = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(attempt)).min(LONGEST_PAUSE);
-        let until_free = Duration::from_secs(failure.blocked_until.saturating_sub(self.around.clock.unix()));
+        let until_free = Duration::from_secs(failure.blocked_until.saturating_sub(self.ctx.clock.unix()));
         let pause = if error.code() == "OPERATION_TIME_LIMIT" { growing.max(until_free) } else { growing };
         if pause >= self.left(deadline) {
             return None;
         }
-        self.around.log.line(Level::Warning, || format!("repeating in {} ms: {error}", pause.as_millis()));
+        self.ctx.log.write(Level::Warning, || format!("repeating in {} ms: {error}", pause.as_millis()));
         Some(pause)
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-use crate::clock::Clock;
-use crate::closing::Closing;
+use crate::cancel::Cancellation;
+use crate::clock::{Clock, Deadline};
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::portal::refusal;
@@ -39,12 +39,12 @@ impl Limiter {
     }
 
     /// Waits for the turn of one request. Ends with an error when that would be after `deadline`, or on closing.
-    pub fn turn(&self, deadline: Instant, clock: &dyn Clock, closing: &Closing) -> Result<()> {
+    pub fn turn(&self, deadline: Deadline, clock: &dyn Clock, cancel: &Cancellation) -> Result<()> {
         let wait = {
             let now = clock.now();
             let mut bucket = lock(&self.bucket);
             let wait = bucket.enter(now);
-            if wait > deadline.saturating_duration_since(now) {
+            if wait > deadline.left(now) {
                 bucket.leave();
                 return Err(refusal::refused(0, "QUERY_LIMIT_EXCEEDED", "held back by rate.burst and rate.per_second"));
             }
@@ -53,7 +53,7 @@ impl Limiter {
         if wait.is_zero() {
             return Ok(());
         }
-        closing.pause(wait).inspect_err(|_: &Error| lock(&self.bucket).leave())
+        cancel.sleep(wait).inspect_err(|_: &Error| lock(&self.bucket).leave())
     }
 
     /// The portal answered `QUERY_LIMIT_EXCEEDED`: somebody else uses its limit too, or it is smaller than configured.
@@ -168,11 +168,11 @@ mod tests {
     fn a_turn_that_comes_too_late_is_told_and_takes_no_place() {
         let clock = SystemClock;
         let limiter = Limiter::of("https://late.example", 1.0, 0.001, clock.now());
-        let closing = Closing::default();
-        let soon = clock.now() + Duration::from_secs(5);
-        limiter.turn(soon, &clock, &closing).unwrap();
+        let cancel = Cancellation::default();
+        let soon = Deadline::after(Duration::from_secs(5), clock.now());
+        limiter.turn(soon, &clock, &cancel).unwrap();
         for _ in 0..3 {
-            let error = limiter.turn(soon, &clock, &closing).unwrap_err();
+            let error = limiter.turn(soon, &clock, &cancel).unwrap_err();
             assert_eq!(error.code(), "QUERY_LIMIT_EXCEEDED");
         }
         assert!(lock(&limiter.bucket).level < 1.5);

@@ -10,6 +10,7 @@ use super::batch_call::command;
 use super::call::{Portal, Repeat};
 use super::php;
 use crate::error::{Error, Result};
+use crate::state::store::Reservation;
 
 /// One record of an offline queue, named as the portal names it.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,7 +47,7 @@ fn null() -> Box<RawValue> {
 
 /// What `event.offline.get` answered: the JSON as it came, and what delivery needs of it.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Fetched {
     /// `{"process_id":…,"events":[…]}`.
     pub json: String,
     /// The reservation, when there is one.
@@ -55,9 +56,9 @@ pub struct Taken {
     pub message_ids: Vec<String>,
 }
 
-impl Taken {
+impl Fetched {
     /// From records that were kept, without a reservation.
-    pub fn from_records(records: &[(String, Box<RawValue>)]) -> Taken {
+    pub fn from_records(records: &[(String, Box<RawValue>)]) -> Fetched {
         #[derive(Serialize)]
         struct Outline<'a> {
             process_id: Option<&'a str>,
@@ -66,7 +67,7 @@ impl Taken {
         let outline = Outline { process_id: None, events: records.iter().map(|(_, json)| json.as_ref()).collect() };
         // JSON that was read as such: nothing in it can fail to be written.
         let json = serde_json::to_string(&outline).unwrap_or_default();
-        Taken { json, process_id: None, message_ids: records.iter().map(|(id, _)| id.clone()).collect() }
+        Fetched { json, process_id: None, message_ids: records.iter().map(|(id, _)| id.clone()).collect() }
     }
 
     /// Each record's `MESSAGE_ID` and JSON.
@@ -81,18 +82,9 @@ impl Taken {
     }
 }
 
-/// A reservation that `event.offline.list` shows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reservation {
-    /// Its name.
-    pub process_id: String,
-    /// Whether its records were marked as failed before they were reserved.
-    pub failed: bool,
-}
-
 /// How `event.offline.get` takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Take {
+pub enum FetchMode {
     /// `clear=0`: they stay in the queue, reserved.
     Reserve,
     /// `clear=1`: they leave the queue.
@@ -100,7 +92,7 @@ pub enum Take {
 }
 
 /// Most records that this library takes at once.
-pub const MOST_RECORDS: u32 = 1000;
+pub const MAX_RECORDS: u32 = 1000;
 
 /// One binding of `event.get`.
 #[derive(Debug, Clone, Deserialize)]
@@ -156,20 +148,20 @@ impl Portal {
     }
 
     /// `event.offline.get`: takes up to `limit` records; `failed`: of those marked as failed.
-    pub fn take(&self, limit: u32, take: Take, failed: bool) -> Result<Taken> {
+    pub fn fetch_records(&self, limit: u32, mode: FetchMode, failed: bool) -> Result<Fetched> {
         // A lost answer leaves a reservation behind that is to be found first, or has removed records: in either case a
         // mere repetition would take more.
-        let params = json!({"limit": limit, "clear": u8::from(take == Take::Remove), "error": u8::from(failed)});
+        let params = json!({"limit": limit, "clear": u8::from(mode == FetchMode::Remove), "error": u8::from(failed)});
         let answer = self.call("event.offline.get", &params, Repeat::No)?;
-        taken(answer.into_result())
+        fetched(answer.into_result())
     }
 
     /// `event.offline.get` of a reservation: up to `limit` of the records that it still holds; `failed`: of those marked
     /// as failed.
-    pub fn take_again(&self, process_id: &str, limit: u32, failed: bool) -> Result<Taken> {
+    pub fn fetch_reservation(&self, process_id: &str, limit: u32, failed: bool) -> Result<Fetched> {
         let params = json!({"clear": 0, "process_id": process_id, "limit": limit, "error": u8::from(failed)});
         let answer = self.call("event.offline.get", &params, Repeat::Yes)?;
-        taken(answer.into_result())
+        fetched(answer.into_result())
     }
 
     /// `event.offline.list`: all reservations in this queue.
@@ -212,7 +204,7 @@ impl Portal {
 
     /// Confirms all of a reservation and reserves up to `limit` records more, in one request. When only the second part
     /// fails, the records are confirmed and nothing is taken.
-    pub fn clear_and_take(&self, process_id: &str, limit: u32) -> Result<Option<Taken>> {
+    pub fn clear_and_fetch(&self, process_id: &str, limit: u32) -> Result<Option<Fetched>> {
         // A map keeps the order of its names, and with `halt` nothing is taken when nothing could be confirmed.
         let commands = json!({
             "a": command("event.offline.clear", &json!({"process_id": process_id})),
@@ -222,7 +214,7 @@ impl Portal {
         if let Some(error) = results.error("a") {
             return Err(error);
         }
-        results.result.get("b").map(|json| taken(json.get().to_owned())).transpose()
+        results.result.get("b").map(|json| fetched(json.get().to_owned())).transpose()
     }
 
     /// `event.offline.error`: marks records of a reservation as failed.
@@ -254,7 +246,7 @@ pub(crate) fn is_bound_already(code: &str, text: &str) -> bool {
     code == "ERROR_EVENT_BINDING_EXISTS" || text.contains("already binded") || text.contains("already bound")
 }
 
-fn taken(json: String) -> Result<Taken> {
+fn fetched(json: String) -> Result<Fetched> {
     #[derive(Deserialize)]
     struct Outline {
         #[serde(default, deserialize_with = "php::text")]
@@ -268,7 +260,7 @@ fn taken(json: String) -> Result<Taken> {
         message_id: String,
     }
     let outline: Outline = read("event.offline.get", &json)?;
-    Ok(Taken {
+    Ok(Fetched {
         process_id: Some(outline.process_id).filter(|id| !id.is_empty()),
         message_ids: outline.events.into_iter().map(|head| head.message_id).collect(),
         json,
@@ -310,7 +302,7 @@ mod tests {
 
     #[test]
     fn an_empty_queue_has_no_reservation() {
-        let taken = taken(r#"{"process_id":null,"events":[]}"#.into()).unwrap();
-        assert!(taken.process_id.is_none() && taken.message_ids.is_empty());
+        let fetched = fetched(r#"{"process_id":null,"events":[]}"#.into()).unwrap();
+        assert!(fetched.process_id.is_none() && fetched.message_ids.is_empty());
     }
 }

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::calendar::parse_iso8601;
+
 /// A text that may come as text, number or boolean. `null` and `false` are the empty text.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Text;
@@ -43,6 +45,13 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Erro
     let text = text(deserializer)?;
     // `1795485144.12` is a time with fractions; only the seconds matter.
     Ok(text.split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or(0))
+}
+
+/// A time as seconds since 1970, which may come as a number or as ISO 8601. Anything else is 0.
+pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = text(deserializer)?;
+    let number = text.split('.').next().and_then(|whole| whole.parse().ok());
+    Ok(number.or_else(|| parse_iso8601(&text)).unwrap_or(0))
 }
 
 /// A map that may come as `[]`, `false` or `null` when it is empty.
@@ -94,6 +103,17 @@ mod tests {
         assert_eq!(read(r#"{"id":2,"count":"7"}"#), read(r#"{"id":"2","count":7}"#));
         assert_eq!(read(r#"{"id":null,"count":"x"}"#), Answer::default());
         assert_eq!(read(r#"{"count":1795485144.12}"#).count, 1795485144);
+    }
+
+    #[test]
+    fn a_time_is_a_number_or_iso_8601() {
+        let read = |json: &str| super::time(&mut serde_json::Deserializer::from_str(json)).unwrap();
+        for json in ["1795550268", "\"1795550268\"", "1795550268.25", "\"2026-11-24T21:57:48+02:00\""] {
+            assert_eq!(read(json), 1_795_550_268, "{json}");
+        }
+        for json in ["null", "\"\"", "\"tomorrow\"", "\"2026-11-24\"", "false"] {
+            assert_eq!(read(json), 0, "{json}");
+        }
     }
 
     #[test]

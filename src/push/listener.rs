@@ -1,22 +1,21 @@
 //! Starts, watches and ends the thread that listens to the push server; what it does is in `listening`.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::connection::Limits;
-use super::doorbell::Doorbell;
-use crate::clock::Timeout;
+use super::machine::Limits;
+use crate::clock::{Deadline, Timeout};
 use crate::config::Settings;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
-use crate::portal::http::Http;
-use crate::portal::watched::Watch;
-use crate::portal::{Portal, Surroundings};
+use crate::net::http::Http;
+use crate::net::observed::WaitObserver;
+use crate::notify::Doorbell;
+use crate::portal::Portal;
+use crate::threads::{self, Thread};
 
 /// Between the moment a subscription is sent and the look for what was missed before it: time for the server to
 /// take the subscription, so that nothing falls between the look and the subscription.
@@ -25,7 +24,7 @@ pub(super) const SETTLING: Duration = Duration::from_millis(100);
 /// Starts, watches and ends the listening thread of one client.
 pub struct Listener {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 pub(super) struct Shared {
@@ -37,7 +36,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) connect_timeout: Duration,
     pub(super) allow_plain: bool,
-    pub(super) around: Surroundings,
+    pub(super) ctx: Context,
 }
 
 /// Wakes one call of `connect`.
@@ -58,7 +57,7 @@ pub(super) struct Link {
 pub(super) struct Poll {
     pub(super) state: Mutex<PollState>,
     doorbell: Arc<Doorbell>,
-    around: Surroundings,
+    ctx: Context,
 }
 
 #[derive(Default)]
@@ -68,14 +67,14 @@ pub(super) struct PollState {
     pub(super) on_sent: Option<Box<dyn FnOnce() + Send>>,
 }
 
-impl Watch for Poll {
+impl WaitObserver for Poll {
     fn waiting(&self) -> Option<Duration> {
         let on_sent = {
             let mut state = lock(&self.state);
-            state.sent.get_or_insert_with(|| self.around.clock.now());
+            state.sent.get_or_insert_with(|| self.ctx.clock.now());
             let on_sent = state.on_sent.take();
             if on_sent.is_some() && state.gap {
-                self.doorbell.look_within(SETTLING);
+                self.doorbell.check_within(SETTLING);
             }
             on_sent
         };
@@ -88,10 +87,10 @@ impl Watch for Poll {
 
 impl Listener {
     /// A listener that does not listen yet.
-    pub fn new(settings: &Settings, portal: Arc<Portal>, doorbell: Arc<Doorbell>, around: Surroundings) -> Listener {
-        let poll = Arc::new(Poll { state: Mutex::default(), doorbell: doorbell.clone(), around: around.clone() });
+    pub fn new(settings: &Settings, portal: Arc<Portal>, doorbell: Arc<Doorbell>, ctx: Context) -> Listener {
+        let poll = Arc::new(Poll { state: Mutex::default(), doorbell: doorbell.clone(), ctx: ctx.clone() });
         let shared = Shared {
-            http: Http::new(settings, around.closing.clone(), Some(poll.clone())),
+            http: Http::new(settings, ctx.cancel.clone(), Some(poll.clone())),
             portal,
             doorbell,
             poll,
@@ -103,7 +102,7 @@ impl Listener {
             },
             connect_timeout: settings.connect_timeout,
             allow_plain: settings.allow_plain,
-            around,
+            ctx,
         };
         Listener { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
@@ -113,7 +112,7 @@ impl Listener {
     /// What a person has to mend (tokens, rights, configuration) ends it with that error. Trouble of the network is
     /// retried until the time is over; listening then goes on in the background.
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
-        let deadline = timeout.deadline(self.shared.around.clock.now());
+        let deadline = timeout.deadline(self.shared.ctx.clock.now());
         let Some((waiter, subscribed)) = self.start()? else {
             return Ok(());
         };
@@ -123,11 +122,11 @@ impl Listener {
         outcome
     }
 
-    fn await_subscription(&self, subscribed: &Receiver<Result<()>>, deadline: Option<Instant>) -> Result<()> {
-        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(self.shared.around.clock.now()));
+    fn await_subscription(&self, subscribed: &Receiver<Result<()>>, deadline: Deadline) -> Result<()> {
+        let left = deadline.left(self.shared.ctx.clock.now());
         select! {
-            recv(subscribed) -> outcome => outcome.unwrap_or_else(|_| Err(self.shared.around.closing.end())),
-            recv(self.shared.around.closing.receiver()) -> _ => Err(self.shared.around.closing.end()),
+            recv(subscribed) -> outcome => outcome.unwrap_or_else(|_| Err(self.shared.ctx.cancel.reason())),
+            recv(self.shared.ctx.cancel.receiver()) -> _ => Err(self.shared.ctx.cancel.reason()),
             default(left) => Err(lock(&self.shared.link).last_error.clone().unwrap_or_else(|| {
                 Error::Timeout("the subscription does not stand yet; it is tried further; connect again to wait on".into())
             })),
@@ -157,7 +156,7 @@ impl Listener {
     /// Waits for the end of the thread. From the thread itself (a log callback) this does nothing.
     pub fn join(&self) {
         let thread = lock(&self.thread).take();
-        join_other(thread);
+        thread.into_iter().for_each(Thread::join);
     }
 
     /// A receiver for the moment the subscription stands, with its sender; `None` when it does already.
@@ -165,7 +164,7 @@ impl Listener {
         let mut thread = lock(&self.thread);
         let mut link = lock(&self.shared.link);
         // Under the lock of the link, so that no thread starts after closing has joined the last one.
-        self.shared.around.closing.check()?;
+        self.shared.ctx.cancel.check()?;
         if link.subscribed {
             return Ok(None);
         }
@@ -173,16 +172,13 @@ impl Listener {
         link.waiting.push(sender.clone());
         if !link.listening {
             // It has said its last word and ends without taking a lock again.
-            join_other(thread.take());
+            thread.take().into_iter().for_each(Thread::join);
             let shared = self.shared.clone();
-            let started = std::thread::Builder::new().name("b24-push".into()).spawn(move || shared.run());
-            match started {
-                Ok(handle) => *thread = Some(handle),
+            match threads::spawn("b24-push", move || shared.run()) {
+                Ok(started) => *thread = Some(started),
                 Err(error) => {
                     link.waiting.clear();
-                    return Err(Error::State(format!(
-                        "no thread can be started: {error}; the system's limit of threads is reached"
-                    )));
+                    return Err(error);
                 }
             }
             link.listening = true;
@@ -194,10 +190,7 @@ impl Listener {
 
 impl Shared {
     fn run(self: Arc<Shared>) {
-        let end = match catch_unwind(AssertUnwindSafe(|| self.listen())) {
-            Ok(end) => end,
-            Err(panic) => Error::Panic(panic_text(panic.as_ref())),
-        };
+        let end = threads::catch(|| self.listen()).unwrap_or_else(|panic| panic);
         let (waiting, was_subscribed) = {
             let mut link = lock(&self.link);
             link.listening = false;
@@ -207,22 +200,8 @@ impl Shared {
         };
         // Whoever waited in `connect` may have left in the meantime; whoever waits for notifications is to wake too.
         let told = waiting.iter().filter(|waiter| waiter.send(Err(end.clone())).is_ok()).count();
-        if (told == 0 || was_subscribed) && !self.around.closing.is_closed() {
+        if (told == 0 || was_subscribed) && !self.ctx.cancel.is_cancelled() {
             self.doorbell.report(end);
         }
     }
-}
-
-/// Waits for the end of a thread, unless it is the one that asks.
-fn join_other(thread: Option<JoinHandle<()>>) {
-    if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-        // A panic inside was reported where it was caught.
-        let _ = thread.join();
-    }
-}
-
-/// The text of a panic, as far as it has one.
-pub fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no text").to_owned()
 }

@@ -2,10 +2,10 @@
 
 use ureq::http::HeaderMap;
 
-use super::channel::Position;
+use super::config::Position;
 use super::message::{Meaning, decode};
 use super::recent::Recent;
-use crate::portal::http::Answer;
+use crate::net::http::Answer;
 
 /// `Expires` of an answer whose `Last-Message-Id` is the position to go on from.
 const EXPIRES_WITH_POSITION: &str = "Thu, 01 Jan 1973 11:11:01 GMT";

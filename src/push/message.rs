@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::channel::{Channel, ChannelKind};
+use super::config::{Channel, ChannelKind};
 use super::envelope::{Found, envelopes};
 use super::recent::Recent;
 use crate::portal::php;

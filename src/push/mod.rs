@@ -1,16 +1,14 @@
 //! The Push&Pull side: learning that a queue grew.
 
 pub mod backoff;
-pub mod channel;
-pub mod connection;
-pub mod doorbell;
+pub mod config;
 pub mod envelope;
-pub mod lifetime;
+mod listen_loop;
 pub mod listener;
-mod listening;
 pub mod long_polling;
+pub mod machine;
 pub mod message;
 pub mod recent;
-pub mod times;
+pub mod renewal;
 pub mod transport;
 pub mod websocket;

@@ -10,10 +10,10 @@ use tungstenite::{Error as Fault, Message, WebSocket};
 use ureq::http::{Request, Uri, header};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::connection::Lost;
+use super::machine::Lost;
 use crate::error::{Error, Result};
-use crate::portal::http::{Http, USER_AGENT};
-use crate::portal::line::Line;
+use crate::net::connection::Connection;
+use crate::net::http::{Http, USER_AGENT};
 use crate::secret::Secret;
 
 /// Frames of a push server are small; a longer message makes its own room.
@@ -23,7 +23,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Socket {
-    socket: WebSocket<Line>,
+    socket: WebSocket<Connection>,
     url: Secret,
     http: Http,
 }
@@ -50,8 +50,8 @@ impl Socket {
     /// Connects and shakes hands; `url` is that of the subscription with `http` in place of `ws`.
     pub fn open(http: &Http, url: &Secret, timeout: Duration) -> Result<Socket, Ended> {
         let not_opened = |error| Ended { lost: Lost::NotOpened, error };
-        let mut line = http.open_line(url.expose(), timeout).map_err(not_opened)?;
-        limit(&mut line, timeout);
+        let mut connection = http.open_connection(url.expose(), timeout).map_err(not_opened)?;
+        limit(&mut connection, timeout);
         let request = request(url.expose()).map_err(not_opened)?;
         let most = usize::try_from(http.max_answer_bytes()).unwrap_or(usize::MAX);
         let config = WebSocketConfig::default()
@@ -59,7 +59,7 @@ impl Socket {
             .write_buffer_size(BUFFER_BYTES)
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
-        match tungstenite::client::client_with_config(request, line, Some(config)) {
+        match tungstenite::client::client_with_config(request, connection, Some(config)) {
             Ok((socket, _)) => Ok(Socket { socket, url: url.clone(), http: http.clone() }),
             Err(HandshakeError::Failure(fault)) => {
                 let refused = matches!(&fault, Fault::Http(answer) if matches!(answer.status().as_u16(), 400 | 403));
@@ -142,8 +142,12 @@ impl Socket {
     }
 }
 
-fn limit(line: &mut Line, wait: Duration) {
-    line.set_timeout(NextTimeout { after: wait.into(), reason: ureq::Timeout::PerRead, ..NextTimeout::default() });
+fn limit(connection: &mut Connection, wait: Duration) {
+    connection.set_timeout(NextTimeout {
+        after: wait.into(),
+        reason: ureq::Timeout::PerRead,
+        ..NextTimeout::default()
+    });
 }
 
 fn request(url: &str) -> Result<Request<()>> {
@@ -165,7 +169,7 @@ fn request(url: &str) -> Result<Request<()>> {
 fn explain(http: &Http, url: &Secret, fault: Fault) -> Error {
     let host = url.expose().split('/').nth(2).unwrap_or_default();
     match fault {
-        Fault::Io(error) => http.line_broke(url.expose(), error.into()),
+        Fault::Io(error) => http.connection_error(url.expose(), error.into()),
         Fault::Http(answer) => Error::Protocol {
             text: format!("{host} does not take a WebSocket: HTTP {}", answer.status().as_u16()),
             http_status: answer.status().as_u16(),
@@ -177,7 +181,7 @@ fn explain(http: &Http, url: &Secret, fault: Fault) -> Error {
         Fault::Utf8(_) => Error::protocol(format!("{host} sent a text that is not UTF-8")),
         Fault::ConnectionClosed | Fault::AlreadyClosed => Error::Network(format!("{host} has closed the connection")),
         Fault::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
-            http.line_broke(url.expose(), ureq::Error::ConnectionFailed)
+            http.connection_error(url.expose(), ureq::Error::ConnectionFailed)
         }
         _ => Error::protocol(format!("{host} does not speak WebSocket as it should")),
     }

@@ -33,7 +33,7 @@ fn host_process() {
         match client.next(Timeout::from_millis(1000)) {
             Ok(Some(mut batch)) => {
                 let numbers: Vec<u32> =
-                    place::deals(&batch.take_json()).into_iter().map(|(number, _)| number).collect();
+                    place::deals(&batch.detach_json()).into_iter().map(|(number, _)| number).collect();
                 tell("got", &numbers);
                 open.push((batch, numbers));
             }

@@ -118,7 +118,7 @@ impl World {
 
     fn fetch(&mut self, limit: u32) {
         let mut batch = self.client().fetch(limit).unwrap();
-        let open: BTreeMap<u32, String> = deals(&batch.take_json()).into_iter().collect();
+        let open: BTreeMap<u32, String> = deals(&batch.detach_json()).into_iter().collect();
         for number in open.keys() {
             assert!(self.model.made.contains(number), "{number} was never made");
             assert!(!self.model.done.contains(number), "{number} came again after its acknowledgement");

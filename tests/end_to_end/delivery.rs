@@ -15,7 +15,7 @@ fn an_event_becomes_a_record_and_leaves_the_queue_when_acknowledged() {
     assert_eq!((notification.count, notification.signalled), (1, true));
     let mut batch = client.fetch(0).unwrap();
     assert_eq!(setting.queued(), 1, "reserved, not gone");
-    let json = batch.take_json();
+    let json = batch.detach_json();
     let records = read_records(&json).unwrap();
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].event_name, "ONCRMDEALADD");
@@ -56,7 +56,7 @@ fn records_are_acknowledged_and_marked_one_by_one() {
     let client = setting.client();
     setting.deals(1..=4);
     let mut batch = client.fetch(0).unwrap();
-    let json = batch.take_json();
+    let json = batch.detach_json();
     let ids: Vec<String> = read_records(&json).unwrap().into_iter().map(|record| record.message_id).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     batch.acknowledge_records(&[ids[1], ids[1]]).unwrap();
@@ -86,7 +86,7 @@ fn a_plan_without_reservations_still_delivers() {
     let mut batch = client.fetch(0).unwrap();
     assert_eq!((batch.len(), batch.process_id(), setting.queued()), (2, "", 0));
     assert!(setting.log().contains("does not allow to reserve"), "{}", setting.log());
-    let json = batch.take_json();
+    let json = batch.detach_json();
     let id = read_records(&json).unwrap()[0].message_id.clone();
     assert!(matches!(batch.fail_records(&[&id]), Err(Error::State(_))));
     batch.acknowledge().unwrap();

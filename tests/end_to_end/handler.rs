@@ -12,7 +12,7 @@ use b24events::client::Client;
 use b24events::clock::Timeout;
 use b24events::config::Config;
 use b24events::error::{Error, Status};
-use b24events::push::doorbell::Notification;
+use b24events::notify::Notification;
 use serde_json::{Value, json};
 
 /// Told by the portal, which does not say of how many.

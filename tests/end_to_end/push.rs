@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::setting::*;
 use b24_emulator::Options;
 use b24events::error::{Error, Status};
-use b24events::push::doorbell::Notification;
+use b24events::notify::Notification;
 use serde_json::{Value, json};
 
 /// A portal whose push server has no WebSocket.

@@ -68,7 +68,7 @@ fn the_state_goes_on_in_another_client() {
     let first = setting.client();
     setting.deals(1..=4);
     let mut batch = first.fetch(0).unwrap();
-    let json = batch.take_json();
+    let json = batch.detach_json();
     let ids = b24events::portal::offline_events::read_records(&json).unwrap();
     batch.acknowledge_records(&[&ids[0].message_id]).unwrap();
     setting.control(json!("expire_tokens"));
@@ -111,7 +111,7 @@ fn the_state_in_a_folder_goes_on_after_the_process() {
         first.subscribe("ONCRMDEALADD").unwrap();
         setting.deals([1, 2]);
         let mut batch = first.fetch(0).unwrap();
-        let json = batch.take_json();
+        let json = batch.detach_json();
         let ids = b24events::portal::offline_events::read_records(&json).unwrap();
         batch.acknowledge_records(&[&ids[1].message_id]).unwrap();
         setting.control(json!("expire_tokens"));
@@ -184,7 +184,7 @@ fn failed_records_can_be_tried_again() {
     let client = setting.client();
     setting.deals([1, 2]);
     let mut batch = client.fetch(0).unwrap();
-    let json = batch.take_json();
+    let json = batch.detach_json();
     let records = b24events::portal::offline_events::read_records(&json).unwrap();
     batch.fail_records(&[&records[0].message_id]).unwrap();
     batch.acknowledge().unwrap();
@@ -201,7 +201,7 @@ fn failed_records_are_there_until_they_are_acknowledged() {
     let client = setting.client();
     setting.deals([1]);
     let fail = |mut batch: b24events::delivery::Batch| {
-        let json = batch.take_json();
+        let json = batch.detach_json();
         let records = b24events::portal::offline_events::read_records(&json).unwrap();
         assert_eq!(records.len(), 1);
         batch.fail_records(&[&records[0].message_id]).unwrap();
@@ -227,7 +227,7 @@ fn a_lost_answer_with_failed_records_is_found_too() {
     client.subscribe("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     let mut batch = client.fetch(0).unwrap();
-    let json = batch.take_json();
+    let json = batch.detach_json();
     let records = b24events::portal::offline_events::read_records(&json).unwrap();
     batch.fail_records(&[&records[0].message_id]).unwrap();
     setting.control(json!({"drop_next": {"method": "event.offline.get", "when": "after_handling"}}));

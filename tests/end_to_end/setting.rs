@@ -8,7 +8,7 @@ use b24events::client::{Client, Hooks};
 use b24events::clock::Timeout;
 use b24events::config::Config;
 use b24events::delivery::Batch;
-use b24events::push::doorbell::Notification;
+use b24events::notify::Notification;
 use serde_json::{Value, json};
 
 /// Long enough for anything that happens at all, even on a busy machine.
@@ -111,7 +111,7 @@ pub fn look(client: &Client) {
 
 /// The numbers of the deals in a batch.
 pub fn numbers(batch: &mut Batch) -> Vec<u32> {
-    let json: Value = serde_json::from_str(&batch.take_json()).unwrap();
+    let json: Value = serde_json::from_str(&batch.detach_json()).unwrap();
     let records = json["events"].as_array().unwrap();
     records.iter().map(|record| record["EVENT_DATA"]["FIELDS"]["ID"].as_str().unwrap().parse().unwrap()).collect()
 }

@@ -1,7 +1,7 @@
 //! Golden tests: the recorded answers of real push servers.
 
 use super::*;
-use crate::push::channel::ChannelKind;
+use crate::push::config::ChannelKind;
 
 fn read(answer: &Answer, connector_id: &str) -> Polled {
     super::read(answer, connector_id, &mut Recent::default())

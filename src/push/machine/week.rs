@@ -119,9 +119,9 @@ fn close_codes() {
 fn a_new_channel_is_opened_before_the_old_one_is_left() {
     let mut run = open();
     run.connection.received(decoded(1), run.now, 0);
-    let channel = crate::push::channel::Channel {
+    let channel = crate::push::config::Channel {
         id: Secret::new("new.sig"),
-        kind: crate::push::channel::ChannelKind::Shared,
+        kind: crate::push::config::ChannelKind::Shared,
         ends: 0,
     };
     let replaced = Decoded { meanings: vec![Meaning::ChannelReplaced(channel)], ..Decoded::default() };

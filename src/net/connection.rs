@@ -14,54 +14,54 @@ use ureq::unversioned::transport::{
     TcpConnector, Transport, TransportAdapter,
 };
 
-use super::http::CallerResolver;
-use super::watched::WatchedConnector;
+use super::observed::ObservedConnector;
+use super::resolver::CallerResolver;
 use crate::lock;
 
 /// A connection that reads and writes bytes.
-pub type Line = TransportAdapter;
+pub type Connection = TransportAdapter;
 
 /// How connections are made.
 #[derive(Clone)]
-pub(super) struct Chain(Arc<Links>);
+pub(super) struct Connectors(Arc<Inner>);
 
-type Links = dyn Connector<(), Out = Box<dyn Transport>>;
+type Inner = dyn Connector<(), Out = Box<dyn Transport>>;
 
 /// The list of the operating system's authorities takes some hundred kilobytes; all clients of the process share it.
-static SHARED: Mutex<Option<Weak<Links>>> = Mutex::new(None);
+static SHARED: Mutex<Option<Weak<Inner>>> = Mutex::new(None);
 
-impl Chain {
-    /// The chain for the operating system's authorities; it goes with the last client.
-    pub(super) fn shared() -> Chain {
+impl Connectors {
+    /// The connectors for the operating system's authorities; it goes with the last client.
+    pub(super) fn shared() -> Connectors {
         let mut shared = lock(&SHARED);
         if let Some(links) = shared.as_ref().and_then(Weak::upgrade) {
-            return Chain(links);
+            return Connectors(links);
         }
-        let chain = Chain::new();
-        *shared = Some(Arc::downgrade(&chain.0));
-        chain
+        let connectors = Connectors::new();
+        *shared = Some(Arc::downgrade(&connectors.0));
+        connectors
     }
 
-    /// A chain for other authorities.
-    pub(super) fn new() -> Chain {
-        let chain =
+    /// A connectors for other authorities.
+    pub(super) fn new() -> Connectors {
+        let connectors =
             ().chain(SocksConnector::default())
                 .chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
-                .chain(WatchedConnector::for_shutdown())
+                .chain(ObservedConnector::for_shutdown())
                 .chain(RustlsConnector::default())
-                .chain(WatchedConnector::new(None));
-        Chain(Arc::new(chain))
+                .chain(ObservedConnector::new(None));
+        Connectors(Arc::new(connectors))
     }
 }
 
-impl fmt::Debug for Chain {
+impl fmt::Debug for Connectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Chain")
+        f.write_str("Connectors")
     }
 }
 
-impl Connector for Chain {
+impl Connector for Connectors {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
@@ -82,29 +82,29 @@ impl Connector for Chain {
     }
 }
 
-/// Opens lines, and shuts all of them down at any moment of their lives.
-pub(super) struct Lines {
+/// Opens connections, and shuts all of them down at any moment of their lives.
+pub(super) struct ConnectionOpener {
     config: Config,
-    chain: Chain,
+    connectors: Connectors,
     /// `None` once they are shut down: no new ones then.
     open: Arc<Mutex<Option<Handles>>>,
 }
 
 type Handles = Vec<Weak<dyn ShutdownHandle>>;
 
-impl Lines {
-    pub(super) fn new(config: Config, chain: Chain) -> Lines {
-        Lines { config, chain, open: Arc::new(Mutex::new(Some(Vec::new()))) }
+impl ConnectionOpener {
+    pub(super) fn new(config: Config, connectors: Connectors) -> ConnectionOpener {
+        ConnectionOpener { config, connectors, open: Arc::new(Mutex::new(Some(Vec::new()))) }
     }
 
     /// Connects to the host of an `http` or `https` address.
-    pub(super) fn open(&self, uri: &Uri, timeout: Duration) -> Result<Line, Error> {
+    pub(super) fn open(&self, uri: &Uri, timeout: Duration) -> Result<Connection, Error> {
         let resolver = CallerResolver;
         let timeout = NextTimeout { after: timeout.into(), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
         // A proxy resolves the name itself, save for the one kind that cannot.
         let by_proxy = self.config.proxy().is_some_and(|proxy| !proxy.resolve_target() && !proxy.is_no_proxy(uri));
         let addrs = if by_proxy { resolver.empty() } else { resolver.resolve(uri, &self.config, timeout)? };
-        let chain = self.chain.clone();
+        let connectors = self.connectors.clone();
         let open = self.open.clone();
         let details = ConnectionDetails {
             uri,
@@ -116,7 +116,7 @@ impl Lines {
             timeout,
             current_time: Arc::new(Instant::now),
             // For the connection to the proxy itself.
-            run_connector: Arc::new(move |details| chain.connect(details, None)?.ok_or(Error::ConnectionFailed)),
+            run_connector: Arc::new(move |details| connectors.connect(details, None)?.ok_or(Error::ConnectionFailed)),
             register_shutdown: Arc::new(move |handle| {
                 let mut open = lock(&open);
                 let handles = open.as_mut().ok_or(Error::ConnectionFailed)?;
@@ -125,7 +125,7 @@ impl Lines {
                 Ok(())
             }),
         };
-        let transport = self.chain.connect(&details, None)?.ok_or(Error::ConnectionFailed)?;
+        let transport = self.connectors.connect(&details, None)?.ok_or(Error::ConnectionFailed)?;
         if details.needs_tls() && !transport.is_tls() {
             return Err(Error::TlsRequired);
         }

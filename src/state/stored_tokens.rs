@@ -8,9 +8,9 @@ use crate::secret::Secret;
 /// Tokens as JSON, and the tokens that they grew out of.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
-pub struct KeptTokens {
+pub struct StoredTokens {
     /// Access tokens that are dead now: the configured ones of all who share the pair, and those before it.
-    roots: Vec<String>,
+    ancestors: Vec<String>,
     access_token: String,
     refresh_token: String,
     expires: u64,
@@ -25,11 +25,11 @@ pub struct KeptTokens {
 /// Most roots that are kept: those of processes that started long ago go first.
 const MOST_ROOTS: usize = 64;
 
-impl KeptTokens {
-    /// `pair`, which grew out of `roots`.
-    pub fn new(pair: &TokenPair, roots: impl IntoIterator<Item = String>) -> KeptTokens {
-        let mut kept = KeptTokens {
-            roots: Vec::new(),
+impl StoredTokens {
+    /// `pair`, which grew out of `ancestors`.
+    pub fn new(pair: &TokenPair, ancestors: impl IntoIterator<Item = String>) -> StoredTokens {
+        let mut stored = StoredTokens {
+            ancestors: Vec::new(),
             access_token: pair.access.expose().to_owned(),
             refresh_token: pair.refresh.expose().to_owned(),
             expires: pair.expires,
@@ -38,19 +38,19 @@ impl KeptTokens {
             member_id: pair.member_id.clone(),
             client_id: String::new(),
         };
-        for root in roots {
-            if !root.is_empty() && !kept.roots.contains(&root) {
-                kept.roots.push(root);
+        for root in ancestors {
+            if !root.is_empty() && !stored.ancestors.contains(&root) {
+                stored.ancestors.push(root);
             }
         }
-        let old = kept.roots.len().saturating_sub(MOST_ROOTS);
-        kept.roots.drain(..old);
-        kept
+        let old = stored.ancestors.len().saturating_sub(MOST_ROOTS);
+        stored.ancestors.drain(..old);
+        stored
     }
 
     /// The same, marked as those of an application.
-    pub fn of(self, client_id: &str) -> KeptTokens {
-        KeptTokens { client_id: client_id.to_owned(), ..self }
+    pub fn of(self, client_id: &str) -> StoredTokens {
+        StoredTokens { client_id: client_id.to_owned(), ..self }
     }
 
     /// Whether they may be those of this application.
@@ -59,15 +59,15 @@ impl KeptTokens {
     }
 
     /// The tokens that these grew out of.
-    pub fn roots(&self) -> Vec<String> {
-        self.roots.clone()
+    pub fn ancestors(&self) -> Vec<String> {
+        self.ancestors.clone()
     }
 
     /// The pair, if it is `token`'s or grew out of it. When the host has configured another token since, the application
     /// was authorized anew, and the kept pair is dead. Without a token any pair is better than none.
-    pub fn grown_out_of(self, token: &Secret) -> Option<TokenPair> {
+    pub fn descended_from(self, token: &Secret) -> Option<TokenPair> {
         let token = token.expose();
-        let related = token.is_empty() || token == self.access_token || self.roots.iter().any(|root| root == token);
+        let related = token.is_empty() || token == self.access_token || self.ancestors.iter().any(|root| root == token);
         (related && !self.access_token.is_empty()).then(|| TokenPair {
             access: Secret::new(self.access_token),
             refresh: Secret::new(self.refresh_token),
@@ -86,11 +86,12 @@ mod tests {
     #[test]
     fn roots_stay_known_and_do_not_grow_for_ever() {
         let pair = TokenPair { access: Secret::new("now"), ..TokenPair::none() };
-        let kept = || KeptTokens::new(&pair, (0..100).map(|number| format!("root-{number}")).chain(["root-99".into()]));
-        assert_eq!(kept().roots().len(), MOST_ROOTS);
+        let stored =
+            || StoredTokens::new(&pair, (0..100).map(|number| format!("root-{number}")).chain(["root-99".into()]));
+        assert_eq!(stored().ancestors().len(), MOST_ROOTS);
         for (token, related) in [("", true), ("now", true), ("root-99", true), ("root-0", false), ("other", false)] {
-            assert_eq!(kept().grown_out_of(&Secret::new(token)).is_some(), related, "{token}");
+            assert_eq!(stored().descended_from(&Secret::new(token)).is_some(), related, "{token}");
         }
-        assert!(kept().of("app").may_belong_to("app") && !kept().of("app").may_belong_to("another"));
+        assert!(stored().of("app").may_belong_to("app") && !stored().of("app").may_belong_to("another"));
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::push::channel::{Channel, ChannelKind};
+use crate::push::config::{Channel, ChannelKind};
 
 const LIMITS: Limits =
     Limits { transport: Transport::Auto, renew_before: Duration::from_secs(300), idle: Duration::from_secs(150) };

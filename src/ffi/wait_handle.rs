@@ -12,7 +12,7 @@ mod linux {
 
     use crate::client::Client;
     use crate::error::{Error, Result};
-    use crate::push::doorbell::Beacon;
+    use crate::notify::Readiness;
 
     /// A client's descriptor, made when it is first asked for.
     #[derive(Default)]
@@ -28,7 +28,7 @@ mod linux {
                 // When two threads come at once, the second one's descriptor is dropped here.
                 let _ = self.0.set(Arc::new(fd));
                 if let Some(fd) = self.0.get() {
-                    client.set_beacon(fd.clone());
+                    client.set_readiness(fd.clone());
                 }
             }
             Ok(self.0.get().map_or(-1, |fd| fd.0.as_raw_fd() as isize))
@@ -48,8 +48,8 @@ mod linux {
         }
     }
 
-    impl Beacon for EventFd {
-        fn show(&self, waiting: bool) {
+    impl Readiness for EventFd {
+        fn set_ready(&self, waiting: bool) {
             let mut counter: u64 = 1;
             let place: *mut u64 = &mut counter;
             let fd = self.0.as_raw_fd();

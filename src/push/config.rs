@@ -3,7 +3,6 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::times;
 use crate::config::Address;
 use crate::error::{Error, Result};
 use crate::portal::php;
@@ -43,7 +42,7 @@ pub struct Channel {
     #[serde(default, rename = "type", deserialize_with = "kind")]
     pub kind: ChannelKind,
     /// When it ends, in seconds since 1970 by the server's clock; 0 when not said.
-    #[serde(default, rename = "end", deserialize_with = "times::unix")]
+    #[serde(default, rename = "end", deserialize_with = "php::time")]
     pub ends: u64,
 }
 
@@ -116,7 +115,7 @@ impl PushConfig {
             client_id: String,
             #[serde(deserialize_with = "php::text")]
             jwt: String,
-            #[serde(deserialize_with = "times::unix")]
+            #[serde(deserialize_with = "php::time")]
             exp: u64,
         }
         #[derive(Deserialize, Default)]

@@ -11,65 +11,65 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use ureq::{Error, Timeout};
 
 /// Called on the thread that waits for an answer.
-pub trait Watch: Send + Sync {
+pub trait WaitObserver: Send + Sync {
     /// The request is on its way; called at the start of the wait and each time the returned span is over.
     /// Returns how long to wait until the next call, `None` for as long as it takes.
     fn waiting(&self) -> Option<Duration>;
 }
 
 /// A link of a connector chain: wraps the transport when there is a watch.
-pub(super) struct WatchedConnector(Option<Arc<dyn Watch>>);
+pub(super) struct ObservedConnector(Option<Arc<dyn WaitObserver>>);
 
-impl WatchedConnector {
-    pub(super) fn new(watch: Option<Arc<dyn Watch>>) -> WatchedConnector {
-        WatchedConnector(watch)
+impl ObservedConnector {
+    pub(super) fn new(watch: Option<Arc<dyn WaitObserver>>) -> ObservedConnector {
+        ObservedConnector(watch)
     }
 
     /// Link behind the one that opens sockets: keeps reads so short that a shutdown ends them, where that is needed.
-    pub(super) fn for_shutdown() -> WatchedConnector {
-        WatchedConnector(cfg!(windows).then(|| Arc::new(ShortReads) as Arc<dyn Watch>))
+    pub(super) fn for_shutdown() -> ObservedConnector {
+        ObservedConnector(cfg!(windows).then(|| Arc::new(ShortWaits) as Arc<dyn WaitObserver>))
     }
 }
 
 /// On Windows a shutdown does not end a read that has begun, only those after it fail. A live peer ends the connection then, and
 /// with it the read; for a dead one no read lasts long.
-struct ShortReads;
+struct ShortWaits;
 
-impl Watch for ShortReads {
+impl WaitObserver for ShortWaits {
     fn waiting(&self) -> Option<Duration> {
         Some(Duration::from_millis(250))
     }
 }
 
-impl fmt::Debug for WatchedConnector {
+impl fmt::Debug for ObservedConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WatchedConnector")
     }
 }
 
-impl<In: Transport> Connector<In> for WatchedConnector {
+impl<In: Transport> Connector<In> for ObservedConnector {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         Ok(chained.map(|inner| match &self.0 {
-            Some(watch) => Box::new(Watched { inner, watch: watch.clone() }) as Box<dyn Transport>,
+            Some(watch) => Box::new(ObservedTransport { inner, watch: watch.clone() }) as Box<dyn Transport>,
             None => Box::new(inner),
         }))
     }
 }
 
-struct Watched<T> {
+struct ObservedTransport<T> {
     inner: T,
-    watch: Arc<dyn Watch>,
+    watch: Arc<dyn WaitObserver>,
 }
 
-impl<T: Transport> fmt::Debug for Watched<T> {
+impl<T: Transport> fmt::Debug for ObservedTransport<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Watched").field(&self.inner).finish()
     }
 }
 
-impl<T: Transport> Transport for Watched<T> {
+impl<T: Transport> Transport for ObservedTransport<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }

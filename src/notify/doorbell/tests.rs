@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const AT_ONCE: Timeout = Timeout::After(Duration::ZERO);
 const LONG: Duration = Duration::from_secs(3600);
 
-fn doorbell() -> (Arc<Doorbell>, Closing) {
-    let closing = Closing::default();
-    (Arc::new(Doorbell::new(LONG, Arc::new(SystemClock), closing.clone())), closing)
+fn doorbell() -> (Arc<Doorbell>, Cancellation) {
+    let cancel = Cancellation::default();
+    (Arc::new(Doorbell::new(LONG, Arc::new(SystemClock), cancel.clone())), cancel)
 }
 
 #[test]
 fn signals_are_joined() {
     let (bell, _closing) = doorbell();
     assert_eq!(bell.wait(AT_ONCE), Ok(None));
-    bell.ring_to_look();
+    bell.ring_unsignalled();
     bell.ring(2);
     bell.ring(3);
     assert_eq!(bell.wait(AT_ONCE), Ok(Some(Notification { count: 5, signalled: true })));
@@ -26,16 +26,16 @@ fn signals_are_joined() {
 
 #[test]
 fn a_waiting_thread_is_woken_by_a_ring_and_by_closing() {
-    let (bell, closing) = doorbell();
+    let (bell, cancel) = doorbell();
     let wait = |bell: &Arc<Doorbell>| {
         let bell = bell.clone();
         std::thread::spawn(move || bell.wait(Timeout::Never))
     };
     let first = wait(&bell);
-    bell.ring_to_look();
+    bell.ring_unsignalled();
     assert_eq!(first.join().unwrap(), Ok(Some(Notification::default())));
     let others = [wait(&bell), wait(&bell)];
-    closing.close();
+    cancel.cancel();
     for other in others {
         assert_eq!(other.join().unwrap(), Err(Error::Closed));
     }
@@ -59,31 +59,31 @@ fn of_two_waiting_threads_both_are_served() {
 
 #[test]
 fn rings_by_itself_when_it_is_time() {
-    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Closing::default());
+    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Cancellation::default());
     assert!(bell.tick() <= Duration::from_millis(20));
     std::thread::sleep(Duration::from_millis(25));
     bell.tick();
     assert_eq!(bell.wait(AT_ONCE), Ok(Some(Notification { count: 0, signalled: false })));
     let (slow, _closing) = doorbell();
-    slow.look_within(Duration::ZERO);
+    slow.check_within(Duration::ZERO);
     assert_eq!(slow.tick(), LONG);
     assert_eq!(slow.wait(AT_ONCE), Ok(Some(Notification::default())));
-    slow.look_within(Duration::from_secs(1));
+    slow.check_within(Duration::from_secs(1));
     assert!(slow.tick() <= Duration::from_secs(1));
 }
 
 #[test]
-fn the_beacon_shows_what_waits() {
+fn the_readiness_shows_what_waits() {
     struct Light(AtomicBool);
-    impl Beacon for Light {
-        fn show(&self, waiting: bool) {
+    impl Readiness for Light {
+        fn set_ready(&self, waiting: bool) {
             self.0.store(waiting, Ordering::SeqCst);
         }
     }
-    let (bell, closing) = doorbell();
+    let (bell, cancel) = doorbell();
     bell.ring(1);
     let light = Arc::new(Light(AtomicBool::new(false)));
-    bell.set_beacon(light.clone());
+    bell.set_readiness(light.clone());
     let shown = || light.0.load(Ordering::SeqCst);
     assert!(shown());
     bell.wait(AT_ONCE).unwrap();
@@ -94,7 +94,7 @@ fn the_beacon_shows_what_waits() {
     assert!(shown(), "the ring is still there");
     bell.wait(AT_ONCE).unwrap();
     assert!(!shown());
-    closing.close();
-    bell.closed();
+    cancel.cancel();
+    bell.cancelled();
     assert!(shown());
 }

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::channel::{Position, PushConfig};
-use super::lifetime::Lifetime;
+use super::config::{Position, PushConfig};
 use super::long_polling::Polled;
 use super::message::{Decoded, Meaning};
 use super::recent::Recent;
+use super::renewal::Lifetime;
 use super::transport::Choice;
 use crate::config::Transport;
 use crate::secret::Secret;

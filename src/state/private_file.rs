@@ -10,22 +10,22 @@ use fs4::TryLockError;
 use crate::error::{Error, Result};
 use crate::lock;
 
-/// A file that holds secrets. Whoever may write it, only one at a time does: see [`KeptFile::try_lock`].
-pub struct KeptFile {
+/// A file that holds secrets. Whoever may write it, only one at a time does: see [`PrivateFile::try_lock`].
+pub struct PrivateFile {
     path: PathBuf,
     /// One writer of this process at a time.
     writing: Mutex<()>,
 }
 
-/// Held while nobody else may use a [`KeptFile`]; in another process neither. Let go by dropping it.
+/// Held while nobody else may use a [`PrivateFile`]; in another process neither. Let go by dropping it.
 pub struct FileLock {
     _file: File,
 }
 
-impl KeptFile {
+impl PrivateFile {
     /// A file at this path, which need not be there yet. Its folder is made if need be.
-    pub fn new(path: PathBuf) -> Result<KeptFile> {
-        let file = KeptFile { path, writing: Mutex::new(()) };
+    pub fn new(path: PathBuf) -> Result<PrivateFile> {
+        let file = PrivateFile { path, writing: Mutex::new(()) };
         fs::create_dir_all(file.folder()).map_err(|error| file.failed("made", &error))?;
         Ok(file)
     }
@@ -58,7 +58,7 @@ impl KeptFile {
     }
 
     /// Makes sure that `bytes` can be written: claims the space in the file that will replace the present one.
-    pub fn make_room(&self, bytes: u64) -> Result<()> {
+    pub fn reserve_space(&self, bytes: u64) -> Result<()> {
         let _writing = lock(&self.writing);
         let claim = || -> io::Result<()> {
             let mut file = owners_only().create(true).truncate(false).write(true).open(self.beside("new"))?;
@@ -79,7 +79,7 @@ impl KeptFile {
         let _writing = lock(&self.writing);
         let replace = || -> io::Result<()> {
             let next = self.beside("new");
-            // Not truncated first: the space that `make_room` claimed is kept until the content is in it.
+            // Not truncated first: the space that `reserve_space` claimed is kept until the content is in it.
             let mut file = owners_only().create(true).truncate(false).write(true).open(&next)?;
             file.write_all(content)?;
             file.set_len(content.len() as u64)?;
@@ -150,8 +150,8 @@ mod tests {
             Folder(std::env::temp_dir().join(format!("b24events-{name}-{}", std::process::id())))
         }
 
-        fn file(&self) -> KeptFile {
-            KeptFile::new(self.0.join("deeper/kept.json")).unwrap()
+        fn file(&self) -> PrivateFile {
+            PrivateFile::new(self.0.join("deeper/kept.json")).unwrap()
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
         let file = folder.file();
         assert_eq!(file.read().unwrap(), None);
         file.write(b"a longer first state").unwrap();
-        file.make_room(10_000).unwrap();
+        file.reserve_space(10_000).unwrap();
         file.write(b"second").unwrap();
         assert_eq!(file.read().unwrap().as_deref(), Some("second"));
         #[cfg(unix)]
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_made_is_told() {
-        let error = KeptFile::new("/dev/null/x/kept.json".into()).err().unwrap();
+        let error = PrivateFile::new("/dev/null/x/kept.json".into()).err().unwrap();
         assert!(matches!(error, Error::State(text) if text.contains("/dev/null/x")));
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use serde::Deserialize;
 
-use super::http::Http;
-use super::tokens::TokenPair;
-use super::{php, refusal};
-use crate::closing::Closing;
+use crate::cancel::Cancellation;
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::net::http::Http;
+use crate::portal::{php, refusal};
 use crate::secret::Secret;
+use crate::state::tokens::TokenPair;
 
 /// The application as the authorization server knows it.
-pub struct Authorization {
+pub struct AuthServer {
     settings: Settings,
     /// Not interrupted by the client's end: an answer that gets lost takes the application's tokens with it. Made when it
     /// is needed, as many clients never buy.
@@ -24,10 +24,10 @@ pub struct Authorization {
 /// Most time of one purchase.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-impl Authorization {
+impl AuthServer {
     /// As configured.
-    pub fn new(settings: &Settings) -> Authorization {
-        Authorization { settings: settings.clone(), http: OnceCell::new() }
+    pub fn new(settings: &Settings) -> AuthServer {
+        AuthServer { settings: settings.clone(), http: OnceCell::new() }
     }
 
     /// The application's secret, to be kept out of texts.
@@ -59,7 +59,7 @@ impl Authorization {
             ("client_secret", self.settings.client_secret.expose()),
             with,
         ];
-        let http = self.http.get_or_init(|| Http::new(&self.settings, Closing::default(), None));
+        let http = self.http.get_or_init(|| Http::new(&self.settings, Cancellation::default(), None));
         let answer = http.post_form(&url, &fields, TIMEOUT)?;
         self.read(answer.status, &answer.body, now)
     }

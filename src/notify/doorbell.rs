@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use crate::cancel::Cancellation;
 use crate::clock::{Clock, Timeout};
-use crate::closing::Closing;
 use crate::error::{Error, Result};
 use crate::lock;
 
@@ -20,9 +20,9 @@ pub struct Notification {
 }
 
 /// Shows the state of the doorbell to the outside (a file descriptor, for instance).
-pub trait Beacon: Send + Sync {
+pub trait Readiness: Send + Sync {
     /// Called when a notification becomes or ceases to be available. Must not block.
-    fn show(&self, waiting: bool);
+    fn set_ready(&self, waiting: bool);
 }
 
 /// See the module. Shared by the listener, which rings, and the host's threads, which wait.
@@ -32,14 +32,14 @@ pub struct Doorbell {
     heard: Receiver<()>,
     interval: Duration,
     clock: Arc<dyn Clock>,
-    closing: Closing,
+    cancel: Cancellation,
 }
 
 struct State {
     pending: Option<Notification>,
     fault: Option<Error>,
     next_look: Instant,
-    beacon: Option<Arc<dyn Beacon>>,
+    readiness: Option<Arc<dyn Readiness>>,
 }
 
 impl State {
@@ -47,20 +47,20 @@ impl State {
         self.pending.is_some() || self.fault.is_some()
     }
 
-    fn show(&self, waiting: bool) {
-        if let Some(beacon) = &self.beacon {
-            beacon.show(waiting);
+    fn set_ready(&self, waiting: bool) {
+        if let Some(readiness) = &self.readiness {
+            readiness.set_ready(waiting);
         }
     }
 }
 
 impl Doorbell {
     /// A doorbell that rings by itself at this interval once somebody looks after it ([`Doorbell::tick`]).
-    pub fn new(interval: Duration, clock: Arc<dyn Clock>, closing: Closing) -> Doorbell {
+    pub fn new(interval: Duration, clock: Arc<dyn Clock>, cancel: Cancellation) -> Doorbell {
         // One place is enough: it says "look at the state", and the state joins what came.
         let (bell, heard) = bounded(1);
-        let state = State { pending: None, fault: None, next_look: clock.now() + interval, beacon: None };
-        Doorbell { state: Mutex::new(state), bell, heard, interval, clock, closing }
+        let state = State { pending: None, fault: None, next_look: clock.now() + interval, readiness: None };
+        Doorbell { state: Mutex::new(state), bell, heard, interval, clock, cancel }
     }
 
     /// The portal announced records.
@@ -73,7 +73,7 @@ impl Doorbell {
     }
 
     /// Something may have been missed: look into the queue.
-    pub fn ring_to_look(&self) {
+    pub fn ring_unsignalled(&self) {
         self.change(|state| {
             state.pending.get_or_insert_default();
         });
@@ -85,7 +85,7 @@ impl Doorbell {
     }
 
     /// Look no later than after `delay`.
-    pub fn look_within(&self, delay: Duration) {
+    pub fn check_within(&self, delay: Duration) {
         let mut state = lock(&self.state);
         state.next_look = state.next_look.min(self.clock.now() + delay);
     }
@@ -102,7 +102,7 @@ impl Doorbell {
             (due, state.next_look)
         };
         if due {
-            self.ring_to_look();
+            self.ring_unsignalled();
         }
         next_look.saturating_duration_since(now)
     }
@@ -111,17 +111,17 @@ impl Doorbell {
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         let deadline = timeout.deadline(self.clock.now());
         loop {
-            self.closing.check()?;
+            self.cancel.check()?;
             if let Some(outcome) = self.take() {
                 return outcome.map(Some);
             }
-            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(self.clock.now()));
+            let left = deadline.left(self.clock.now());
             if left.is_zero() {
                 return Ok(None);
             }
             select! {
                 recv(self.heard) -> _ => {}
-                recv(self.closing.receiver()) -> _ => {}
+                recv(self.cancel.receiver()) -> _ => {}
                 default(left) => {}
             }
         }
@@ -136,16 +136,16 @@ impl Doorbell {
         });
     }
 
-    /// From now on `beacon` is shown whether a notification waits; it is shown the present state at once.
-    pub fn set_beacon(&self, beacon: Arc<dyn Beacon>) {
+    /// From now on `readiness` is shown whether a notification waits; it is shown the present state at once.
+    pub fn set_readiness(&self, readiness: Arc<dyn Readiness>) {
         let mut state = lock(&self.state);
-        beacon.show(state.is_waiting() || self.closing.is_closed());
-        state.beacon = Some(beacon);
+        readiness.set_ready(state.is_waiting() || self.cancel.is_cancelled());
+        state.readiness = Some(readiness);
     }
 
-    /// Called after closing: whoever polls the beacon is to learn of it.
-    pub fn closed(&self) {
-        lock(&self.state).show(true);
+    /// Called after closing: whoever polls the readiness is to learn of it.
+    pub fn cancelled(&self) {
+        lock(&self.state).set_ready(true);
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -153,7 +153,7 @@ impl Doorbell {
         let waited = state.is_waiting();
         change(&mut state);
         if !waited {
-            state.show(true);
+            state.set_ready(true);
         }
         // Full is fine: whoever takes that word sees the state as it is now.
         let _ = self.bell.try_send(());
@@ -168,8 +168,8 @@ impl Doorbell {
         if state.is_waiting() {
             // A fault came before a notification: another thread may take that one.
             let _ = self.bell.try_send(());
-        } else if outcome.is_some() && !self.closing.is_closed() {
-            state.show(false);
+        } else if outcome.is_some() && !self.cancel.is_cancelled() {
+            state.set_ready(false);
         }
         outcome
     }

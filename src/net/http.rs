@@ -1,19 +1,18 @@
 //! HTTP: one agent with TLS by the system's trust store, bounded answers, no redirects, and an end at any moment.
 
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{Connector, NextTimeout};
+use ureq::unversioned::transport::Connector;
 use ureq::{Agent, Body};
 
-use super::line::{Chain, Line, Lines};
+use super::connection::{Connection, ConnectionOpener, Connectors};
+use super::observed::{ObservedConnector, WaitObserver};
+use super::resolver::CallerResolver;
 use super::tls;
-use super::watched::{Watch, WatchedConnector};
-use crate::closing::Closing;
+use crate::cancel::Cancellation;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
@@ -21,7 +20,7 @@ use crate::error::{Error, Result};
 /// are sized for downloads; a client here mostly waits.
 const BUFFERS: Buffers = Buffers { input: 12 * 1024, output: 8 * 1024 };
 /// The same for a line: frames of a push server are small, and a process may hold hundreds of lines.
-const LINE_BUFFERS: Buffers = Buffers { input: 4 * 1024, output: 4 * 1024 };
+const STREAM_BUFFERS: Buffers = Buffers { input: 4 * 1024, output: 4 * 1024 };
 
 struct Buffers {
     input: usize,
@@ -45,40 +44,40 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Http {
     agent: Agent,
-    lines: Arc<Lines>,
+    opener: Arc<ConnectionOpener>,
     max_answer_bytes: u64,
-    closing: Closing,
+    cancel: Cancellation,
 }
 
 impl Http {
-    /// An agent by these settings. With a `watch`, waiting for answers is watched (see [`Watch`]).
-    pub fn new(settings: &Settings, closing: Closing, watch: Option<Arc<dyn Watch>>) -> Http {
-        let chain = if settings.authorities.is_none() { Chain::shared() } else { Chain::new() };
-        let connector = chain.clone().chain(WatchedConnector::new(watch));
+    /// An agent by these settings. With a `watch`, waiting for answers is watched (see [`WaitObserver`]).
+    pub fn new(settings: &Settings, cancel: Cancellation, watch: Option<Arc<dyn WaitObserver>>) -> Http {
+        let connectors = if settings.authorities.is_none() { Connectors::shared() } else { Connectors::new() };
+        let connector = connectors.clone().chain(ObservedConnector::new(watch));
         Http {
             agent: Agent::with_parts(config(settings, BUFFERS), connector, CallerResolver),
-            lines: Arc::new(Lines::new(config(settings, LINE_BUFFERS), chain)),
+            opener: Arc::new(ConnectionOpener::new(config(settings, STREAM_BUFFERS), connectors)),
             max_answer_bytes: settings.max_answer_bytes,
-            closing,
+            cancel,
         }
     }
 
     /// Interrupts every request in flight and refuses new ones.
     pub fn shutdown(&self) {
         self.agent.clone().shutdown();
-        self.lines.shutdown();
+        self.opener.shutdown();
     }
 
     /// A connection to the host of this address for something else than a request.
-    pub fn open_line(&self, url: &str, timeout: Duration) -> Result<Line> {
-        self.closing.check()?;
+    pub fn open_connection(&self, url: &str, timeout: Duration) -> Result<Connection> {
+        self.cancel.check()?;
         let uri = url.parse::<Uri>().map_err(|_| Error::protocol("the address cannot be used"))?;
-        self.lines.open(&uri, timeout).map_err(|error| self.line_broke(url, error))
+        self.opener.open(&uri, timeout).map_err(|error| self.connection_error(url, error))
     }
 
     /// Why a line to this address broke: closed, or what ureq says.
-    pub fn line_broke(&self, url: &str, error: ureq::Error) -> Error {
-        if self.closing.is_closed() { Error::Closed } else { self.explain(url, error) }
+    pub fn connection_error(&self, url: &str, error: ureq::Error) -> Error {
+        if self.cancel.is_cancelled() { Error::Closed } else { self.explain(url, error) }
     }
 
     /// The most bytes that an answer or a message may have.
@@ -115,7 +114,7 @@ impl Http {
         read.map_err(|error| {
             // What closing has broken is no trouble of the network. What came whole is used even then: it may be the
             // only copy of records or tokens.
-            self.closing.check().err().unwrap_or_else(|| self.explain(url, error))
+            self.cancel.check().err().unwrap_or_else(|| self.explain(url, error))
         })
     }
 
@@ -193,27 +192,4 @@ fn plain(error: &std::io::Error) -> String {
 /// The name of an error's variant, without what it holds.
 fn kind(error: &ureq::Error) -> String {
     format!("{error:?}").chars().take_while(|c| c.is_ascii_alphanumeric()).collect()
-}
-
-/// Resolves names on the calling thread.
-///
-/// ureq's own resolver starts a thread when a timeout is set and leaves it behind when the time is over; a library
-/// that 1C unloads at will must not leave threads behind. The system's resolver has time limits of its own.
-#[derive(Debug)]
-pub(super) struct CallerResolver;
-
-impl Resolver for CallerResolver {
-    fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let mut found = self.empty();
-        // An error here is the resolver's way of saying "no such name"; its text adds nothing for the reader.
-        for address in (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)? {
-            if found.len() == 16 {
-                break;
-            }
-            found.push(address);
-        }
-        if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
-    }
 }

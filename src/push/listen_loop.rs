@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::channel::PushConfig;
-use super::connection::{Connection, Lost, Signals, Step};
+use super::config::PushConfig;
 use super::listener::{PollState, SETTLING, Shared};
 use super::long_polling::{self, Polled};
+use super::machine::{Connection, Lost, Signals, Step};
 use super::message::{Decoded, decode};
 use super::websocket::{Ended, Received, Socket};
-use crate::config::Level;
 use crate::error::{Error, Result};
 use crate::lock;
+use crate::log::Level;
 use crate::secret::Secret;
 
 /// How long a WebSocket that was replaced may take to hand out what it still has.
@@ -23,10 +23,10 @@ impl Shared {
         let mut connection = Connection::new(self.limits);
         let mut socket = None;
         loop {
-            if self.around.closing.is_closed() {
+            if self.ctx.cancel.is_cancelled() {
                 return Error::Closed;
             }
-            let now = self.around.clock.now();
+            let now = self.ctx.clock.now();
             let step = connection.next(now);
             if !connection.has_socket() {
                 if let Some(mut unneeded) = socket.take() {
@@ -36,7 +36,7 @@ impl Shared {
             match step {
                 Step::Pause(until) => {
                     let pause = until.saturating_duration_since(now).min(self.doorbell.tick());
-                    if self.around.closing.pause(pause).is_err() {
+                    if self.ctx.cancel.sleep(pause).is_err() {
                         return Error::Closed;
                     }
                 }
@@ -69,18 +69,18 @@ impl Shared {
     }
 
     fn configure(&self, connection: &mut Connection, reopen: bool) -> Result<()> {
-        self.around.stats.configurations.add(1);
+        self.ctx.stats.configurations.add(1);
         let config = PushConfig::get(&self.portal, reopen, self.allow_plain).and_then(|config| {
             if connection.needs_websocket() {
                 config.websocket()?;
             }
             Ok(config)
         });
-        let now = self.around.clock.now();
+        let now = self.ctx.clock.now();
         let error = match config {
             Ok(config) => {
                 self.log(Level::Debug, || format!("push server {}, version {}", config.host(), config.version()));
-                connection.configured(config, now, self.around.clock.random());
+                connection.configured(config, now, self.ctx.clock.random());
                 return Ok(());
             }
             Err(Error::Closed) => return Err(Error::Closed),
@@ -117,10 +117,10 @@ impl Shared {
             state.on_sent = None;
             state.sent
         };
-        let now = self.around.clock.now();
+        let now = self.ctx.clock.now();
         match answer {
             Ok(answer) => {
-                self.around.stats.polls.add(1);
+                self.ctx.stats.polls.add(1);
                 let polled = long_polling::read(&answer, self.portal.connector_id(), connection.recent());
                 self.log(Level::Debug, || {
                     format!("poll answered: HTTP {}, {} bytes", answer.status, answer.body.len())
@@ -144,7 +144,7 @@ impl Shared {
             Polled::Unusable { text, .. } => Some(format!("the push server answered {text}")),
             _ => None,
         };
-        let signals = connection.polled(polled, sent, now, self.around.clock.random());
+        let signals = connection.polled(polled, sent, now, self.ctx.clock.random());
         if let Some(text) = trouble {
             let pause = match connection.next(now) {
                 Step::Pause(until) => until.saturating_duration_since(now),
@@ -157,15 +157,15 @@ impl Shared {
 
     /// Opens a WebSocket and puts it in place of the one before.
     fn open(&self, connection: &mut Connection, socket: &mut Option<Socket>, url: &Secret, gap: bool) {
-        let started = self.around.clock.now();
+        let started = self.ctx.clock.now();
         let opened = Socket::open(&self.http, url, self.connect_timeout);
-        let now = self.around.clock.now();
+        let now = self.ctx.clock.now();
         match opened {
             Ok(new) => {
-                self.around.stats.websockets.add(1);
+                self.ctx.stats.websockets.add(1);
                 connection.opened(now);
                 if gap {
-                    self.doorbell.look_within(SETTLING);
+                    self.doorbell.check_within(SETTLING);
                 }
                 self.subscribed();
                 if let Some(old) = socket.replace(new) {
@@ -174,7 +174,7 @@ impl Shared {
             }
             Err(Ended { error: Error::Closed, .. }) => {}
             Err(Ended { lost, error }) => {
-                let pause = connection.not_opened(lost, started, now, self.around.clock.random());
+                let pause = connection.not_opened(lost, started, now, self.ctx.clock.random());
                 if connection.has_socket() {
                     self.log(Level::Warning, || {
                         format!("the new WebSocket was not opened, the old one goes on: {error}")
@@ -189,9 +189,9 @@ impl Shared {
     /// Takes what the server had sent into the old subscription before it hears that it is not needed any more.
     fn drain(&self, connection: &mut Connection, mut old: Socket) {
         old.leave();
-        let end = self.around.clock.now() + DRAINING;
+        let end = self.ctx.clock.now() + DRAINING;
         loop {
-            let left = end.saturating_duration_since(self.around.clock.now());
+            let left = end.saturating_duration_since(self.ctx.clock.now());
             if left.is_zero() {
                 return;
             }
@@ -228,9 +228,9 @@ impl Shared {
             Received::Text(text) => text,
         };
         match text.as_str() {
-            "" | "pong" => connection.heard(self.around.clock.now()),
+            "" | "pong" => connection.heard(self.ctx.clock.now()),
             "ping" => {
-                connection.heard(self.around.clock.now());
+                connection.heard(self.ctx.clock.now());
                 socket.send(["pong".to_owned()])?;
             }
             text => {
@@ -256,10 +256,10 @@ impl Shared {
     }
 
     fn take(&self, connection: &mut Connection, decoded: Decoded) {
-        let signals = connection.received(decoded, self.around.clock.now(), self.around.clock.random());
+        let signals = connection.received(decoded, self.ctx.clock.now(), self.ctx.clock.random());
         if signals.malformed > 0 {
             // One of the unreadable ones may have been for us.
-            self.doorbell.look_within(Duration::ZERO);
+            self.doorbell.check_within(Duration::ZERO);
         }
         self.ring(&signals);
     }
@@ -269,12 +269,12 @@ impl Shared {
         if ended.error == Error::Closed {
             return;
         }
-        let pause = connection.lost(ended.lost, self.around.clock.now(), self.around.clock.random());
+        let pause = connection.lost(ended.lost, self.ctx.clock.now(), self.ctx.clock.random());
         self.trouble(&ended.error, pause);
     }
 
     fn ring(&self, signals: &Signals) {
-        let stats = &self.around.stats;
+        let stats = &self.ctx.stats;
         stats.messages.add(signals.messages);
         stats.signals.add(signals.signals);
         stats.malformed.add(signals.malformed);
@@ -302,7 +302,7 @@ impl Shared {
     }
 
     fn trouble(&self, error: &Error, pause: Duration) {
-        self.around.stats.failures.add(1);
+        self.ctx.stats.failures.add(1);
         let mut link = lock(&self.link);
         link.subscribed = false;
         link.last_error = Some(error.clone());
@@ -311,6 +311,6 @@ impl Shared {
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
-        self.around.log.line(level, text);
+        self.ctx.log.write(level, text);
     }
 }

@@ -1,0 +1,88 @@
+//! How long to wait before trying again.
+
+use std::time::Duration;
+
+/// How the pauses between attempts grow.
+#[derive(Clone, Copy, Debug)]
+pub enum Schedule {
+    /// Each pause is twice the one before, up to `max`.
+    Doubling {
+        /// The first pause.
+        first: Duration,
+        /// The longest pause.
+        max: Duration,
+    },
+    /// These pauses in their order; the last one repeats.
+    Steps(&'static [Duration]),
+}
+
+/// Counts failures in a row and tells the pause after each.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    schedule: Schedule,
+    failures: u32,
+}
+
+impl Backoff {
+    /// No failure yet.
+    pub const fn new(schedule: Schedule) -> Backoff {
+        Backoff { schedule, failures: 0 }
+    }
+
+    /// How many failures there were in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Counts a failure and returns the pause before the next attempt.
+    pub fn failed(&mut self) -> Duration {
+        let pause = match self.schedule {
+            Schedule::Doubling { first, max } => first.saturating_mul(2u32.saturating_pow(self.failures)).min(max),
+            Schedule::Steps(steps) => {
+                steps.get(self.failures as usize).or(steps.last()).copied().unwrap_or(Duration::ZERO)
+            }
+        };
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
+    /// Starts over after a success.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn pauses(schedule: Schedule, count: usize) -> Vec<u128> {
+        let mut backoff = Backoff::new(schedule);
+        (0..count).map(|_| backoff.failed().as_millis()).collect()
+    }
+
+    #[test]
+    fn doubled_pauses_stop_at_the_longest() {
+        let schedule = Schedule::Doubling { first: millis(100), max: millis(500) };
+        assert_eq!(pauses(schedule, 5), [100, 200, 400, 500, 500]);
+        let mut backoff = Backoff { failures: u32::MAX, ..Backoff::new(schedule) };
+        assert_eq!(backoff.failed(), millis(500));
+        assert_eq!(backoff.failures(), u32::MAX);
+    }
+
+    #[test]
+    fn steps_repeat_the_last_and_a_success_starts_over() {
+        const STEPS: [Duration; 2] = [millis(1), millis(7)];
+        assert_eq!(pauses(Schedule::Steps(&STEPS), 4), [1, 7, 7, 7]);
+        assert_eq!(pauses(Schedule::Steps(&[]), 2), [0, 0]);
+        let mut backoff = Backoff::new(Schedule::Steps(&STEPS));
+        backoff.failed();
+        assert_eq!(backoff.failures(), 1);
+        backoff.succeeded();
+        assert_eq!((backoff.failures(), backoff.failed()), (0, millis(1)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Threads: started under a name, joined from anywhere, and panics that end as errors.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{Builder, JoinHandle};
+
+use crate::error::{Error, Result};
+
+/// A running thread of the library.
+pub struct Thread(JoinHandle<()>);
+
+/// Starts a thread. `run` catches its own panics with [`catch`]: only it knows whom to tell.
+pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Thread> {
+    Builder::new().name(name.into()).spawn(run).map(Thread).map_err(|error| {
+        Error::State(format!("cannot start a thread: {error}; the process has reached the system's limit of threads"))
+    })
+}
+
+impl Thread {
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// Waits until the thread has ended. Called on the thread itself (from a callback of the host), it returns at once.
+    pub fn join(self) {
+        if self.0.thread().id() != std::thread::current().id() {
+            // A panic was reported where it was caught.
+            let _ = self.0.join();
+        }
+    }
+}
+
+/// Runs `body`; a panic becomes [`Error::Panic`].
+///
+/// No lock of this crate guards a value that is half changed while something can panic, and locks carry no poison (see
+/// [`crate::lock`]), so going on after a panic is sound.
+pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|panic| Error::Panic(panic_text(panic.as_ref())))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no text").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_with_its_text() {
+        assert_eq!(catch(|| 7), Ok(7));
+        assert_eq!(catch(|| panic!("boom")), Err::<(), _>(Error::Panic("boom".into())));
+        assert_eq!(catch(|| panic!("{}", 1)), Err::<(), _>(Error::Panic("1".into())));
+        assert_eq!(catch(|| std::panic::panic_any(1)), Err::<(), _>(Error::Panic("no text".into())));
+    }
+
+    #[test]
+    fn a_thread_that_joins_itself_does_not_wait() {
+        let (give, take) = channel::<Thread>();
+        let (tell, told) = channel();
+        let thread = spawn("b24-test", move || {
+            take.recv().unwrap().join();
+            tell.send(()).unwrap();
+        });
+        give.send(thread.unwrap()).unwrap();
+        told.recv().unwrap();
+    }
+
+    #[test]
+    fn joining_waits_for_the_end() {
+        let (tell, told) = channel();
+        let thread = spawn("b24-test", move || tell.send(std::thread::current().name().map(str::to_owned)).unwrap());
+        thread.unwrap().join();
+        assert_eq!(told.try_recv().unwrap().as_deref(), Some("b24-test"));
+    }
+}
