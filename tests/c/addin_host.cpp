@@ -26,11 +26,9 @@ Text variable(const char *name) {
     return widened(value);
 }
 
-// A thread that was joined may still be seen for a moment: the kernel wakes the joining thread before it takes the
-// ended one off its list.
-bool threads_return_to(long before) {
-    for (int attempt = 0; attempt < 1000; ++attempt) {
-        if (threads_are_back(before)) return true;
+bool threads_return_to(long at_rest) {
+    for (int attempt = 0; attempt < 10000; ++attempt) {
+        if (threads_are_back(at_rest)) return true;
         std::this_thread::sleep_for(milliseconds(1));
     }
     return false;
@@ -440,7 +438,7 @@ void many_threads(Library &library) {
 
 // External events: the buffer is full for a while, signals are joined, none is lost.
 void notifications(Library &library) {
-    const long before = thread_count();
+    const long at_rest = threads_at_rest();
     {
         Object object(library);
         connect(object);
@@ -480,7 +478,7 @@ void notifications(Library &library) {
         CHECK(object.connection.wait_for_event().message == u"event_offline");
         drain(object);
     }
-    CHECK(threads_return_to(before));
+    CHECK(threads_return_to(at_rest));
 }
 
 void cycle(const std::string &path, int number) {
@@ -506,12 +504,12 @@ void cycles(const std::string &path, int count, bool with_rss) {
     // The first cycles fill what stays: caches of the allocator, the library's own lists.
     const int warm = count / 10 + 5;
     long long memory = 0;
-    const long threads_before = thread_count(), open_before = open_count();
+    const long at_rest = threads_at_rest(), open_before = open_count();
     auto start = Clock::now();
     for (int number = 0; number < warm + count; ++number) {
         if (number == warm) memory = own_memory();
         cycle(path, number);
-        CHECK(threads_return_to(threads_before));
+        CHECK(threads_return_to(at_rest));
         CHECK(open_are_back(open_before));
     }
     const long long grown = own_memory() - memory;
@@ -527,7 +525,7 @@ int main(int argc, char **argv) {
         std::fprintf(stderr, "usage: addin_host LIBRARY CYCLES [--no-rss]\n");
         return 2;
     }
-    const long threads_before = thread_count();
+    const long at_rest = threads_at_rest();
     const std::string path = argv[1];
     const bool with_rss = argc < 4 || std::string(argv[3]) != "--no-rss";
     try {
@@ -548,7 +546,7 @@ int main(int argc, char **argv) {
                 std::fflush(stdout);
             }
         }
-        CHECK(threads_return_to(threads_before));
+        CHECK(threads_return_to(at_rest));
         cycles(path, std::atoi(argv[2]), with_rss);
     } catch (const std::exception &error) {
         std::fflush(stdout);

@@ -6,6 +6,7 @@
 #include "host.h"
 
 #include "check.h"
+#include "system.h"
 
 #define PART(function) {#function, function}
 
@@ -38,6 +39,7 @@ int main(void)
 {
     size_t i;
 
+    threads_at_rest(); /* before there are others */
     for (i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
         printf("%s\n", PARTS[i].name);
         fflush(stdout); /* a host that hangs is killed, and the last line tells in which part */

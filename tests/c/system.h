@@ -30,11 +30,16 @@ unsigned long this_thread(void);
 /* Whether a thread of this process waits for something. */
 int is_asleep(unsigned long thread);
 
-/* Threads that this process has now. */
+/* Threads that this process has now. One that was joined may count for a while: the system, or an emulator under this
+ * process, wakes the joining thread before it is done with the ended one. */
 long thread_count(void);
 
-/* Whether they are those of before again; see each system for what else may have changed. */
-int threads_are_back(long before);
+/* Threads that this process has while the library does nothing. A program calls it first of all, when it has started no
+ * thread yet. */
+long threads_at_rest(void);
+
+/* Whether the threads are those at rest again; see each system for what else may have changed. */
+int threads_are_back(long at_rest);
 
 /* Files, sockets and whatever else this process has open now. */
 long open_count(void);

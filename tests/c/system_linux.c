@@ -105,9 +105,20 @@ long thread_count(void)
     return entries("/proc/self/task");
 }
 
-int threads_are_back(long before)
+/* Not counted anew each time: threads that were joined a moment ago would count, under an emulator for many
+ * milliseconds, and then be missed for ever. */
+long threads_at_rest(void)
 {
-    return thread_count() == before;
+    static long at_rest;
+
+    if (at_rest == 0)
+        at_rest = thread_count();
+    return at_rest;
+}
+
+int threads_are_back(long at_rest)
+{
+    return thread_count() == at_rest;
 }
 
 long open_count(void)

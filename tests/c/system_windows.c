@@ -107,10 +107,15 @@ long thread_count(void)
     return count;
 }
 
-/* Windows has threads of its own in a process, and ends them when they have nothing to do. */
-int threads_are_back(long before)
+/* Windows has threads of its own in a process, which come when they are needed and end when they have nothing to do. */
+long threads_at_rest(void)
 {
-    return thread_count() <= before;
+    return thread_count();
+}
+
+int threads_are_back(long at_rest)
+{
+    return thread_count() <= at_rest;
 }
 
 /* More than a test opens; the system gives the lowest number that is free, in steps of 4. */

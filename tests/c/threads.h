@@ -27,7 +27,7 @@ void block_in(struct blocked *blocked, b24_client *client, b24_status (*call)(b2
 /* Waits for the end of such a call and returns its status. */
 b24_status unblocked(struct blocked *blocked);
 
-/* Returns when the threads are those of before again (see system.h); ends the program when that takes a second. */
-void wait_for_threads(long before);
+/* Returns when the threads are those at rest again (see system.h); ends the program when that takes ten seconds. */
+void wait_for_threads(long at_rest);
 
 #endif

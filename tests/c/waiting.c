@@ -129,7 +129,7 @@ static void ended_by_close(struct blocked *blocked, double start)
 /* A client whose portal takes the request and never answers. */
 void closing_without_peer(void)
 {
-    long before = thread_count();
+    long at_rest = threads_at_rest();
     b24_config *config = portal_config("closing");
     struct blocked in_connect;
     unsigned short port;
@@ -150,12 +150,12 @@ void closing_without_peer(void)
     CHECK(now() - start < CLOSED_WITHOUT_PEER_MS);
     b24_config_free(config);
     connection_end(peer);
-    wait_for_threads(before);
+    wait_for_threads(at_rest);
 }
 
 void closing(void)
 {
-    long before = thread_count();
+    long at_rest = threads_at_rest();
     b24_client *client = listening_client("closing", "ONCRMDEALADD");
     b24_config *config = portal_config("closing");
     b24_client *nowhere;
@@ -186,7 +186,7 @@ void closing(void)
     start = now();
     b24_client_free(client);
     CHECK(now() - start < CLOSED_WITHIN_MS);
-    wait_for_threads(before);
+    wait_for_threads(at_rest);
 
     /* Port 1 of loopback: nobody is there, so the client goes on trying. */
     CHECK_OK(b24_config_set(config, "portal.url", "http://127.0.0.1:1"));
@@ -197,13 +197,13 @@ void closing(void)
     ended_by_close(&in_connect, start);
     b24_client_free(nowhere);
     b24_config_free(config);
-    wait_for_threads(before);
+    wait_for_threads(at_rest);
     portal_control("\"clear_faults\"");
 }
 
 void freeing(void)
 {
-    long before = thread_count();
+    long at_rest = threads_at_rest();
     b24_client *clients[4];
     struct blocked in_wait;
     double start;
@@ -211,12 +211,12 @@ void freeing(void)
 
     for (i = 0; i < 4; i++)
         clients[i] = listening_client("freeing", "ONCRMDEALADD");
-    CHECK(thread_count() > before);
+    CHECK(thread_count() > at_rest);
     block_in(&in_wait, clients[0], wait_for_ever);
     start = now();
     b24_client_free(clients[0]);
     ended_by_close(&in_wait, start);
     for (i = 1; i < 4; i++)
         b24_client_free(clients[i]);
-    wait_for_threads(before);
+    wait_for_threads(at_rest);
 }
