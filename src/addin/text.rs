@@ -7,7 +7,10 @@ const MAX_NAME: usize = 128;
 
 /// A text as UTF-16 with NUL at the end. A NUL inside would cut the text short, so it becomes a space.
 pub(super) fn wide(text: &str) -> Vec<Char> {
-    text.encode_utf16().map(|unit| if unit == 0 { u16::from(b' ') } else { unit }).chain([0]).collect()
+    let mut units = Vec::with_capacity(text.len() + 1);
+    units.extend(text.encode_utf16().map(|unit| if unit == 0 { u16::from(b' ') } else { unit }));
+    units.push(0);
+    units
 }
 
 /// Decodes a name that ends with NUL; `None` if it is NULL, not valid UTF-16, or longer than any name of ours.
