@@ -241,10 +241,9 @@ impl Client {
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
-            if !self.more.load(Ordering::Relaxed)
-                && self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
-                    return Ok(None);
-                }
+            if !self.more.load(Ordering::Relaxed) && self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
+                return Ok(None);
+            }
             let batch = self.fetch(0)?;
             if !batch.is_empty() {
                 return Ok(Some(batch));
