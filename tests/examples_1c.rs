@@ -1,5 +1,5 @@
-//! The modules of `examples_1c/` and the BSL blocks of both Russian README files: they are BSL, and what they call on the
-//! component exists in the class with that number of parameters.
+//! The modules of `examples_1c/` and the BSL blocks of both Russian README files: they are BSL, and what they call on
+//! the component exists in the class with that number of parameters.
 //!
 //! A variable whose name ends in `Компонента` holds the component. The test also checks that every object created with
 //! `Новый("AddIn…")` goes into such a variable, so that none escapes.
@@ -171,7 +171,8 @@ impl<'a> Walk<'a> {
         match node.kind() {
             "call_expression" => self.call(node),
             "property_access" => self.property(node),
-            // The beginning of a chain such as `Компонента.ВызватьМетод("profile").Длина`: a call, a property or a name.
+            // The beginning of a chain such as `Компонента.ВызватьМетод("profile").Длина`: a call, a property or a
+            // name.
             "access" => {
                 self.call(node);
                 self.property(node);

@@ -1,10 +1,10 @@
-// A host of the 1C add-in that works as the platform does: it loads the library, creates objects, calls them by name, and
-// ends them in every way that C++ knows.
+// A host of the 1C add-in that works as the platform does: it loads the library, creates objects, calls them by name,
+// and ends them in every way that C++ knows.
 //
 //     addin_host LIBRARY CYCLES [--no-rss]
 //
-// Runs all parts once, then loads, uses and unloads the library CYCLES times. The environment says where the portal is (see
-// tests/support/portal.rs). `--no-rss` does not check the memory of the process, which valgrind changes.
+// Runs all parts once, then loads, uses and unloads the library CYCLES times. The environment says where the portal is
+// (see tests/support/portal.rs). `--no-rss` does not check the memory of the process, which valgrind changes.
 #include "native_api.hpp"
 
 #include <atomic>

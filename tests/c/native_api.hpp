@@ -1,5 +1,5 @@
-// The Native API of 1C:Enterprise from the platform's side, declared from docs/protocol.md §5: what a host needs to load an
-// external component, and a host of our own that counts the memory it allocates and records errors and events.
+// The Native API of 1C:Enterprise from the platform's side, declared from docs/protocol.md §5: what a host needs to
+// load an external component, and a host of our own that counts the memory it allocates and records errors and events.
 #ifndef B24_NATIVE_API_HPP
 #define B24_NATIVE_API_HPP
 
@@ -59,8 +59,9 @@ struct Variant {
 };
 static_assert(sizeof(Variant) == VARIANT_SIZE, "as the platform's headers give it");
 
-// Every interface of 1C begins with a virtual destructor. 1C for Windows is built with Microsoft's compiler, which makes one
-// entry of it in the table; this host's compiler would make two, so there it is declared as an ordinary function.
+// Every interface of 1C begins with a virtual destructor. 1C for Windows is built with Microsoft's compiler, which
+// makes one entry of it in the table; this host's compiler would make two, so there it is declared as an ordinary
+// function.
 struct Interface {
 #ifdef _WIN32
     // Ends the object, and frees it when bit 0 of the flags is set. Nobody may end objects of the host like this.
