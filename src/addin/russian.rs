@@ -142,3 +142,25 @@ fn value(value: &Value) -> String {
         Value::Other(kind) => format!("значение типа {kind}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addin::class::METHODS;
+    use crate::error::Refusal;
+
+    #[test]
+    fn hints_name_methods_of_the_class() {
+        for (code, names) in
+            [("expired_token", &["УстановитьТокены"][..]), ("APPLICATION_UNINSTALLED", &["Отключить", "Подключить"])]
+        {
+            let text = "the portal refused".to_owned();
+            let refusal = Refusal { status: Status::Auth, code: code.into(), http_status: 401, text };
+            let text = core(&Error::Refused(Box::new(refusal)));
+            assert!(text.contains("the portal refused"), "{text}");
+            for name in names {
+                assert!(text.contains(name) && METHODS.iter().any(|method| method.russian == *name), "{text}");
+            }
+        }
+    }
+}
