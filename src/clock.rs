@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where time and randomness come from.
@@ -29,6 +30,12 @@ impl Clock for SystemClock {
     fn random(&self) -> u64 {
         RandomState::new().build_hasher().finish()
     }
+}
+
+/// A whole number of seconds within `bounds`, chosen by the random number `random`.
+pub fn random_seconds(bounds: Range<u64>, random: u64) -> Duration {
+    let span = bounds.end.saturating_sub(bounds.start);
+    Duration::from_secs(bounds.start + random.checked_rem(span).unwrap_or(0))
 }
 
 /// How long a blocking call may last.

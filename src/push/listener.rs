@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::machine::Limits;
+use super::machine::MachineSettings;
 use crate::clock::{Deadline, Timeout};
 use crate::config::Settings;
 use crate::context::Context;
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) doorbell: Arc<Doorbell>,
     pub(super) poll: Arc<Poll>,
     pub(super) link: Mutex<Link>,
-    pub(super) limits: Limits,
+    pub(super) limits: MachineSettings,
     pub(super) connect_timeout: Duration,
     pub(super) allow_plain: bool,
     pub(super) ctx: Context,
@@ -95,10 +95,10 @@ impl Listener {
             doorbell,
             poll,
             link: Mutex::default(),
-            limits: Limits {
+            limits: MachineSettings {
                 transport: settings.transport,
                 renew_before: settings.renew_before,
-                idle: settings.idle_timeout,
+                idle_timeout: settings.idle_timeout,
             },
             connect_timeout: settings.connect_timeout,
             allow_plain: settings.allow_plain,

@@ -1,4 +1,4 @@
-//! The Push&Pull side: learning that a queue grew.
+//! Listens to the push server, which signals that a queue has grown.
 
 pub mod backoff;
 pub mod config;
