@@ -1,204 +1,231 @@
-//! What the listening thread does: carries out what [`super::machine`] says and rings the doorbell.
+//! What the listening thread does: carries out the steps of the [`Machine`] and rings the doorbell.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::PushConfig;
-use super::listener::{PollState, SETTLING, Shared};
 use super::long_polling::{self, PollOutcome};
-use super::machine::{Machine, MessageCounts, SocketEnd, Step};
+use super::machine::{Machine, MachineSettings, MessageCounts, SocketEnd, Step};
 use super::message::{Decoded, decode};
+use super::poll_observer::{CHECK_DELAY, PollObserver};
+use super::status::ListenerStatus;
 use super::websocket::{Received, Socket, SocketError};
+use crate::clock::Deadline;
+use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::lock;
 use crate::log::Level;
+use crate::net::http::Http;
+use crate::notify::Doorbell;
+use crate::portal::Portal;
 use crate::secret::Secret;
 
-/// How long a WebSocket that was replaced may take to hand out what it still has.
-const DRAINING: Duration = Duration::from_secs(1);
+/// How long a WebSocket that was replaced may take to deliver what the server had already sent.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Shared {
-    /// Listens until the client is closed, or until something has to be mended before the first subscription.
-    pub(super) fn listen(self: &Arc<Shared>) -> Error {
-        let mut machine = Machine::new(self.limits);
-        let mut socket = None;
+/// What a loop works with; the next loop of the same client gets it again.
+pub struct Resources {
+    /// Knows the configuration of the push server.
+    pub portal: Arc<Portal>,
+    /// Sends polls and opens connections for WebSockets.
+    pub http: Http,
+    /// Rings when the queue may have grown.
+    pub doorbell: Arc<Doorbell>,
+    /// Observes the polls of `http`.
+    pub observer: Arc<PollObserver>,
+    /// Learns whether a subscription is active.
+    pub status: Arc<ListenerStatus>,
+    /// The settings of the state machine.
+    pub settings: MachineSettings,
+    /// How long opening a WebSocket may take.
+    pub connect_timeout: Duration,
+    /// Whether push servers may be reached without TLS.
+    pub allow_plain: bool,
+    /// The client's context.
+    pub ctx: Context,
+}
+
+/// One run of the listening thread.
+pub struct ListenLoop {
+    resources: Arc<Resources>,
+    machine: Machine,
+    socket: Option<Socket>,
+}
+
+impl ListenLoop {
+    /// A loop that has not started.
+    pub fn new(resources: Arc<Resources>) -> ListenLoop {
+        let machine = Machine::new(resources.settings);
+        ListenLoop { resources, machine, socket: None }
+    }
+
+    /// Listens until the client is closed, or until an error that somebody has to fix before the first subscription.
+    pub fn run(mut self) -> Error {
         loop {
-            if self.ctx.cancel.is_cancelled() {
+            if self.ctx().cancel.is_cancelled() {
                 return Error::Closed;
             }
-            let now = self.ctx.clock.now();
-            let step = machine.next_step(now);
-            if !machine.has_socket() {
-                if let Some(mut unneeded) = socket.take() {
-                    Socket::close(&mut unneeded);
+            let now = self.now();
+            let step = self.machine.next_step(now);
+            if !self.machine.has_socket() {
+                if let Some(mut unused) = self.socket.take() {
+                    unused.close();
                 }
             }
             match step {
                 Step::Pause(until) => {
-                    let pause = until.saturating_duration_since(now).min(self.doorbell.tick());
-                    if self.ctx.cancel.sleep(pause).is_err() {
+                    let pause = until.saturating_duration_since(now).min(self.resources.doorbell.tick());
+                    if self.ctx().cancel.sleep(pause).is_err() {
                         return Error::Closed;
                     }
                 }
                 Step::Configure { reopen } => {
-                    if let Err(error) = self.configure(&mut machine, reopen) {
+                    if let Err(error) = self.configure(reopen) {
                         return error;
                     }
                 }
-                Step::Poll { url, gap } => self.poll(&mut machine, &url, gap),
-                Step::OpenSocket { url, gap } => self.open(&mut machine, &mut socket, &url, gap),
+                Step::Poll { url, gap } => self.poll(&url, gap),
+                Step::OpenSocket { url, gap } => self.open_socket(&url, gap),
                 Step::EndSilentSocket => {
                     let text =
                         "nothing has come from the push server for push.idle_timeout_ms, not even an answer to a ping";
-                    let ended = SocketError { end: SocketEnd::Silent, error: Error::Network(text.into()) };
-                    self.lost(&mut machine, ended);
+                    self.socket_ended(SocketError { end: SocketEnd::Silent, error: Error::Network(text.into()) });
                 }
-                Step::Ping => {
-                    machine.ping_sent();
-                    self.with(&mut machine, &mut socket, |_, _, socket| socket.ping());
-                }
+                Step::Ping => self.ping(),
                 Step::Listen(until) => {
-                    let wait = until.saturating_duration_since(now).min(self.doorbell.tick());
-                    self.with(&mut machine, &mut socket, |shared, machine, socket| {
-                        let received = socket.receive(wait)?;
-                        shared.received(machine, socket, received)
-                    });
+                    let wait = until.saturating_duration_since(now).min(self.resources.doorbell.tick());
+                    self.receive(wait);
                 }
             }
         }
     }
 
-    fn configure(&self, machine: &mut Machine, reopen: bool) -> Result<()> {
-        self.ctx.stats.configurations.add(1);
-        let config = PushConfig::get(&self.portal, reopen, self.allow_plain).and_then(|config| {
-            if machine.requires_websocket() {
+    fn configure(&mut self, reopen: bool) -> Result<()> {
+        self.ctx().stats.configurations.add(1);
+        let config = PushConfig::get(&self.resources.portal, reopen, self.resources.allow_plain).and_then(|config| {
+            if self.machine.requires_websocket() {
                 config.require_websocket()?;
             }
             Ok(config)
         });
-        let now = self.ctx.clock.now();
+        let now = self.now();
         let error = match config {
             Ok(config) => {
                 self.log(Level::Debug, || format!("push server {}, version {}", config.origin(), config.version()));
-                machine.configured(config, now, self.ctx.clock.random());
+                let random = self.random();
+                self.machine.configured(config, now, random);
                 return Ok(());
             }
             Err(Error::Closed) => return Err(Error::Closed),
-            // Somebody waits in `connect` and can be told.
-            Err(error) if !error.is_transient() && !lock(&self.link).waiting.is_empty() => return Err(error),
+            // A caller waits in `connect` and receives the error.
+            Err(error) if !error.is_transient() && self.resources.status.has_waiters() => return Err(error),
             Err(error) => error,
         };
-        let stands = machine.config().is_some();
-        let pause = machine.configuration_failed(now);
-        if stands {
+        let has_channels = self.machine.config().is_some();
+        let pause = self.machine.configuration_failed(now);
+        if has_channels {
             self.log(Level::Warning, || {
                 format!("the subscription could not be renewed, next attempt in {} ms: {error}", pause.as_millis())
             });
         } else {
-            self.trouble(&error, pause);
+            self.resources.status.not_subscribed(&error, pause);
         }
-        // Once it ran, it is tried further: an administrator may mend it. The waiting host is told.
+        // Nobody waits in `connect`: the loop keeps trying, as an administrator may fix it, and the doorbell reports it.
         if !error.is_transient() {
-            self.doorbell.report(error);
+            self.resources.doorbell.report(error);
         }
         Ok(())
     }
 
-    fn poll(self: &Arc<Shared>, machine: &mut Machine, url: &Secret, gap: bool) {
-        {
-            let shared = self.clone();
-            let mut state = lock(&self.poll.state);
-            let on_sent: Box<dyn FnOnce() + Send> = Box::new(move || shared.subscribed());
-            *state = PollState { gap, sent: None, on_sent: Some(on_sent) };
-        }
-        let answer = self.http.get(url.expose(), self.limits.idle_timeout);
-        let sent = {
-            let mut state = lock(&self.poll.state);
-            state.on_sent = None;
-            state.sent
-        };
-        let now = self.ctx.clock.now();
+    fn poll(&mut self, url: &Secret, gap: bool) {
+        self.resources.observer.begin(gap);
+        let answer = self.resources.http.get(url.expose(), self.resources.settings.idle_timeout);
+        let sent_at = self.resources.observer.end();
+        let now = self.now();
         match answer {
             Ok(answer) => {
-                self.ctx.stats.polls.add(1);
-                let polled = long_polling::read(&answer, self.portal.connector_id(), machine.recent());
+                self.ctx().stats.polls.add(1);
+                let connector_id = self.resources.portal.connector_id();
+                let outcome = long_polling::read(&answer, connector_id, self.machine.recent());
                 self.log(Level::Debug, || {
                     format!("poll answered: HTTP {}, {} bytes", answer.status, answer.body.len())
                 });
-                self.polled(machine, polled, sent.unwrap_or(now), now);
+                self.poll_answered(outcome, sent_at.unwrap_or(now), now);
             }
-            // The loop sees it.
+            // `run` ends the loop.
             Err(Error::Closed) => {}
             Err(error) => {
-                let pause = machine.poll_failed(sent, now);
-                self.trouble(&error, pause);
+                let pause = self.machine.poll_failed(sent_at, now);
+                self.resources.status.not_subscribed(&error, pause);
             }
         }
     }
 
-    fn polled(&self, machine: &mut Machine, polled: PollOutcome, sent: Instant, now: Instant) {
-        let trouble = match &polled {
+    fn poll_answered(&mut self, outcome: PollOutcome, sent_at: Instant, now: Instant) {
+        let failure = match &outcome {
             PollOutcome::ChannelRefused => {
                 Some("the push server does not accept the channel; a new configuration is read".to_owned())
             }
             PollOutcome::Unusable { text, .. } => Some(format!("the push server answered {text}")),
             _ => None,
         };
-        let counts = machine.poll_answered(polled, sent, now, self.ctx.clock.random());
-        if let Some(text) = trouble {
-            let pause = match machine.next_step(now) {
+        let random = self.random();
+        let counts = self.machine.poll_answered(outcome, sent_at, now, random);
+        if let Some(text) = failure {
+            let pause = match self.machine.next_step(now) {
                 Step::Pause(until) => until.saturating_duration_since(now),
                 _ => Duration::ZERO,
             };
-            self.trouble(&Error::protocol(text), pause);
+            self.resources.status.not_subscribed(&Error::protocol(text), pause);
         }
         self.ring(&counts);
     }
 
-    /// Opens a WebSocket and puts it in place of the one before.
-    fn open(&self, machine: &mut Machine, socket: &mut Option<Socket>, url: &Secret, gap: bool) {
-        let started = self.ctx.clock.now();
-        let opened = Socket::open(&self.http, url, self.connect_timeout);
-        let now = self.ctx.clock.now();
+    /// Opens a WebSocket in place of the current one, if any.
+    fn open_socket(&mut self, url: &Secret, gap: bool) {
+        let started = self.now();
+        let opened = Socket::open(&self.resources.http, url, self.resources.connect_timeout);
+        let now = self.now();
         match opened {
-            Ok(new) => {
-                self.ctx.stats.websockets.add(1);
-                machine.socket_opened(now);
+            Ok(socket) => {
+                self.ctx().stats.websockets.add(1);
+                self.machine.socket_opened(now);
                 if gap {
-                    self.doorbell.check_within(SETTLING);
+                    self.resources.doorbell.check_within(CHECK_DELAY);
                 }
-                self.subscribed();
-                if let Some(old) = socket.replace(new) {
-                    self.drain(machine, old);
+                self.resources.status.subscribed();
+                if let Some(replaced) = self.socket.replace(socket) {
+                    self.drain(replaced);
                 }
             }
+            // `run` ends the loop.
             Err(SocketError { error: Error::Closed, .. }) => {}
             Err(SocketError { end, error }) => {
-                let pause = machine.socket_not_opened(end, started, now, self.ctx.clock.random());
-                if machine.has_socket() {
+                let random = self.random();
+                let pause = self.machine.socket_not_opened(end, started, now, random);
+                if self.machine.has_socket() {
                     self.log(Level::Warning, || {
                         format!("the new WebSocket was not opened, the old one goes on: {error}")
                     });
                 } else {
-                    self.trouble(&error, pause);
+                    self.resources.status.not_subscribed(&error, pause);
                 }
             }
         }
     }
 
-    /// Takes what the server had sent into the old subscription before it hears that it is not needed any more.
-    fn drain(&self, machine: &mut Machine, mut old: Socket) {
-        old.close();
-        let end = self.ctx.clock.now() + DRAINING;
+    /// Closes a WebSocket that was replaced, and receives what the server had already sent.
+    fn drain(&mut self, mut replaced: Socket) {
+        replaced.close();
+        let deadline = Deadline::after(DRAIN_TIMEOUT, self.now());
         loop {
-            let left = end.saturating_duration_since(self.ctx.clock.now());
+            let left = deadline.left(self.now());
             if left.is_zero() {
                 return;
             }
-            match old.receive(left) {
+            match replaced.receive(left) {
                 Ok(Received::Text(text)) => {
-                    let decoded = self.decode(machine, &text);
-                    self.take(machine, decoded);
+                    let decoded = self.decode(&text);
+                    self.messages_received(decoded);
                 }
                 Ok(_) => {}
                 Err(_) => return,
@@ -206,111 +233,112 @@ impl Shared {
         }
     }
 
-    /// Does something with the socket, which may end it.
-    fn with(
-        &self,
-        machine: &mut Machine,
-        socket: &mut Option<Socket>,
-        act: impl FnOnce(&Shared, &mut Machine, &mut Socket) -> Result<(), SocketError>,
-    ) {
-        let gone = || SocketError { end: SocketEnd::Broken, error: Error::Network("the WebSocket is gone".into()) };
-        let outcome = socket.as_mut().ok_or_else(gone).and_then(|socket| act(self, machine, socket));
-        if let Err(ended) = outcome {
-            *socket = None;
-            self.lost(machine, ended);
-        }
+    fn ping(&mut self) {
+        self.machine.ping_sent();
+        let sent = self.socket().and_then(Socket::ping);
+        self.check_socket(sent);
     }
 
-    fn received(&self, machine: &mut Machine, socket: &mut Socket, received: Received) -> Result<(), SocketError> {
+    fn receive(&mut self, wait: Duration) {
+        let received = self.socket().and_then(|socket| socket.receive(wait));
+        let handled = received.and_then(|received| self.received(received));
+        self.check_socket(handled);
+    }
+
+    fn received(&mut self, received: Received) -> Result<(), SocketError> {
         let text = match received {
             Received::Nothing => return Ok(()),
             Received::ControlFrame => String::new(),
             Received::Text(text) => text,
         };
+        let now = self.now();
         match text.as_str() {
-            "" | "pong" => machine.socket_alive(self.ctx.clock.now()),
+            "" | "pong" => self.machine.socket_alive(now),
             "ping" => {
-                machine.socket_alive(self.ctx.clock.now());
-                socket.send(["pong".to_owned()])?;
+                self.machine.socket_alive(now);
+                self.socket()?.send(["pong".to_owned()])?;
             }
             text => {
                 self.log(Level::Debug, || format!("frame received: {} bytes", text.len()));
-                let decoded = self.decode(machine, text);
+                let decoded = self.decode(text);
                 let acknowledgements: Vec<String> =
                     decoded.to_acknowledge.iter().map(|mid| format!("mack:{mid}")).collect();
-                self.take(machine, decoded);
+                self.messages_received(decoded);
                 if !acknowledgements.is_empty() {
-                    socket.send(acknowledgements)?;
+                    self.socket()?.send(acknowledgements)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn decode(&self, machine: &mut Machine, text: &str) -> Decoded {
-        let mut decoded = decode(text.as_bytes(), self.portal.connector_id(), machine.recent());
+    /// The WebSocket in use. The machine asks for nothing that needs one without one.
+    fn socket(&mut self) -> Result<&mut Socket, SocketError> {
+        self.socket.as_mut().ok_or_else(|| SocketError {
+            end: SocketEnd::Broken,
+            error: Error::Network("the WebSocket is gone".into()),
+        })
+    }
+
+    /// Ends the WebSocket if something failed.
+    fn check_socket(&mut self, outcome: Result<(), SocketError>) {
+        if let Err(error) = outcome {
+            self.socket = None;
+            self.socket_ended(error);
+        }
+    }
+
+    fn socket_ended(&mut self, SocketError { end, error }: SocketError) {
+        // `run` ends the loop.
+        if error == Error::Closed {
+            return;
+        }
+        let (now, random) = (self.now(), self.random());
+        let pause = self.machine.socket_ended(end, now, random);
+        self.resources.status.not_subscribed(&error, pause);
+    }
+
+    fn decode(&mut self, text: &str) -> Decoded {
+        let mut decoded = decode(text.as_bytes(), self.resources.portal.connector_id(), self.machine.recent());
         if !decoded.is_json && decoded.events.is_empty() && decoded.repeated == 0 && decoded.malformed == 0 {
             decoded.malformed = 1;
         }
         decoded
     }
 
-    fn take(&self, machine: &mut Machine, decoded: Decoded) {
-        let counts = machine.messages_received(decoded, self.ctx.clock.now(), self.ctx.clock.random());
+    fn messages_received(&mut self, decoded: Decoded) {
+        let (now, random) = (self.now(), self.random());
+        let counts = self.machine.messages_received(decoded, now, random);
         if counts.malformed > 0 {
-            // One of the unreadable ones may have been for us.
-            self.doorbell.check_within(Duration::ZERO);
+            // One of the unreadable envelopes may have been a signal for us.
+            self.resources.doorbell.check_within(Duration::ZERO);
         }
         self.ring(&counts);
     }
 
-    fn lost(&self, machine: &mut Machine, ended: SocketError) {
-        // The loop sees it.
-        if ended.error == Error::Closed {
-            return;
-        }
-        let pause = machine.socket_ended(ended.end, self.ctx.clock.now(), self.ctx.clock.random());
-        self.trouble(&ended.error, pause);
-    }
-
     fn ring(&self, counts: &MessageCounts) {
-        let stats = &self.ctx.stats;
+        let stats = &self.ctx().stats;
         stats.messages.add(counts.messages);
         stats.signals.add(counts.signals);
         stats.malformed.add(counts.malformed);
         if counts.signals > 0 {
-            self.doorbell.ring(counts.records);
+            self.resources.doorbell.ring(counts.records);
         }
     }
 
-    /// The subscription is on its way or stands: from here on the server tells us.
-    fn subscribed(&self) {
-        let (news, waiting) = {
-            let mut link = lock(&self.link);
-            let news = !std::mem::replace(&mut link.subscribed, true);
-            link.was_subscribed = true;
-            link.last_error = None;
-            (news, std::mem::take(&mut link.waiting))
-        };
-        // Not under the lock: the host may ask for the client's state while it is told.
-        if news {
-            self.log(Level::Info, || "subscribed to the push server".into());
-        }
-        for waiter in waiting {
-            let _ = waiter.send(Ok(()));
-        }
+    fn ctx(&self) -> &Context {
+        &self.resources.ctx
     }
 
-    fn trouble(&self, error: &Error, pause: Duration) {
-        self.ctx.stats.failures.add(1);
-        let mut link = lock(&self.link);
-        link.subscribed = false;
-        link.last_error = Some(error.clone());
-        drop(link);
-        self.log(Level::Warning, || format!("no subscription, next attempt in {} ms: {error}", pause.as_millis()));
+    fn now(&self) -> Instant {
+        self.ctx().clock.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.ctx().clock.random()
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
-        self.ctx.log.write(level, text);
+        self.ctx().log.write(level, text);
     }
 }
