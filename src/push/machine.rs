@@ -4,15 +4,16 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::config::{Position, PushConfig};
 use super::long_polling::PollOutcome;
 use super::message::{Decoded, PushEvent};
 use super::recent::RecentMessages;
 use super::renewal::RenewalTimer;
+use super::schedule::VENDOR_SCHEDULE;
 use super::transport::TransportPolicy;
 use crate::clock::random_seconds;
 use crate::config::Transport;
+use crate::retry::Backoff;
 use crate::secret::Secret;
 
 mod socket;
@@ -121,7 +122,7 @@ impl Machine {
             idle_timeout: settings.idle_timeout,
             position: Position::default(),
             recent: RecentMessages::default(),
-            backoff: Backoff::default(),
+            backoff: Backoff::new(VENDOR_SCHEDULE),
             paused_until: None,
             gap: true,
             reopen: false,

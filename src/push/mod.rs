@@ -1,6 +1,5 @@
 //! Listens to the push server, which signals that a queue has grown.
 
-pub mod backoff;
 pub mod config;
 pub mod envelope;
 mod listen_loop;
@@ -11,6 +10,7 @@ pub mod message;
 pub mod poll_observer;
 pub mod recent;
 pub mod renewal;
+pub mod schedule;
 pub mod status;
 pub mod transport;
 pub mod websocket;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
+use super::schedule::VENDOR_SCHEDULE;
+use crate::retry::Backoff;
 
 /// The least time between two requests for new channels.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -23,7 +24,13 @@ pub struct RenewalTimer {
 impl RenewalTimer {
     /// A timer that fires `renew_before` the channels expire.
     pub fn new(renew_before: Duration) -> RenewalTimer {
-        RenewalTimer { renew_before, server_clock: None, expires: None, renew_at: None, backoff: Backoff::default() }
+        RenewalTimer {
+            renew_before,
+            server_clock: None,
+            expires: None,
+            renew_at: None,
+            backoff: Backoff::new(VENDOR_SCHEDULE),
+        }
     }
 
     /// When to renew; `None` if that is up to the server.
