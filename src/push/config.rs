@@ -154,13 +154,16 @@ impl PushConfig {
             .into_iter()
             .find(|address| !address.is_empty())
             .ok_or_else(|| {
-                invalid("names no address for long polling; is the push server switched on in the portal's settings?")
+                invalid(
+                    "has no address for long polling; check that the push server is switched on in the portal's \
+                     settings",
+                )
             })?;
         let long_polling = Address::parse(&address, allow_plain)
-            .map_err(|text| invalid(&format!("names an address that cannot be used: {text}")))?;
+            .map_err(|text| invalid(&format!("has an unusable address: {text}")))?;
         let websocket = match [server.websocket_secure, server.websocket].into_iter().find(|url| !url.is_empty()) {
             Some(url) if is_on(&server.websocket_enabled) => parse_websocket_address(&url, allow_plain),
-            _ => Err("does not switch WebSocket on".into()),
+            _ => Err("does not offer WebSocket".into()),
         };
         let token = if server.version >= 5 { answer.jwt } else { String::new() };
         let present = |channel: Channel| Some(channel).filter(|channel| !channel.id.is_empty());
@@ -178,7 +181,7 @@ impl PushConfig {
             shared: present(answer.channels.shared),
         };
         if config.shared.is_none() && config.private.is_none() {
-            return Err(invalid("holds no channel; is the application's scope pull granted?"));
+            return Err(invalid("has no channel; check that the application has the scope pull"));
         }
         Ok(config)
     }
@@ -212,7 +215,8 @@ impl PushConfig {
     pub fn require_websocket(&self) -> Result<()> {
         let unavailable = |text: &String| {
             Error::Config(format!(
-                "push.transport=websocket cannot be: the push server's configuration {text}; set push.transport=auto"
+                "push.transport=websocket is not possible: the push server's configuration {text}; \
+                 set push.transport=auto"
             ))
         };
         self.websocket.as_ref().map(drop).map_err(unavailable)
@@ -300,7 +304,7 @@ fn is_on(flag: &str) -> bool {
 /// Parses a WebSocket address, which is an HTTP address with `ws` in place of `http`.
 fn parse_websocket_address(url: &str, allow_plain: bool) -> Result<Address, String> {
     let http = url.strip_prefix("ws").map_or_else(|| url.to_owned(), |rest| format!("http{rest}"));
-    Address::parse(&http, allow_plain).map_err(|text| format!("names a WebSocket address that cannot be used: {text}"))
+    Address::parse(&http, allow_plain).map_err(|text| format!("has an unusable WebSocket address: {text}"))
 }
 
 /// When the portal answered, by its own clock.

@@ -86,8 +86,8 @@ impl ListenLoop {
                 Step::Poll { url, gap } => self.poll(&url, gap),
                 Step::OpenSocket { url, gap } => self.open_socket(&url, gap),
                 Step::EndSilentSocket => {
-                    let text =
-                        "nothing has come from the push server for push.idle_timeout_ms, not even an answer to a ping";
+                    let text = "the push server has sent nothing for push.idle_timeout_ms, not even the answer to a \
+                                ping; the client reconnects";
                     self.socket_ended(SocketError { end: SocketEnd::Silent, error: Error::Network(text.into()) });
                 }
                 Step::Ping => self.ping(),
@@ -124,12 +124,12 @@ impl ListenLoop {
         let pause = self.machine.configuration_failed(now);
         if has_channels {
             self.log(Level::Warning, || {
-                format!("the subscription could not be renewed, next attempt in {} ms: {error}", pause.as_millis())
+                format!("cannot renew the subscription, next attempt in {} ms: {error}", pause.as_millis())
             });
         } else {
             self.resources.status.not_subscribed(&error, pause);
         }
-        // Nobody waits in `connect`: the loop keeps trying, as an administrator may fix it, and the doorbell reports it.
+        // Nobody waits in `connect`. The loop keeps trying, and the doorbell reports the error so that it gets fixed.
         if !error.is_transient() {
             self.resources.doorbell.report(error);
         }
@@ -163,9 +163,11 @@ impl ListenLoop {
     fn poll_answered(&mut self, outcome: PollOutcome, sent_at: Instant, now: Instant) {
         let failure = match &outcome {
             PollOutcome::ChannelRefused => {
-                Some("the push server does not accept the channel; a new configuration is read".to_owned())
+                Some("the push server does not accept the channel; the client gets a new one".to_owned())
             }
-            PollOutcome::Unusable { text, .. } => Some(format!("the push server answered {text}")),
+            PollOutcome::Unusable { text, .. } => Some(format!(
+                "the push server answered with {text}; if this persists, check whether a proxy answers in its place"
+            )),
             _ => None,
         };
         let random = self.random();
@@ -204,7 +206,7 @@ impl ListenLoop {
                 let pause = self.machine.socket_not_opened(end, started, now, random);
                 if self.machine.has_socket() {
                     self.log(Level::Warning, || {
-                        format!("the new WebSocket was not opened, the old one goes on: {error}")
+                        format!("cannot open the new WebSocket, the old one stays in use: {error}")
                     });
                 } else {
                     self.resources.status.not_subscribed(&error, pause);
@@ -276,7 +278,7 @@ impl ListenLoop {
     fn socket(&mut self) -> Result<&mut Socket, SocketError> {
         self.socket.as_mut().ok_or_else(|| SocketError {
             end: SocketEnd::Broken,
-            error: Error::Network("the WebSocket is gone".into()),
+            error: Error::Network("the WebSocket has already ended".into()),
         })
     }
 

@@ -84,7 +84,8 @@ impl Listener {
             recv(subscribed) -> outcome => outcome.unwrap_or_else(|_| Err(self.ctx.cancel.reason())),
             recv(self.ctx.cancel.receiver()) -> _ => Err(self.ctx.cancel.reason()),
             default(left) => Err(self.status.last_error().unwrap_or_else(|| {
-                Error::Timeout("the subscription does not stand yet; it is tried further; connect again to wait on".into())
+                let text = "not subscribed to the push server yet; the client keeps trying; to keep waiting, connect again";
+                Error::Timeout(text.into())
             })),
         }
     }

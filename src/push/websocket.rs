@@ -68,7 +68,7 @@ impl Socket {
             }
             // Happens to non-blocking connections only.
             Err(HandshakeError::Interrupted(_)) => {
-                Err(not_opened(Error::Network("the handshake was interrupted".into())))
+                Err(not_opened(Error::Network("the WebSocket handshake was interrupted".into())))
             }
         }
     }
@@ -82,7 +82,8 @@ impl Socket {
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(Received::ControlFrame),
             Ok(Message::Binary(_)) => {
                 self.send_close(CloseCode::Unsupported);
-                let text = "the push server sends binary frames, which were not asked for; set push.transport=long_polling if that stays";
+                let text = "the push server sends binary frames, which the client did not ask for; if this persists, \
+                            set push.transport=long_polling";
                 Err(SocketError { end: SocketEnd::Unreadable, error: Error::protocol(text) })
             }
             Ok(Message::Close(frame)) => Err(self.closed_by_server(frame)),
@@ -124,11 +125,11 @@ impl Socket {
         let _ = self.websocket.flush();
         let code = frame.map_or(CloseCode::Status, |frame| frame.code).into();
         let text = match code {
-            1000 => "has closed the WebSocket".into(),
-            1001 => "is going away".into(),
-            3000 | 3001 | 3003 => format!("says that the channel or its configuration has ended (code {code})"),
-            4010 => "does not accept the channel (code 4010); a new configuration is read".into(),
-            _ => format!("has closed the WebSocket (code {code})"),
+            1000 => "closed the WebSocket".into(),
+            1001 => "closed the WebSocket because it is going away".into(),
+            3000 | 3001 | 3003 => format!("reports that the channel or its configuration has expired (code {code})"),
+            4010 => "does not accept the channel (code 4010); the client gets a new one".into(),
+            _ => format!("closed the WebSocket (code {code})"),
         };
         SocketError { end: SocketEnd::Closed(code), error: Error::protocol(format!("the push server {text}")) }
     }
@@ -151,7 +152,7 @@ fn set_timeout(connection: &mut Connection, wait: Duration) {
 }
 
 fn request(url: &str) -> Result<Request<()>> {
-    let unusable = || Error::protocol("the push server's address cannot be used");
+    let unusable = || Error::protocol("the push server's WebSocket address is not valid");
     let rest = url.strip_prefix("http").ok_or_else(unusable)?;
     let uri: Uri = format!("ws{rest}").parse().map_err(|_| unusable())?;
     let host = uri.authority().ok_or_else(unusable)?.as_str().to_owned();
@@ -171,20 +172,23 @@ fn explain(http: &Http, url: &Secret, error: WsError) -> Error {
     match error {
         WsError::Io(error) => http.connection_error(url.expose(), error.into()),
         WsError::Http(answer) => Error::Protocol {
-            text: format!("{host} does not take a WebSocket: HTTP {}", answer.status().as_u16()),
+            text: format!(
+                "{host} refused the WebSocket: HTTP {}; if a proxy blocks it, set push.transport=long_polling",
+                answer.status().as_u16()
+            ),
             http_status: answer.status().as_u16(),
         },
         WsError::Capacity(_) => Error::protocol(format!(
-            "a message of {host} is longer than {} bytes; raise http.max_answer_bytes",
+            "a message from {host} is longer than {} bytes; raise http.max_answer_bytes",
             http.max_answer_bytes()
         )),
-        WsError::Utf8(_) => Error::protocol(format!("{host} sent a text that is not UTF-8")),
-        WsError::ConnectionClosed | WsError::AlreadyClosed => {
-            Error::Network(format!("{host} has closed the connection"))
-        }
+        WsError::Utf8(_) => Error::protocol(format!("{host} sent text that is not valid UTF-8")),
+        WsError::ConnectionClosed | WsError::AlreadyClosed => Error::Network(format!("{host} closed the connection")),
         WsError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
             http.connection_error(url.expose(), ureq::Error::ConnectionFailed)
         }
-        _ => Error::protocol(format!("{host} does not speak WebSocket as it should")),
+        _ => Error::protocol(format!(
+            "{host} violated the WebSocket protocol; if this persists, set push.transport=long_polling"
+        )),
     }
 }
