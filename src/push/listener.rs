@@ -84,7 +84,8 @@ impl Listener {
             recv(subscribed) -> outcome => outcome.unwrap_or_else(|_| Err(self.ctx.cancel.reason())),
             recv(self.ctx.cancel.receiver()) -> _ => Err(self.ctx.cancel.reason()),
             default(left) => Err(self.status.last_error().unwrap_or_else(|| {
-                let text = "not subscribed to the push server yet; the client keeps trying; to keep waiting, connect again";
+                let text = "not subscribed to the push server yet; the client keeps trying; \
+                            connect again to keep waiting";
                 Error::Timeout(text.into())
             })),
         }

@@ -1,8 +1,13 @@
 use super::*;
 
-const SERVER: &str = r#"{"server":{"version":"4","long_polling":"http://rt.example/sub/","long_pooling_secure":"https://rt.example/sub/"},
-    "channels":{"shared":{"id":"abc.def","type":"shared"},"private":{"id":"ab:cd.ef","public_id":"cd","type":"private"}},"clientId":43253464643}"#;
-const DOCUMENT: &str = r#"{"server":{"version":4,"long_polling":"http://rt.example/sub/","long_polling_secure":"https://rt.example/sub/","clientId":"43253464643"},
+const SERVER: &str = r#"{
+    "server":{"version":"4","long_polling":"http://rt.example/sub/","long_pooling_secure":"https://rt.example/sub/"},
+    "channels":{"shared":{"id":"abc.def","type":"shared"},
+        "private":{"id":"ab:cd.ef","public_id":"cd","type":"private"}},
+    "clientId":43253464643}"#;
+const DOCUMENT: &str = r#"{
+    "server":{"version":4,"long_polling":"http://rt.example/sub/","long_polling_secure":"https://rt.example/sub/",
+        "clientId":"43253464643"},
     "channels":{"shared":{"id":"abc.def","start":"2017-06-28T12:04:00+02:00"},"private":[]}}"#;
 
 fn url(json: &str, position: &Position) -> String {
@@ -58,7 +63,8 @@ fn websocket_addresses_carry_channels_or_the_token() {
     assert!(websocket(SERVER).is_none());
     let with = SERVER.replace(
         "\"version\":\"4\"",
-        r#""version":4,"websocket_enabled":true,"websocket":"ws://rt.example/subws/","websocket_secure":"wss://rt.example/subws/""#,
+        r#""version":4,"websocket_enabled":true,"websocket":"ws://rt.example/subws/",
+        "websocket_secure":"wss://rt.example/subws/""#,
     );
     let url = "https://rt.example/subws/?CHANNEL_ID=ab%3Acd.ef/abc.def&clientId=43253464643&mid=7";
     assert_eq!(websocket(&with).unwrap().expose(), url);
@@ -77,7 +83,8 @@ fn the_first_expiry_counts_and_a_new_token_alone_needs_no_new_subscription() {
     let config = |jwt: &str, exp: u64| {
         let json = format!(
             r#"{{"server":{{"version":5,"long_polling":"https://rt.example/sub/"}},"jwt":"{jwt}","exp":{exp},
-            "channels":{{"shared":{{"id":"a.b","type":"shared","end":"2026-11-24T21:57:48+02:00"}},"private":{{"id":"c.d","type":"private","end":1795550269}}}}}}"#
+            "channels":{{"shared":{{"id":"a.b","type":"shared","end":"2026-11-24T21:57:48+02:00"}},
+            "private":{{"id":"c.d","type":"private","end":1795550269}}}}}}"#
         );
         PushConfig::parse(&json, false).unwrap()
     };

@@ -7,7 +7,8 @@ fn event(text: &str) -> PushEvent {
 
 #[test]
 fn only_entries_of_our_connector_count() {
-    let text = r#"{"module_id":"REST","command":"event_offline","params":[{"connector_id":"","count":9},{"connector_id":"OneC","count":"2"},{"connector_id":"OneC","count":3}]}"#;
+    let text = r#"{"module_id":"REST","command":"event_offline","params":[
+        {"connector_id":"","count":9},{"connector_id":"OneC","count":"2"},{"connector_id":"OneC","count":3}]}"#;
     assert_eq!(event(text), PushEvent::EventOffline { count: 5 });
     assert_eq!(event(&text.replace("OneC", "other")), PushEvent::Unrelated);
 }
@@ -39,7 +40,8 @@ fn control_messages_replace_the_channel_or_the_configuration() {
     let expire =
         |params: &str| event(&format!(r#"{{"module_id":"pull","command":"channel_expire","params":{params}}}"#));
     let replaced = expire(
-        r#"{"action":"reconnect","channel":{"id":"a.b","type":"shared"},"new_channel":{"id":"c.d","start":1795485144,"end":"2026-11-24T21:57:48+02:00"}}"#,
+        r#"{"action":"reconnect","channel":{"id":"a.b","type":"shared"},
+        "new_channel":{"id":"c.d","start":1795485144,"end":"2026-11-24T21:57:48+02:00"}}"#,
     );
     match replaced {
         PushEvent::ChannelReplaced(channel) => {
@@ -75,7 +77,8 @@ fn a_json_array_contains_the_same_messages_as_envelopes() {
 fn messages_by_json_rpc_are_read_and_acknowledged() {
     let call = |mid: &str| {
         format!(
-            r#"{{"jsonrpc":"2.0","method":"incoming.message","params":{{"mid":"{mid}","body":{SIGNAL},"sender":{{}},"user_params":{{}},"dictionary":{{}}}},"id":1}}"#
+            r#"{{"jsonrpc":"2.0","method":"incoming.message","params":{{"mid":"{mid}","body":{SIGNAL},
+            "sender":{{}},"user_params":{{}},"dictionary":{{}}}},"id":1}}"#
         )
     };
     let one = decoded(&call("5"));
@@ -96,7 +99,8 @@ fn messages_by_json_rpc_are_read_and_acknowledged() {
 #[test]
 fn user_params_and_dictionary_are_merged_into_params() {
     let read = decoded(
-        r#"{"method":"incoming.message","params":{"mid":"1","body":{"module_id":"pull","command":"channel_expire","params":{"channel":{"type":"shared"}}},
+        r#"{"method":"incoming.message","params":{"mid":"1",
+        "body":{"module_id":"pull","command":"channel_expire","params":{"channel":{"type":"shared"}}},
         "user_params":{"action":"reconnect"},"dictionary":{"new_channel":{"id":"c.d"}}}}"#,
     );
     assert!(

@@ -14,7 +14,8 @@ const CHANNEL_LIFETIME: Duration = Duration::from_secs(43_205);
 /// A signal with this `mid`.
 fn signal(mid: u64) -> Decoded {
     let body = format!(
-        r##"#!NGINXNMS!#{{"mid":"{mid}","text":{{"module_id":"rest","command":"event_offline","params":[{{"connector_id":"","count":1}}]}}}}#!NGINXNME!#"##
+        r##"#!NGINXNMS!#{{"mid":"{mid}","text":{{"module_id":"rest","command":"event_offline",
+        "params":[{{"connector_id":"","count":1}}]}}}}#!NGINXNME!#"##
     );
     decode(body.as_bytes(), "", &mut RecentMessages::default())
 }
