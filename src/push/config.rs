@@ -310,7 +310,7 @@ fn parse_websocket_address(url: &str, allow_plain: bool) -> Result<Address, Stri
 /// When the portal answered, by its own clock.
 fn server_time(answer: &str) -> Option<u64> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct WithTime {
         #[serde(default, deserialize_with = "php::map")]
         time: Time,
     }
@@ -319,7 +319,7 @@ fn server_time(answer: &str) -> Option<u64> {
         #[serde(default, deserialize_with = "php::number")]
         finish: u64,
     }
-    let answer: Answer = serde_json::from_str(answer).ok()?;
+    let answer: WithTime = serde_json::from_str(answer).ok()?;
     Some(answer.time.finish).filter(|unix| *unix > 0)
 }
 

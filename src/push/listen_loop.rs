@@ -22,7 +22,7 @@ use crate::secret::Secret;
 /// How long a WebSocket that was replaced may take to deliver what the server had already sent.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a loop works with; the next loop of the same client gets it again.
+/// What the loop works with. All runs of one client share it.
 pub struct Resources {
     /// Knows the configuration of the push server.
     pub portal: Arc<Portal>,
@@ -58,7 +58,7 @@ impl ListenLoop {
         ListenLoop { resources, machine, socket: None }
     }
 
-    /// Listens until the client is closed, or until an error that somebody has to fix before the first subscription.
+    /// Listens until the client is closed, or until a caller of `connect` has to learn of an error that will persist.
     pub fn run(mut self) -> Error {
         loop {
             if self.ctx().cancel.is_cancelled() {
@@ -274,7 +274,7 @@ impl ListenLoop {
         Ok(())
     }
 
-    /// The WebSocket in use. The machine asks for nothing that needs one without one.
+    /// The WebSocket in use. The machine asks for steps that need one only while there is one.
     fn socket(&mut self) -> Result<&mut Socket, SocketError> {
         self.socket.as_mut().ok_or_else(|| SocketError {
             end: SocketEnd::Broken,

@@ -40,8 +40,7 @@ pub enum Step {
     Poll {
         /// The address with the subscription, which is a secret.
         url: Secret,
-        /// Whether signals may have been missed before this poll. If so, check the queue once the subscription is
-        /// active.
+        /// Whether signals may have been missed. If so, have the queue checked once the subscription is active.
         gap: bool,
     },
     /// Open a WebSocket to this address. A WebSocket that is already open stays in use until the new one is open.
@@ -89,7 +88,7 @@ pub struct MachineSettings {
 #[derive(Debug)]
 pub struct Machine {
     config: Option<PushConfig>,
-    /// The identity of the latest configuration; outlives it.
+    /// The identity of the latest configuration, even if that was discarded.
     identity: Option<Secret>,
     configured_at: Option<Instant>,
     renewal: RenewalTimer,
@@ -99,7 +98,7 @@ pub struct Machine {
     position: Position,
     recent: RecentMessages,
     backoff: Backoff,
-    /// No step other than listening is taken before this moment.
+    /// Nothing new is attempted before this moment; an open WebSocket stays in use.
     paused_until: Option<Instant>,
     /// Whether signals may have been missed since the last check of the queue.
     gap: bool,
@@ -318,7 +317,7 @@ impl Machine {
         self.paused_until = None;
     }
 
-    /// Counts a failure of what was `started`, if that matters, and pauses.
+    /// Counts a failure and pauses. If a poll had worked since `started`, the count begins anew.
     fn failed(&mut self, now: Instant, started: Option<Instant>) -> Duration {
         if started.is_some_and(|started| now.saturating_duration_since(started) >= STABLE_AFTER) {
             self.backoff.succeeded();

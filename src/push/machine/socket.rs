@@ -9,7 +9,8 @@ use crate::secret::Secret;
 
 /// Bounds of the random pause after close code 4010, in seconds (docs/protocol.md §3.2).
 const REFUSED_PAUSE_SECONDS: Range<u64> = 5..35;
-/// An attempt that fails after this long is not repeated while a caller waits in `connect`: long polling comes next.
+/// If the first attempt takes this long to fail, long polling follows without a second one: a caller may be waiting in
+/// `connect`.
 const SLOW_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// The state of the WebSocket in use.
