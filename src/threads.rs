@@ -36,7 +36,7 @@ impl Thread {
 /// Runs `body`; a panic becomes [`Error::Panic`].
 ///
 /// Continuing after a panic is sound: no code of this crate can panic while a value behind a lock is half changed, and
-/// locks are not poisoned (see [`crate::lock`]).
+/// locks are not poisoned (see `crate::lock`).
 pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| Error::Panic(panic_text(panic.as_ref())))
 }

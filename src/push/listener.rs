@@ -1,5 +1,4 @@
-//! Starts, observes and ends the thread that listens to the push server. What it does there is in
-//! [`super::listen_loop`].
+//! Starts, observes and ends the thread that listens to the push server; `listen_loop` is what that thread runs.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,5 +1,5 @@
 //! The state machine of a push subscription: what happened goes in, and the next step comes out.
-//! It has no socket, no clock and no randomness of its own; [`super::listen_loop`] provides those.
+//! It has no socket, no clock and no randomness of its own; `listen_loop` provides those.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
