@@ -231,7 +231,7 @@ impl Session {
             (state.batches.take(id), state.client.clone())
         };
         if let Some(batch) = batch.and_then(Arc::into_inner) {
-            batch.give_back();
+            batch.redeliver();
         }
         if let Some(client) = client {
             client.give_back(Notification::default());

@@ -74,14 +74,14 @@ impl Batch {
     /// Acknowledges every record that is not marked yet. Doing it again does nothing.
     pub fn acknowledge(&self) -> Result<()> {
         let mut statuses = lock(&self.statuses);
-        let open = self.with_status(&statuses, RecordStatus::Open);
+        let open = self.ids_with_status(&statuses, RecordStatus::Open);
         if open.is_empty() {
             return Ok(());
         }
         if let Some(process_id) = self.reservation() {
             // All of a reservation at once, unless something has to stay in it.
             match open.len() == statuses.len() && !self.kind.partial {
-                true => self.delivery.confirm(process_id, self.kind.full && !self.kind.failed)?,
+                true => self.delivery.acknowledge_reservation(process_id, self.kind.full && !self.kind.failed)?,
                 false => self.delivery.portal.clear(process_id, Some(&open))?,
             }
         }
@@ -89,26 +89,26 @@ impl Batch {
         for status in statuses.iter_mut().filter(|status| **status == RecordStatus::Open) {
             *status = RecordStatus::Acknowledged;
         }
-        self.complete(&statuses, &[])
+        self.update_store(&statuses, &[])
     }
 
     /// Acknowledges these records. Those acknowledged before are passed over.
     pub fn acknowledge_records(&self, message_ids: &[&str]) -> Result<()> {
         let mut statuses = lock(&self.statuses);
-        let chosen = self.choose(message_ids, &statuses, RecordStatus::Acknowledged)?;
-        if let Some(process_id) = self.reservation().filter(|_| !chosen.is_empty()) {
-            self.delivery.portal.clear(process_id, Some(&self.ids(&chosen)))?;
+        let selected = self.select(message_ids, &statuses, RecordStatus::Acknowledged)?;
+        if let Some(process_id) = self.reservation().filter(|_| !selected.is_empty()) {
+            self.delivery.portal.clear(process_id, Some(&self.ids(&selected)))?;
         }
-        self.delivery.ctx.stats.acknowledged.add(chosen.len() as u64);
-        self.set(&mut statuses, &chosen, RecordStatus::Acknowledged);
-        self.complete(&statuses, &self.ids(&chosen))
+        self.delivery.ctx.stats.acknowledged.add(selected.len() as u64);
+        self.set_status(&mut statuses, &selected, RecordStatus::Acknowledged);
+        self.update_store(&statuses, &self.ids(&selected))
     }
 
     /// Marks these records as failed: the portal keeps them, and hands them out only to who asks for failed ones.
     pub fn fail_records(&self, message_ids: &[&str]) -> Result<()> {
         let mut statuses = lock(&self.statuses);
-        let chosen = self.choose(message_ids, &statuses, RecordStatus::Failed)?;
-        if chosen.is_empty() {
+        let selected = self.select(message_ids, &statuses, RecordStatus::Failed)?;
+        if selected.is_empty() {
             return Ok(());
         }
         let Some(process_id) = self.reservation() else {
@@ -120,15 +120,15 @@ impl Batch {
         };
         // The portal takes the mark once. Records that have it already stay reserved, and due for who asks again.
         if !self.kind.failed {
-            self.delivery.portal.mark_failed(process_id, &self.ids(&chosen))?;
+            self.delivery.portal.mark_failed(process_id, &self.ids(&selected))?;
         }
-        self.delivery.ctx.stats.failed.add(chosen.len() as u64);
-        self.set(&mut statuses, &chosen, RecordStatus::Failed);
-        self.complete(&statuses, &[])
+        self.delivery.ctx.stats.failed.add(selected.len() as u64);
+        self.set_status(&mut statuses, &selected, RecordStatus::Failed);
+        self.update_store(&statuses, &[])
     }
 
     /// The host has not got it: its open records are to be handed out again before anything new.
-    pub fn give_back(self) {
+    pub fn redeliver(self) {
         if let Some(key) = self.key {
             let delivery = self.delivery.clone();
             drop(self);
@@ -145,8 +145,8 @@ impl Batch {
         self.fetched.process_id.as_deref()
     }
 
-    /// Tells the ledger which records are done with.
-    fn complete(&self, statuses: &[RecordStatus], message_ids: &[&str]) -> Result<()> {
+    /// Tells the store which records are done with.
+    fn update_store(&self, statuses: &[RecordStatus], message_ids: &[&str]) -> Result<()> {
         let Some(key) = self.key else { return Ok(()) };
         let stays = |status: &RecordStatus| {
             *status == RecordStatus::Open || (self.kind.failed && *status == RecordStatus::Failed)
@@ -154,17 +154,17 @@ impl Batch {
         self.delivery.store.complete(key, message_ids, !self.kind.partial && !statuses.iter().any(stays))
     }
 
-    fn with_status(&self, statuses: &[RecordStatus], wanted: RecordStatus) -> Vec<&str> {
+    fn ids_with_status(&self, statuses: &[RecordStatus], wanted: RecordStatus) -> Vec<&str> {
         let pairs = self.fetched.message_ids.iter().zip(statuses);
         pairs.filter(|(_, status)| **status == wanted).map(|(id, _)| id.as_str()).collect()
     }
 
     /// Places of the named records which do not have the mark yet. An acknowledged record cannot become another thing.
-    fn choose(&self, message_ids: &[&str], statuses: &[RecordStatus], wanted: RecordStatus) -> Result<Vec<usize>> {
-        let mut chosen = Vec::with_capacity(message_ids.len());
+    fn select(&self, message_ids: &[&str], statuses: &[RecordStatus], wanted: RecordStatus) -> Result<Vec<usize>> {
+        let mut selected = Vec::with_capacity(message_ids.len());
         for id in message_ids {
-            let place = self.fetched.message_ids.iter().position(|known| known == id);
-            let Some((place, status)) = place.and_then(|place| statuses.get(place).map(|status| (place, *status)))
+            let index = self.fetched.message_ids.iter().position(|known| known == id);
+            let Some((index, status)) = index.and_then(|index| statuses.get(index).map(|status| (index, *status)))
             else {
                 let text = "a message_id is not one of this batch; pass MESSAGE_ID of its records (32 characters each)";
                 return Err(Error::InvalidArgument(text.into()));
@@ -174,20 +174,20 @@ impl Batch {
                     let text = "a record was acknowledged already and cannot be marked as failed";
                     return Err(Error::InvalidArgument(text.into()));
                 }
-                status if status == wanted || chosen.contains(&place) => {}
-                _ => chosen.push(place),
+                status if status == wanted || selected.contains(&index) => {}
+                _ => selected.push(index),
             }
         }
-        Ok(chosen)
+        Ok(selected)
     }
 
-    fn ids(&self, places: &[usize]) -> Vec<&str> {
-        places.iter().filter_map(|place| self.fetched.message_ids.get(*place)).map(String::as_str).collect()
+    fn ids(&self, indexes: &[usize]) -> Vec<&str> {
+        indexes.iter().filter_map(|index| self.fetched.message_ids.get(*index)).map(String::as_str).collect()
     }
 
-    fn set(&self, statuses: &mut [RecordStatus], places: &[usize], value: RecordStatus) {
-        for place in places {
-            if let Some(status) = statuses.get_mut(*place) {
+    fn set_status(&self, statuses: &mut [RecordStatus], indexes: &[usize], value: RecordStatus) {
+        for index in indexes {
+            if let Some(status) = statuses.get_mut(*index) {
                 *status = value;
             }
         }

@@ -28,13 +28,13 @@ pub struct Delivery {
     plan: Mutex<Option<(FetchMode, Instant)>>,
     /// Read-locked while records are taken and entered into the ledger, write-locked while orphans are looked for: what
     /// is on its way into the ledger is no orphan.
-    fetching: RwLock<()>,
-    orphans: Option<Duration>,
+    fetch_gate: RwLock<()>,
+    orphan_age: Option<Duration>,
     next_search: Mutex<Option<Instant>>,
     /// Records that were reserved together with an acknowledgement; the ledger has them as due.
-    prefetched: Mutex<HashMap<store::Key, Fetched>>,
+    reserved_ahead: Mutex<HashMap<store::Key, Fetched>>,
     /// Whether reservations of this client are found again at once when it ends: only then it may reserve ahead.
-    survives_restart: bool,
+    may_reserve_ahead: bool,
     ctx: Context,
 }
 
@@ -42,7 +42,7 @@ pub struct Delivery {
 const PLAN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Pauses between the attempts of one fetch.
-const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Orphans are looked for at the first fetch, after a lost answer, and then no more often than this.
 const MIN_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
@@ -56,11 +56,11 @@ impl Delivery {
             reserve: settings.reserve,
             limit: settings.fetch_limit,
             plan: Mutex::new(None),
-            fetching: RwLock::new(()),
-            orphans: settings.orphans,
+            fetch_gate: RwLock::new(()),
+            orphan_age: settings.orphans,
             next_search: Mutex::new(Some(ctx.clock.now())),
-            prefetched: Mutex::default(),
-            survives_restart: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
+            reserved_ahead: Mutex::default(),
+            may_reserve_ahead: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
             ctx,
         }
     }
@@ -71,8 +71,8 @@ impl Delivery {
     /// After a trouble that may pass by itself it tries again a few times, each time looking first for what the lost
     /// answer may have reserved.
     pub fn fetch(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        let limit = self.checked(limit)?;
-        let mut pauses = PAUSES.into_iter();
+        let limit = self.checked_limit(limit)?;
+        let mut pauses = RETRY_PAUSES.into_iter();
         loop {
             let error = match self.fetch_once(limit) {
                 Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
@@ -89,30 +89,30 @@ impl Delivery {
     }
 
     fn fetch_once(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        self.search_if_due();
+        self.run_scheduled_search();
         match self.redeliver_next(false)? {
             Some(batch) => Ok(batch),
-            None => self.fetch_new(limit, false),
+            None => self.fetch_from_queue(limit, false),
         }
     }
 
     /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
     pub fn fetch_failed(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        let limit = self.checked(limit)?;
+        let limit = self.checked_limit(limit)?;
         match self.redeliver_next(true)? {
             Some(batch) => Ok(batch),
-            None => self.fetch_new(limit, true),
+            None => self.fetch_from_queue(limit, true),
         }
     }
 
     /// Makes due what the host has dropped without acknowledging, and looks for orphans. Returns how many takings are
     /// due now because of it.
     pub fn recover(&self) -> Result<usize> {
-        let dropped = self.store.redeliver_abandoned();
-        Ok(dropped + self.search()?)
+        let abandoned = self.store.redeliver_abandoned();
+        Ok(abandoned + self.search_for_orphans()?)
     }
 
-    fn checked(&self, limit: u32) -> Result<u32> {
+    fn checked_limit(&self, limit: u32) -> Result<u32> {
         match limit {
             0 => Ok(self.limit),
             1..=MAX_RECORDS => Ok(limit),
@@ -122,18 +122,18 @@ impl Delivery {
         }
     }
 
-    fn fetch_new(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
+    fn fetch_from_queue(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
         let mode = self.fetch_mode()?;
         // Before anything is taken: what cannot be kept is left where it is.
         self.store.reserve_space(limit)?;
-        let _fetching = self.fetching.read().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
         match self.portal.fetch_records(limit, mode, failed) {
             // The plan was changed since it was asked for.
             Err(error)
                 if error.status() == Status::License && mode == FetchMode::Reserve && self.reserve == Reserve::Auto =>
             {
                 self.remember_mode(FetchMode::Remove);
-                self.into_batch(
+                self.new_batch(
                     self.portal.fetch_records(limit, FetchMode::Remove, failed)?,
                     FetchMode::Remove,
                     limit,
@@ -147,18 +147,18 @@ impl Delivery {
                 }
                 Err(error)
             }
-            Ok(fetched) => self.into_batch(fetched, mode, limit, failed),
+            Ok(fetched) => self.new_batch(fetched, mode, limit, failed),
         }
     }
 
     /// Enters what was taken into the ledger and makes a batch of it.
-    fn into_batch(self: &Arc<Self>, fetched: Fetched, mode: FetchMode, limit: u32, failed: bool) -> Result<Batch> {
+    fn new_batch(self: &Arc<Self>, fetched: Fetched, mode: FetchMode, limit: u32, failed: bool) -> Result<Batch> {
         let full = fetched.message_ids.len() as u64 >= u64::from(limit);
         self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
         if fetched.message_ids.is_empty() {
             return Ok(Batch::new(fetched, BatchKind { full, ..BatchKind::default() }, None, self.clone()));
         }
-        let fetching = match (mode, &fetched.process_id) {
+        let pending = match (mode, &fetched.process_id) {
             (FetchMode::Reserve, Some(process_id)) if failed => PendingBatch::ReservedFailed(process_id.clone()),
             (FetchMode::Reserve, Some(process_id)) => PendingBatch::Reserved(process_id.clone()),
             (FetchMode::Reserve, None) => {
@@ -169,7 +169,7 @@ impl Delivery {
             // Records whose shape is unknown cannot be kept, but they can be handed on.
             (FetchMode::Remove, _) => PendingBatch::Removed(fetched.to_records().unwrap_or_default()),
         };
-        let (key, written) = self.store.add_in_flight(fetching);
+        let (key, written) = self.store.add_in_flight(pending);
         if let Err(error) = written {
             // They are out of the queue or reserved already: the host gets them, and the next fetch is refused.
             self.ctx.log.write(Level::Error, || format!("what was taken could not be kept: {error}"));
@@ -181,10 +181,10 @@ impl Delivery {
     /// The next taking that is due again and still holds records.
     fn redeliver_next(self: &Arc<Self>, failed: bool) -> Result<Option<Batch>> {
         let mut last = None;
-        while let Some((key, fetching)) = self.store.next_for_redelivery(last, failed) {
+        while let Some((key, pending)) = self.store.next_for_redelivery(last, failed) {
             last = Some(key);
-            let (fetched, partial) = match self.refetch(key, fetching) {
-                Ok(again) => again,
+            let (fetched, partial) = match self.read_pending(key, pending) {
+                Ok(read) => read,
                 Err(error) => {
                     self.store.redeliver(key);
                     // What stays refused must not keep new records from the host.
@@ -207,11 +207,11 @@ impl Delivery {
     }
 
     /// The records of a taking, and whether it may hold more.
-    fn refetch(&self, key: store::Key, fetching: PendingBatch) -> Result<(Fetched, bool)> {
-        if let Some(fetched) = lock(&self.prefetched).remove(&key) {
+    fn read_pending(&self, key: store::Key, pending: PendingBatch) -> Result<(Fetched, bool)> {
+        if let Some(fetched) = lock(&self.reserved_ahead).remove(&key) {
             return Ok((fetched, false));
         }
-        let (process_id, failed) = match fetching {
+        let (process_id, failed) = match pending {
             PendingBatch::Removed(records) => return Ok((Fetched::from_records(&records), false)),
             PendingBatch::Reserved(process_id) => (process_id, false),
             PendingBatch::ReservedFailed(process_id) => (process_id, true),
@@ -223,11 +223,11 @@ impl Delivery {
     }
 
     /// Confirms a whole reservation. `more`: the queue is long, so what comes next is reserved with the same request.
-    fn confirm(&self, process_id: &str, more: bool) -> Result<()> {
-        if !more || !self.survives_restart || self.store.reserve_space(self.limit).is_err() {
+    fn acknowledge_reservation(&self, process_id: &str, fetch_more: bool) -> Result<()> {
+        if !fetch_more || !self.may_reserve_ahead || self.store.reserve_space(self.limit).is_err() {
             return self.portal.clear(process_id, None);
         }
-        let _fetching = self.fetching.read().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
         let fetched = match self.portal.clear_and_fetch(process_id, self.limit) {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(()),
@@ -240,19 +240,19 @@ impl Delivery {
         };
         if let Some(process_id) = fetched.process_id.clone().filter(|_| !fetched.message_ids.is_empty()) {
             // Under the lock, so that a fetch does not find the one without the other.
-            let mut prefetched = lock(&self.prefetched);
+            let mut reserved_ahead = lock(&self.reserved_ahead);
             let (key, written) = self.store.add_for_redelivery(PendingBatch::Reserved(process_id));
-            prefetched.insert(key, fetched);
+            reserved_ahead.insert(key, fetched);
             written?;
         }
         Ok(())
     }
 
     /// A search that fails must not keep new records from the host; it is tried again later.
-    fn search_if_due(&self) {
+    fn run_scheduled_search(&self) {
         let now = self.ctx.clock.now();
         if lock(&self.next_search).is_some_and(|at| at <= now) {
-            if let Err(error) = self.search() {
+            if let Err(error) = self.search_for_orphans() {
                 *lock(&self.next_search) = Some(now + MIN_SEARCH_INTERVAL);
                 self.ctx.log.write(Level::Warning, || format!("the search for lost reservations failed: {error}"));
             }
@@ -260,8 +260,8 @@ impl Delivery {
     }
 
     /// Looks for reservations that nobody knows.
-    fn search(&self) -> Result<usize> {
-        let Some(age) = self.orphans.filter(|_| self.reserve != Reserve::No) else {
+    fn search_for_orphans(&self) -> Result<usize> {
+        let Some(age) = self.orphan_age.filter(|_| self.reserve != Reserve::No) else {
             *lock(&self.next_search) = None;
             return Ok(0);
         };
@@ -272,7 +272,7 @@ impl Delivery {
         }
         let reservations = self.portal.reservations()?;
         // What was on its way while they were read is in the ledger when the lock is ours.
-        let _alone = self.fetching.write().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.fetch_gate.write().unwrap_or_else(PoisonError::into_inner);
         let adopted = self.store.adopt_orphans(reservations, self.ctx.clock.unix(), age.as_secs())?;
         if adopted > 0 {
             self.ctx.log.write(Level::Warning, || format!("{adopted} reservations that nobody knew are taken over"));
