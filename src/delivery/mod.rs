@@ -16,6 +16,7 @@ use crate::lock;
 use crate::log::Level;
 use crate::portal::Portal;
 use crate::portal::offline_events::{FetchMode, Fetched, MAX_RECORDS};
+use crate::retry::{Backoff, Schedule};
 use crate::state::store::{self, PendingBatch, Store};
 
 /// Takes records for one client.
@@ -41,7 +42,7 @@ pub struct Delivery {
 /// A plan without reservations is asked for again after this time: it may have been a lapse in payment.
 const PLAN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Pauses between the attempts of one fetch.
+/// Pauses between the attempts of one fetch; after the last one the fetch fails.
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Orphans are looked for at the first fetch, after a lost answer, and then no more often than this.
@@ -72,17 +73,18 @@ impl Delivery {
     /// answer may have reserved.
     pub fn fetch(self: &Arc<Self>, limit: u32) -> Result<Batch> {
         let limit = self.checked_limit(limit)?;
-        let mut pauses = RETRY_PAUSES.into_iter();
+        let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
             let error = match self.fetch_once(limit) {
                 Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
                 other => return other,
             };
-            // A call that removes may have run, and each repetition would remove more.
-            if self.known_mode() == Some(FetchMode::Remove) {
+            let is_last = backoff.failures() as usize >= RETRY_PAUSES.len();
+            // A call that removes records may have run, and each repetition would remove more.
+            if is_last || self.known_mode() == Some(FetchMode::Remove) {
                 return Err(error);
             }
-            let Some(pause) = pauses.next() else { return Err(error) };
+            let pause = backoff.failed();
             self.ctx.log.write(Level::Warning, || format!("fetching again in {} ms: {error}", pause.as_millis()));
             self.ctx.cancel.sleep(pause)?;
         }
