@@ -11,14 +11,14 @@ const EVENT: &str = "ONOFFLINEEVENT";
 
 /// Sees to it that the portal calls `url`, and no other address of this application. Blocks for a few REST calls.
 pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
-    check(url)?;
-    let bound = addresses(portal)?;
-    if !bound.iter().any(|known| known == url) {
+    check_address(url)?;
+    let bound = bound_addresses(portal)?;
+    if !bound.iter().any(|other| other == url) {
         let params = json!({
             "event": EVENT,
             "handler": url,
             // Without it a call carries the token of whoever made the change, or none.
-            "auth_type": own_user(portal)?,
+            "auth_type": current_user_id(portal)?,
             "options": {"minTimeout": min_timeout_s},
         });
         match portal.call("event.bind", &params, Repeat::Yes) {
@@ -27,31 +27,31 @@ pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
         }
     }
     // Only now: there is always somebody who is called.
-    bound.iter().filter(|known| *known != url).try_for_each(|old| unbind_one(portal, old))
+    bound.iter().filter(|other| *other != url).try_for_each(|old| unbind_address(portal, old))
 }
 
 /// Ends the portal's calls to `url`, or to every address of this application. What is not bound is no error.
 pub fn unbind(portal: &Portal, url: Option<&str>) -> Result<()> {
     match url {
         Some(url) => {
-            check(url)?;
-            unbind_one(portal, url)
+            check_address(url)?;
+            unbind_address(portal, url)
         }
-        None => addresses(portal)?.iter().try_for_each(|url| unbind_one(portal, url)),
+        None => bound_addresses(portal)?.iter().try_for_each(|url| unbind_address(portal, url)),
     }
 }
 
-fn unbind_one(portal: &Portal, url: &str) -> Result<()> {
+fn unbind_address(portal: &Portal, url: &str) -> Result<()> {
     portal.call("event.unbind", &json!({"event": EVENT, "handler": url}), Repeat::Yes).map(drop)
 }
 
-fn addresses(portal: &Portal) -> Result<Vec<String>> {
+fn bound_addresses(portal: &Portal) -> Result<Vec<String>> {
     let bindings = portal.bindings()?.into_iter();
     let ours = bindings.filter(|binding| binding.event.eq_ignore_ascii_case(EVENT) && binding.offline == 0);
     Ok(ours.map(|binding| binding.handler).filter(|url| !url.is_empty()).collect())
 }
 
-fn own_user(portal: &Portal) -> Result<u64> {
+fn current_user_id(portal: &Portal) -> Result<u64> {
     #[derive(Deserialize)]
     struct Profile {
         #[serde(rename = "ID", default, deserialize_with = "php::number")]
@@ -63,7 +63,7 @@ fn own_user(portal: &Portal) -> Result<u64> {
         .map_err(|_| Error::protocol("the answer to profile has an unexpected shape"))
 }
 
-fn check(url: &str) -> Result<()> {
+fn check_address(url: &str) -> Result<()> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']));
     if has_host && url.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -81,12 +81,12 @@ mod tests {
     #[test]
     fn an_address_is_http_with_a_host() {
         for good in ["https://my.example/b24", "http://127.0.0.1:8080/b24?a=b", "https://xn--d1acufc.xn--p1ai/"] {
-            check(good).unwrap();
+            check_address(good).unwrap();
         }
         for bad in
             ["", "my.example/b24", "ftp://my.example", "https://", "https:///b24", "https://a b", "https://я.рф/"]
         {
-            assert!(matches!(check(bad), Err(Error::InvalidArgument(_))), "{bad}");
+            assert!(matches!(check_address(bad), Err(Error::InvalidArgument(_))), "{bad}");
         }
     }
 }

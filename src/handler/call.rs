@@ -44,7 +44,7 @@ pub struct Auth {
 
 impl Call {
     /// `None` when it is no call of a portal at all.
-    pub fn read(tree: Value) -> Option<Call> {
+    pub fn parse(tree: Value) -> Option<Call> {
         // serde's text could quote a token.
         serde_json::from_value::<Call>(tree).ok().filter(|call| !call.event.is_empty())
     }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_call_is_read_as_php_spells_it() {
-        let call = Call::read(json!({
+        let call = Call::parse(json!({
             "event": "OnOfflineEvent", "data": "", "ts": "1466439714",
             "auth": {"access_token": "a", "expires_in": "3600", "domain": "my.bitrix24.ru", "member_id": "m",
                      "client_endpoint": "https://evil.example/rest/", "application_token": "t"},
@@ -101,11 +101,11 @@ mod tests {
     #[test]
     fn what_is_no_call_is_none() {
         for other in [json!({}), json!({"event": ""}), json!({"event": {}}), json!({"event": "X", "auth": "x"})] {
-            assert!(Call::read(other.clone()).is_none(), "{other}");
+            assert!(Call::parse(other.clone()).is_none(), "{other}");
         }
         for bare in [json!({"event": "X"}), json!({"event": "X", "auth": []}), json!({"event": "X", "ts": {}, "a": 1})]
         {
-            let call = Call::read(bare.clone());
+            let call = Call::parse(bare.clone());
             assert_eq!(call.is_some(), bare["ts"].is_null(), "{bare}");
             assert!(call.is_none_or(|call| call.auth.tokens(0, |_| true).is_none()));
         }

@@ -1,19 +1,19 @@
 //! A body with `Transfer-Encoding: chunked`, decoded as it comes.
 
 /// Longest line between chunks, extensions and trailer fields included.
-const MOST_LINE: usize = 256;
+const MAX_LINE_BYTES: usize = 256;
 
 /// Where in the body we are.
 #[derive(Default)]
-pub struct Chunked {
-    place: Place,
+pub struct ChunkedDecoder {
+    part: Part,
     line: Vec<u8>,
     /// Bytes on the way, chunks and what is around them.
-    raw: usize,
+    received: usize,
 }
 
 #[derive(Default, Clone, Copy)]
-enum Place {
+enum Part {
     #[default]
     Size,
     Data(usize),
@@ -22,33 +22,33 @@ enum Place {
     Trailer,
 }
 
-impl Chunked {
+impl ChunkedDecoder {
     /// Takes what came in, and puts what belongs to the body into it. Returns whether the body has come to its end; else
     /// the HTTP status of what is wrong with it.
-    pub fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>, most: usize) -> Result<bool, u16> {
-        self.raw += input.len();
+    pub fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>, max_bytes: usize) -> Result<bool, u16> {
+        self.received += input.len();
         // A body in chunks of one byte is six times as long on the way.
-        if self.raw > 8 * most {
+        if self.received > 8 * max_bytes {
             return Err(413);
         }
         while !input.is_empty() {
-            match self.place {
-                Place::Data(left) => {
+            match self.part {
+                Part::Data(left) => {
                     let (data, rest) = input.split_at(left.min(input.len()));
                     body.extend_from_slice(data);
                     input = rest;
                     let left = left - data.len();
-                    self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
+                    self.part = if left == 0 { Part::DataEnd } else { Part::Data(left) };
                 }
-                Place::Size | Place::DataEnd | Place::Trailer => {
+                Part::Size | Part::DataEnd | Part::Trailer => {
                     let end = input.iter().position(|byte| *byte == b'\n');
-                    let (part, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
+                    let (line, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
                     input = rest;
-                    self.line.extend_from_slice(part);
-                    if self.line.len() > MOST_LINE {
+                    self.line.extend_from_slice(line);
+                    if self.line.len() > MAX_LINE_BYTES {
                         return Err(400);
                     }
-                    if end.is_some() && self.line_ended(body.len(), most)? {
+                    if end.is_some() && self.line_ended(body.len(), max_bytes)? {
                         return Ok(true);
                     }
                 }
@@ -57,25 +57,25 @@ impl Chunked {
         Ok(false)
     }
 
-    fn line_ended(&mut self, length: usize, most: usize) -> Result<bool, u16> {
+    fn line_ended(&mut self, length: usize, max_bytes: usize) -> Result<bool, u16> {
         let line = std::mem::take(&mut self.line);
         let line = line.strip_suffix(b"\r\n").ok_or(400_u16)?;
-        match self.place {
-            Place::Size => match size(line).ok_or(400_u16)? {
-                0 => self.place = Place::Trailer,
-                size if size > most.saturating_sub(length) => return Err(413),
-                size => self.place = Place::Data(size),
+        match self.part {
+            Part::Size => match chunk_size(line).ok_or(400_u16)? {
+                0 => self.part = Part::Trailer,
+                size if size > max_bytes.saturating_sub(length) => return Err(413),
+                size => self.part = Part::Data(size),
             },
-            Place::DataEnd if line.is_empty() => self.place = Place::Size,
-            Place::Trailer => return Ok(line.is_empty()),
-            Place::DataEnd | Place::Data(_) => return Err(400),
+            Part::DataEnd if line.is_empty() => self.part = Part::Size,
+            Part::Trailer => return Ok(line.is_empty()),
+            Part::DataEnd | Part::Data(_) => return Err(400),
         }
         Ok(false)
     }
 }
 
 /// A chunk's size; extensions after it say nothing to us.
-fn size(line: &[u8]) -> Option<usize> {
+fn chunk_size(line: &[u8]) -> Option<usize> {
     let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
     let digits = std::str::from_utf8(digits).ok().filter(|_| plain)?;
@@ -87,11 +87,11 @@ fn size(line: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn decode(input: &[u8], piece: usize) -> (Result<bool, u16>, Vec<u8>) {
-        let (mut chunked, mut body) = (Chunked::default(), Vec::new());
+    fn decode(input: &[u8], size: usize) -> (Result<bool, u16>, Vec<u8>) {
+        let (mut decoder, mut body) = (ChunkedDecoder::default(), Vec::new());
         let mut outcome = Ok(false);
-        for piece in input.chunks(piece) {
-            outcome = chunked.feed(piece, &mut body, 32);
+        for part in input.chunks(size) {
+            outcome = decoder.feed(part, &mut body, 32);
             if outcome != Ok(false) {
                 break;
             }
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn a_body_comes_together_however_it_is_cut() {
         let input = b"5\r\nhello\r\n6 ;x=y\r\n world\r\n0\r\nSum: 1\r\n\r\n";
-        for piece in 1..=input.len() {
-            assert_eq!(decode(input, piece), (Ok(true), b"hello world".to_vec()), "{piece}");
+        for size in 1..=input.len() {
+            assert_eq!(decode(input, size), (Ok(true), b"hello world".to_vec()), "{size}");
             let cut = &input[..input.len() - 1];
-            assert_eq!(decode(cut, piece).0, Ok(false), "{piece}");
+            assert_eq!(decode(cut, size).0, Ok(false), "{size}");
         }
     }
 
@@ -123,12 +123,12 @@ mod tests {
             ("20\r\n0123456789abcdef0123456789abcdef\r\n1\r\nx", 413),
             ("ffffffffffffffffffffffffffffff\r\n", 413),
         ] {
-            for piece in [1, 1000] {
-                assert_eq!(decode(bad.as_bytes(), piece).0, Err(status), "{bad:?}");
+            for size in [1, 1000] {
+                assert_eq!(decode(bad.as_bytes(), size).0, Err(status), "{bad:?}");
             }
         }
         assert_eq!(decode(&[b'1'; 300], 7).0, Err(413), "eight times as much as fits");
         let endless = format!("1;{}", "x".repeat(250));
-        assert_eq!(Chunked::default().feed(endless.repeat(2).as_bytes(), &mut Vec::new(), 1000), Err(400));
+        assert_eq!(ChunkedDecoder::default().feed(endless.repeat(2).as_bytes(), &mut Vec::new(), 1000), Err(400));
     }
 }

@@ -6,46 +6,51 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use super::request::{Progress, Reading, Request};
+use super::request::{Progress, Request, RequestReader};
 
 /// A request has to be complete within this time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Who was answered while still sending may go on for so long, unheard: a connection that is closed before would take the
 /// answer with it.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection is given this long before it may have to go for another one.
-const GRACE: Duration = Duration::from_millis(100);
+const EVICTION_GRACE: Duration = Duration::from_millis(100);
 /// Bytes that are read of one connection before it is the others' turn, in pieces.
-const PIECE: usize = 8 * 1024;
-const PIECES: usize = 8;
+const READ_BYTES: usize = 8 * 1024;
+const MAX_READS: usize = 8;
 
 /// See the module.
-pub struct Connection {
+pub struct HttpConnection {
     stream: TcpStream,
     /// `None` when it was answered.
-    reading: Option<Reading>,
-    since: Instant,
+    reader: Option<RequestReader>,
+    accepted_at: Instant,
     deadline: Instant,
 }
 
 /// What is to be done with a connection.
-pub enum Next {
+pub enum Action {
     /// Nothing until something comes.
     Wait,
     /// There may be more to read; the others come first.
-    Again,
+    ReadMore,
     /// A request to be answered.
     Answer(Request),
     /// Something to be answered with this HTTP status, whatever else comes.
-    Refused(u16),
+    Reject(u16),
     /// It can be forgotten.
-    Over,
+    Close,
 }
 
-impl Connection {
+impl HttpConnection {
     /// A connection that was accepted just now.
-    pub fn new(stream: TcpStream, now: Instant) -> Connection {
-        Connection { stream, reading: Some(Reading::default()), since: now, deadline: now + PATIENCE }
+    pub fn new(stream: TcpStream, now: Instant) -> HttpConnection {
+        HttpConnection {
+            stream,
+            reader: Some(RequestReader::default()),
+            accepted_at: now,
+            deadline: now + REQUEST_TIMEOUT,
+        }
     }
 
     /// For registering.
@@ -59,48 +64,48 @@ impl Connection {
     }
 
     /// When it may have to go for another one: at once when it was answered.
-    pub fn evictable(&self) -> Instant {
-        if self.is_answered() { self.since } else { self.since + GRACE }
+    pub fn evictable_at(&self) -> Instant {
+        if self.is_answered() { self.accepted_at } else { self.accepted_at + EVICTION_GRACE }
     }
 
     /// Whether it was answered and only waits for the sender.
     fn is_answered(&self) -> bool {
-        self.reading.is_none()
+        self.reader.is_none()
     }
 
     /// Reads what has come.
-    pub fn receive(&mut self, path: &str) -> Next {
-        let mut piece = [0; PIECE];
-        for _ in 0..PIECES {
-            let input = match self.stream.read(&mut piece) {
-                Ok(count) => piece.get(..count).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+    pub fn receive(&mut self, path: &str) -> Action {
+        let mut buffer = [0; READ_BYTES];
+        for _ in 0..MAX_READS {
+            let input = match self.stream.read(&mut buffer) {
+                Ok(count) => buffer.get(..count).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Action::Wait,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Next::Over,
+                Err(_) => return Action::Close,
             };
-            let Some(reading) = &mut self.reading else {
+            let Some(reader) = &mut self.reader else {
                 if input.is_empty() {
-                    return Next::Over;
+                    return Action::Close;
                 }
                 continue;
             };
             if input.is_empty() {
                 // It has said less than it promised.
-                return Next::Refused(400);
+                return Action::Reject(400);
             }
-            match reading.feed(input, path) {
-                Progress::More => {}
-                Progress::Expected => self.send(b"HTTP/1.1 100 Continue\r\n\r\n"),
-                Progress::Complete(request) => return Next::Answer(request),
-                Progress::Refused(status) => return Next::Refused(status),
+            match reader.feed(input, path) {
+                Progress::Incomplete => {}
+                Progress::ContinueExpected => self.send(b"HTTP/1.1 100 Continue\r\n\r\n"),
+                Progress::Complete(request) => return Action::Answer(request),
+                Progress::Rejected(status) => return Action::Reject(status),
             }
         }
-        Next::Again
+        Action::ReadMore
     }
 
     /// The time is over.
-    pub fn expire(&self) -> Next {
-        if self.is_answered() { Next::Over } else { Next::Refused(408) }
+    pub fn expire(&self) -> Action {
+        if self.is_answered() { Action::Close } else { Action::Reject(408) }
     }
 
     /// Sends the answer.
@@ -120,8 +125,8 @@ impl Connection {
         self.send(format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
         // Fails only when the other side is gone.
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.reading = None;
-        self.deadline = now + LINGER;
+        self.reader = None;
+        self.deadline = now + LINGER_TIMEOUT;
     }
 
     /// So little fits into the socket of a connection on which nothing was sent before; if the other side is gone, the

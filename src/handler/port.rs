@@ -30,19 +30,19 @@ pub struct Port {
 impl Port {
     /// Opens the port, if there is to be one, and returns what tells of its events.
     pub fn open(&self, address: Option<SocketAddr>) -> Result<Poll> {
-        let no_poll = |error: io::Error| {
+        let cannot_start = |error: io::Error| {
             Error::State(format!("the handler cannot be started: {error}; the process's limit of files is reached"))
         };
-        let poll = Poll::new().map_err(no_poll)?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(no_poll)?;
+        let poll = Poll::new().map_err(cannot_start)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(cannot_start)?;
         let listener = match address {
             None => None,
             Some(address) => {
                 let mut listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
                 // mio asks for fewer; asking again changes it.
                 SockRef::from(&listener).listen(BACKLOG).map_err(|error| cannot_listen(address, &error))?;
-                poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(no_poll)?;
-                Some((listener, poll.registry().try_clone().map_err(no_poll)?))
+                poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(cannot_start)?;
+                Some((listener, poll.registry().try_clone().map_err(cannot_start)?))
             }
         };
         *lock(&self.listener) = listener;

@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 /// Longest body.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Most keys of a body, on all levels together.
-const MOST_KEYS: usize = 256;
+const MAX_KEYS: usize = 256;
 /// Most levels: `a[b]` has two.
-const MOST_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// Why a body is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum BodyError {
     /// Longer than [`MAX_BYTES`].
     TooLong,
     /// Too many keys, too deep, or not what the content type says.
@@ -20,9 +20,9 @@ pub enum Unreadable {
 }
 
 /// Reads a body. What says nothing of its type is JSON when it begins like that.
-pub fn decode(body: &[u8], content_type: &str) -> Result<Value, Unreadable> {
+pub fn decode(body: &[u8], content_type: &str) -> Result<Value, BodyError> {
     if body.len() > MAX_BYTES {
-        return Err(Unreadable::TooLong);
+        return Err(BodyError::TooLong);
     }
     let content_type = content_type.to_ascii_lowercase();
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
@@ -33,19 +33,19 @@ pub fn decode(body: &[u8], content_type: &str) -> Result<Value, Unreadable> {
     }
 }
 
-fn json(body: &[u8]) -> Result<Value, Unreadable> {
+fn json(body: &[u8]) -> Result<Value, BodyError> {
     // serde_json itself ends at 128 levels.
-    let value: Value = serde_json::from_slice(body).map_err(|_| Unreadable::Malformed)?;
-    if !value.is_object() || !is_small(&value, MOST_DEPTH, &mut 0) {
-        return Err(Unreadable::Malformed);
+    let value: Value = serde_json::from_slice(body).map_err(|_| BodyError::Malformed)?;
+    if !value.is_object() || !is_within_limits(&value, MAX_DEPTH, &mut 0) {
+        return Err(BodyError::Malformed);
     }
     Ok(value)
 }
 
-fn is_small(value: &Value, levels: usize, keys: &mut usize) -> bool {
+fn is_within_limits(value: &Value, levels: usize, keys: &mut usize) -> bool {
     let mut inside = |inner: &Value| {
         *keys += 1;
-        levels > 0 && *keys <= MOST_KEYS && is_small(inner, levels - 1, keys)
+        levels > 0 && *keys <= MAX_KEYS && is_within_limits(inner, levels - 1, keys)
     };
     match value {
         Value::Object(map) => map.values().all(&mut inside),
@@ -54,12 +54,12 @@ fn is_small(value: &Value, levels: usize, keys: &mut usize) -> bool {
     }
 }
 
-fn form(body: &[u8]) -> Result<Value, Unreadable> {
+fn form(body: &[u8]) -> Result<Value, BodyError> {
     let mut tree = Map::new();
     let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
     for (number, field) in fields.enumerate() {
-        if number == MOST_KEYS {
-            return Err(Unreadable::Malformed);
+        if number == MAX_KEYS {
+            return Err(BodyError::Malformed);
         }
         let mut halves = field.splitn(2, |byte| *byte == b'=');
         let name = text(halves.next().unwrap_or_default())?;
@@ -68,23 +68,23 @@ fn form(body: &[u8]) -> Result<Value, Unreadable> {
         if name.is_empty() {
             continue;
         }
-        let path = path(&name);
-        if path.len() > MOST_DEPTH {
-            return Err(Unreadable::Malformed);
+        let path = key_path(&name);
+        if path.len() > MAX_DEPTH {
+            return Err(BodyError::Malformed);
         }
         insert(&mut tree, &path, value);
     }
     Ok(Value::Object(tree))
 }
 
-fn text(encoded: &[u8]) -> Result<String, Unreadable> {
+fn text(encoded: &[u8]) -> Result<String, BodyError> {
     let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| Unreadable::Malformed)
+    String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| BodyError::Malformed)
 }
 
 /// `a[b][]` as `a`, `b` and nothing. Like PHP, takes a bracket that is not closed, and what comes after one, as it is
 /// or not at all.
-fn path(name: &str) -> Vec<&str> {
+fn key_path(name: &str) -> Vec<&str> {
     let Some((first, mut rest)) = name.split_once('[').filter(|(first, _)| !first.is_empty()) else {
         return vec![name];
     };
@@ -93,7 +93,7 @@ fn path(name: &str) -> Vec<&str> {
         path.push(key);
         match after.strip_prefix('[') {
             // No deeper than what is refused.
-            Some(next) if path.len() <= MOST_DEPTH => rest = next,
+            Some(next) if path.len() <= MAX_DEPTH => rest = next,
             _ => return path,
         }
     }
@@ -108,11 +108,11 @@ fn insert(map: &mut Map<String, Value>, path: &[&str], value: String) {
         map.insert(key, Value::String(value));
         return;
     }
-    let place = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
-    if !place.is_object() {
-        *place = Value::Object(Map::new());
+    let entry = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    if !entry.is_object() {
+        *entry = Value::Object(Map::new());
     }
-    if let Value::Object(inner) = place {
+    if let Value::Object(inner) = entry {
         insert(inner, deeper, value);
     }
 }
@@ -129,7 +129,7 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
-    fn read(body: &str) -> Result<Value, Unreadable> {
+    fn read(body: &str) -> Result<Value, BodyError> {
         decode(body.as_bytes(), FORM)
     }
 
@@ -160,7 +160,7 @@ mod tests {
         ] {
             assert_eq!(read(body), Ok(tree), "{body}");
         }
-        assert_eq!(read("a=%ff"), Err(Unreadable::Malformed));
+        assert_eq!(read("a=%ff"), Err(BodyError::Malformed));
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
             assert_eq!(decode(tree.to_string().as_bytes(), content_type), Ok(tree.clone()), "{content_type}");
         }
         for bad in ["[1]", "1", "{", "{\"a\":\"\u{fffd}", "null", ""] {
-            assert_eq!(decode(bad.as_bytes(), "application/json"), Err(Unreadable::Malformed), "{bad}");
+            assert_eq!(decode(bad.as_bytes(), "application/json"), Err(BodyError::Malformed), "{bad}");
         }
         assert!(decode(b"{}", FORM).is_ok_and(|tree| tree == json!({"{}": ""})));
     }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn limits_hold() {
         let long = vec![b'a'; MAX_BYTES + 1];
-        assert_eq!(decode(&long, FORM), Err(Unreadable::TooLong));
+        assert_eq!(decode(&long, FORM), Err(BodyError::TooLong));
         assert!(decode(&long[1..], FORM).is_ok());
         let form_of = |count: usize| (0..count).map(|number| format!("k{number}=1&")).collect::<String>();
         let json_of = |count: usize| Value::from_iter((0..count).map(|number| (number.to_string(), 1))).to_string();

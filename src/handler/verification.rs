@@ -7,10 +7,10 @@ use super::call::Call;
 use crate::secret::Secret;
 
 /// A call older or newer than this (seconds, by our clock) is a recording that somebody plays again.
-const MOST_AGE: u64 = 600;
+const MAX_AGE_S: u64 = 600;
 
 /// What we know of the portal.
-pub struct Known<'a> {
+pub struct ExpectedSender<'a> {
     /// Empty: none yet.
     pub application_token: &'a Secret,
     /// Empty: not known.
@@ -29,36 +29,36 @@ pub enum Event {
     /// `ONAPPINSTALL`. `proved`: it holds the stored token; else there is none, and its `access_token` has to prove it.
     Installed {
         /// Whether the sender is proved.
-        proved: bool,
+        verified: bool,
     },
     /// `ONAPPUNINSTALL`.
     Uninstalled,
 }
 
 /// What the call means, or why it is refused.
-pub fn check(call: &Call, known: &Known) -> Result<Event, &'static str> {
-    let proved = known.application_token.matches(&call.auth.application_token());
-    if !(known.is_domain)(&call.auth.domain) {
+pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static str> {
+    let verified = expected.application_token.matches(&call.auth.application_token());
+    if !(expected.is_domain)(&call.auth.domain) {
         return Err("it comes from another domain; if the portal was renamed, set portal.url to its present address");
     }
     let same_portal = !call.auth.member_id.is_empty()
-        && (known.member_id.is_empty() || known.member_id.eq_ignore_ascii_case(&call.auth.member_id));
+        && (expected.member_id.is_empty() || expected.member_id.eq_ignore_ascii_case(&call.auth.member_id));
     if !same_portal {
         return Err("its member_id is not the portal's; check handler.member_id");
     }
-    if known.now.abs_diff(call.ts) > MOST_AGE {
+    if expected.now.abs_diff(call.ts) > MAX_AGE_S {
         return Err("it is not of now; if this is the portal's own call, set this computer's clock");
     }
     match call.event().as_str() {
-        "ONAPPINSTALL" if proved => Ok(Event::Installed { proved }),
-        "ONAPPINSTALL" if known.application_token.is_empty() => match call.auth.application_token().is_empty() {
-            false => Ok(Event::Installed { proved }),
+        "ONAPPINSTALL" if verified => Ok(Event::Installed { verified }),
+        "ONAPPINSTALL" if expected.application_token.is_empty() => match call.auth.application_token().is_empty() {
+            false => Ok(Event::Installed { verified }),
             true => Err("an installation without application_token"),
         },
-        _ if known.application_token.is_empty() => Err(
+        _ if expected.application_token.is_empty() => Err(
             "no application_token is known yet; set handler.application_token, or install the application while the client listens",
         ),
-        _ if !proved => Err(
+        _ if !verified => Err(
             "its application_token is another one; if the application was installed anew, set handler.application_token",
         ),
         "ONOFFLINEEVENT" => Ok(Event::QueueGrew),
@@ -83,30 +83,30 @@ mod tests {
                 name => auth[name] = value.clone(),
             }
         }
-        Call::read(json!({"event": event, "ts": ts, "auth": auth})).unwrap()
+        Call::parse(json!({"event": event, "ts": ts, "auth": auth})).unwrap()
     }
 
-    fn checked(token: &str, member_id: &str, call: &Call) -> Result<Event, &'static str> {
-        let known = Known {
+    fn verified(token: &str, member_id: &str, call: &Call) -> Result<Event, &'static str> {
+        let expected = ExpectedSender {
             application_token: &Secret::new(token),
             member_id,
             is_domain: &|domain| domain == "my.bitrix24.ru",
             now: NOW,
         };
-        check(call, &known)
+        verify(call, &expected)
     }
 
     #[test]
     fn the_portals_own_calls_are_taken() {
         for member_id in ["m1", "M1", ""] {
-            let check = |event| checked("proof", member_id, &call(event, json!({})));
+            let check = |event| verified("proof", member_id, &call(event, json!({})));
             assert_eq!(check("ONOFFLINEEVENT"), Ok(Event::QueueGrew));
             assert_eq!(check("OnOfflineEvent"), Ok(Event::QueueGrew));
-            assert_eq!(check("ONAPPINSTALL"), Ok(Event::Installed { proved: true }));
+            assert_eq!(check("ONAPPINSTALL"), Ok(Event::Installed { verified: true }));
             assert_eq!(check("ONAPPUNINSTALL"), Ok(Event::Uninstalled));
         }
         for ts in [NOW - 600, NOW + 600] {
-            assert!(checked("proof", "m1", &call("ONOFFLINEEVENT", json!({"ts": ts.to_string()}))).is_ok());
+            assert!(verified("proof", "m1", &call("ONOFFLINEEVENT", json!({"ts": ts.to_string()}))).is_ok());
         }
     }
 
@@ -127,17 +127,17 @@ mod tests {
                 json!({"ts": 0}),
                 json!({"ts": u64::MAX}),
             ] {
-                assert!(checked("proof", "m1", &call(event, wrong.clone())).is_err(), "{event} {wrong}");
+                assert!(verified("proof", "m1", &call(event, wrong.clone())).is_err(), "{event} {wrong}");
             }
         }
         for event in ["ONCRMDEALADD", "ONAPPUPDATE", "X"] {
-            assert!(checked("proof", "m1", &call(event, json!({}))).is_err(), "{event}");
+            assert!(verified("proof", "m1", &call(event, json!({}))).is_err(), "{event}");
         }
     }
 
     #[test]
     fn without_a_stored_token_only_an_installation_is_heard_and_not_believed() {
-        assert_eq!(checked("", "", &call("ONAPPINSTALL", json!({}))), Ok(Event::Installed { proved: false }));
+        assert_eq!(verified("", "", &call("ONAPPINSTALL", json!({}))), Ok(Event::Installed { verified: false }));
         for (event, changes) in [
             ("ONAPPINSTALL", json!({"application_token": ""})),
             ("ONAPPINSTALL", json!({"domain": "evil.example"})),
@@ -145,8 +145,8 @@ mod tests {
             ("ONOFFLINEEVENT", json!({"application_token": ""})),
             ("ONAPPUNINSTALL", json!({"application_token": ""})),
         ] {
-            assert!(checked("", "", &call(event, changes.clone())).is_err(), "{event} {changes}");
+            assert!(verified("", "", &call(event, changes.clone())).is_err(), "{event} {changes}");
         }
-        assert!(checked("", "m2", &call("ONAPPINSTALL", json!({}))).is_err(), "of another portal");
+        assert!(verified("", "m2", &call("ONAPPINSTALL", json!({}))).is_err(), "of another portal");
     }
 }
