@@ -77,6 +77,8 @@ fn form(body: &[u8]) -> Result<Value, BodyError> {
     Ok(Value::Object(tree))
 }
 
+/// Decodes a name or a value. The crate `form_urlencoded` does not fit: it replaces bytes that are not UTF-8, and such a
+/// body has to be rejected.
 fn text(encoded: &[u8]) -> Result<String, BodyError> {
     let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| BodyError::Malformed)

@@ -1,5 +1,7 @@
 //! A body with `Transfer-Encoding: chunked`, decoded as it comes.
 
+use httparse::Status;
+
 /// Longest line between chunks, extensions and trailer fields included.
 const MAX_LINE_BYTES: usize = 256;
 
@@ -59,28 +61,32 @@ impl ChunkedDecoder {
 
     fn line_ended(&mut self, length: usize, max_bytes: usize) -> Result<bool, u16> {
         let line = std::mem::take(&mut self.line);
-        let line = line.strip_suffix(b"\r\n").ok_or(400_u16)?;
+        let content = line.strip_suffix(b"\r\n").ok_or(400_u16)?;
         match self.part {
-            Part::Size => match chunk_size(line).ok_or(400_u16)? {
+            Part::Size => match chunk_size(&line)? {
                 0 => self.part = Part::Trailer,
                 size if size > max_bytes.saturating_sub(length) => return Err(413),
                 size => self.part = Part::Data(size),
             },
-            Part::DataEnd if line.is_empty() => self.part = Part::Size,
-            Part::Trailer => return Ok(line.is_empty()),
+            Part::DataEnd if content.is_empty() => self.part = Part::Size,
+            Part::Trailer => return Ok(content.is_empty()),
             Part::DataEnd | Part::Data(_) => return Err(400),
         }
         Ok(false)
     }
 }
 
-/// A chunk's size; extensions after it say nothing to us.
-fn chunk_size(line: &[u8]) -> Option<usize> {
-    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-    let digits = std::str::from_utf8(digits).ok().filter(|_| plain)?;
-    // More than a `usize` holds is far too much in any case.
-    Some(usize::from_str_radix(digits, 16).unwrap_or(usize::MAX))
+/// The size in a chunk's first line, or the HTTP status that rejects it. Extensions after the size are ignored.
+fn chunk_size(line: &[u8]) -> Result<usize, u16> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    match httparse::parse_chunk_size(line) {
+        // httparse takes a line without digits for size 0, which would end the body.
+        _ if digits == 0 => Err(400),
+        Ok(Status::Complete((_, size))) => usize::try_from(size).map_err(|_| 413),
+        // More digits than a `u64` has.
+        Err(_) if digits > 16 => Err(413),
+        _ => Err(400),
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +120,10 @@ mod tests {
         for (bad, status) in [
             ("x\r\n", 400),
             ("\r\n", 400),
+            (" \r\n", 400),
+            (";x\r\n", 400),
+            ("5 5\r\n", 400),
+            ("5;x\ry\r\n", 400),
             ("-1\r\n", 400),
             ("+1\r\n", 400),
             ("5\nhello", 400),
@@ -121,6 +131,7 @@ mod tests {
             ("5\r\nhello0\r\n\r\n", 400),
             ("21\r\n", 413),
             ("20\r\n0123456789abcdef0123456789abcdef\r\n1\r\nx", 413),
+            ("ffffffffffffffff\r\n", 413),
             ("ffffffffffffffffffffffffffffff\r\n", 413),
         ] {
             for size in [1, 1000] {
