@@ -1,4 +1,4 @@
-//! `event.bind` of the handler's address.
+//! Binds the handler's address (`event.bind`, docs/protocol.md §4).
 
 use serde::Deserialize;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::portal::{Portal, Repeat, php};
 
 const EVENT: &str = "ONOFFLINEEVENT";
 
-/// Sees to it that the portal calls `url`, and no other address of this application. Blocks for a few REST calls.
+/// Has the portal call `url` and no other address of this application. Blocks for a few REST calls.
 pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
     check_address(url)?;
     let bound = bound_addresses(portal)?;
@@ -17,7 +17,7 @@ pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
         let params = json!({
             "event": EVENT,
             "handler": url,
-            // Without it a call carries the token of whoever made the change, or none.
+            // Otherwise calls carry the tokens of whoever made the change, or none.
             "auth_type": current_user_id(portal)?,
             "options": {"minTimeout": min_timeout_s},
         });
@@ -26,11 +26,12 @@ pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
             other => drop(other?),
         }
     }
-    // Only now: there is always somebody who is called.
+    // Last, so that the portal always has an address to call.
     bound.iter().filter(|other| *other != url).try_for_each(|old| unbind_address(portal, old))
 }
 
-/// Ends the portal's calls to `url`, or to every address of this application. What is not bound is no error.
+/// Stops the portal's calls to `url`, or to every address of this application. An address that is not bound is no
+/// error.
 pub fn unbind(portal: &Portal, url: Option<&str>) -> Result<()> {
     match url {
         Some(url) => {
@@ -70,7 +71,9 @@ fn check_address(url: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::InvalidArgument(
-        "the handler's address is the one that the portal can reach, such as https://my-server.example/b24".into(),
+        "the handler's address is not valid; pass the address at which the portal reaches it, such as \
+         https://my-server.example/b24"
+            .into(),
     ))
 }
 
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_http_with_a_host() {
+    fn an_address_is_an_http_url_with_a_host() {
         for good in ["https://my.example/b24", "http://127.0.0.1:8080/b24?a=b", "https://xn--d1acufc.xn--p1ai/"] {
             check_address(good).unwrap();
         }

@@ -1,16 +1,20 @@
-//! A body with `Transfer-Encoding: chunked`, decoded as it comes.
+//! Decodes a body with `Transfer-Encoding: chunked` as it arrives.
 
 use httparse::Status;
 
-/// Longest line between chunks, extensions and trailer fields included.
+/// Maximum length of a line between chunks, with extensions and trailer fields.
 const MAX_LINE_BYTES: usize = 256;
+/// How much longer than the body its encoding may be. Chunks of one byte need six times the length.
+const MAX_OVERHEAD: usize = 8;
 
-/// Where in the body we are.
+/// The decoder of one body.
 #[derive(Default)]
 pub struct ChunkedDecoder {
+    /// What comes next.
     part: Part,
+    /// The line under way.
     line: Vec<u8>,
-    /// Bytes on the way, chunks and what is around them.
+    /// Bytes fed so far: chunks and their framing.
     received: usize,
 }
 
@@ -18,6 +22,7 @@ pub struct ChunkedDecoder {
 enum Part {
     #[default]
     Size,
+    /// This many bytes of a chunk.
     Data(usize),
     /// The line end after a chunk.
     DataEnd,
@@ -25,12 +30,11 @@ enum Part {
 }
 
 impl ChunkedDecoder {
-    /// Takes what came in, and puts what belongs to the body into it. Returns whether the body has come to its end; else
-    /// the HTTP status of what is wrong with it.
+    /// Appends the decoded part of `input` to `body`. Returns whether the body is complete, or the HTTP status that
+    /// rejects it.
     pub fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>, max_bytes: usize) -> Result<bool, u16> {
         self.received += input.len();
-        // A body in chunks of one byte is six times as long on the way.
-        if self.received > 8 * max_bytes {
+        if self.received > MAX_OVERHEAD * max_bytes {
             return Err(413);
         }
         while !input.is_empty() {
@@ -80,10 +84,10 @@ impl ChunkedDecoder {
 fn chunk_size(line: &[u8]) -> Result<usize, u16> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     match httparse::parse_chunk_size(line) {
-        // httparse takes a line without digits for size 0, which would end the body.
+        // httparse reads a line without digits as size 0, which would end the body.
         _ if digits == 0 => Err(400),
         Ok(Status::Complete((_, size))) => usize::try_from(size).map_err(|_| 413),
-        // More digits than a `u64` has.
+        // The size does not fit into a `u64`.
         Err(_) if digits > 16 => Err(413),
         _ => Err(400),
     }
@@ -106,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_comes_together_however_it_is_cut() {
+    fn a_body_is_decoded_whatever_the_pieces() {
         let input = b"5\r\nhello\r\n6 ;x=y\r\n world\r\n0\r\nSum: 1\r\n\r\n";
         for size in 1..=input.len() {
             assert_eq!(decode(input, size), (Ok(true), b"hello world".to_vec()), "{size}");
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_rules_is_refused() {
+    fn malformed_and_long_bodies_are_rejected() {
         for (bad, status) in [
             ("x\r\n", 400),
             ("\r\n", 400),
@@ -138,7 +142,7 @@ mod tests {
                 assert_eq!(decode(bad.as_bytes(), size).0, Err(status), "{bad:?}");
             }
         }
-        assert_eq!(decode(&[b'1'; 300], 7).0, Err(413), "eight times as much as fits");
+        assert_eq!(decode(&[b'1'; 300], 7).0, Err(413), "too much framing");
         let endless = format!("1;{}", "x".repeat(250));
         assert_eq!(ChunkedDecoder::default().feed(endless.repeat(2).as_bytes(), &mut Vec::new(), 1000), Err(400));
     }

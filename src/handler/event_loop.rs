@@ -1,9 +1,11 @@
-//! The loop of the handler's thread: accepts connections, answers their requests, and rings the doorbell when it is time
-//! to check the queue.
+//! The loop of the handler's thread: accepts connections, answers their requests, and rings the doorbell when it is
+//! time to check the queue.
 //!
-//! It serves up to [`MAX_CONNECTIONS`] at a time. When another one arrives, the oldest is closed: a call of the portal
-//! takes milliseconds, so an old connection is a slow one. While all are young, new ones wait. Only an installation blocks
-//! the loop, for the REST call that proves it; either no other call is accepted yet, or its sender is verified.
+//! It serves up to [`MAX_CONNECTIONS`] at a time. When another one arrives, the oldest is closed: a call of the
+//! portal takes milliseconds, so an old connection is a slow one. While all are young, new ones wait.
+//!
+//! Only an installation blocks the loop, for the REST call that proves it. Before the first installation no other call
+//! is accepted anyway, and later installations come from a verified sender.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! One connection: a request, its answer, and a short while for the sender to read it.
+//! A connection: one request, its answer, and a short time for the sender to read it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -8,42 +8,42 @@ use mio::net::TcpStream;
 
 use super::request::{Progress, Request, RequestReader};
 
-/// A request has to be complete within this time.
+/// How long a request may take to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Who was answered while still sending may go on for so long, unheard: a connection that is closed before would take the
-/// answer with it.
+/// How long input is discarded after the answer. Closing a connection with unread input would destroy the answer.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection is given this long before it may have to go for another one.
+/// How long a connection is safe from being closed in favour of a new one.
 const EVICTION_GRACE: Duration = Duration::from_millis(100);
-/// Bytes that are read of one connection before it is the others' turn, in pieces.
+/// How much is read at once.
 const READ_BYTES: usize = 8 * 1024;
+/// How often one connection is read before the others get their turn.
 const MAX_READS: usize = 8;
 
-/// See the module.
+/// A connection of the portal, or of anybody else.
 pub struct HttpConnection {
     stream: TcpStream,
-    /// `None` when it was answered.
+    /// `None` once the request was answered.
     reader: Option<RequestReader>,
     accepted_at: Instant,
     deadline: Instant,
 }
 
-/// What is to be done with a connection.
+/// What to do with a connection.
 pub enum Action {
-    /// Nothing until something comes.
+    /// Nothing until more input arrives.
     Wait,
-    /// There may be more to read; the others come first.
+    /// Read again after the other connections.
     ReadMore,
-    /// A request to be answered.
+    /// Answer this request.
     Answer(Request),
-    /// Something to be answered with this HTTP status, whatever else comes.
+    /// Answer with this HTTP status, whatever else arrives.
     Reject(u16),
-    /// It can be forgotten.
+    /// Drop it.
     Close,
 }
 
 impl HttpConnection {
-    /// A connection that was accepted just now.
+    /// A connection that was accepted at `now`.
     pub fn new(stream: TcpStream, now: Instant) -> HttpConnection {
         HttpConnection {
             stream,
@@ -53,27 +53,27 @@ impl HttpConnection {
         }
     }
 
-    /// For registering.
+    /// The stream, to be registered.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
 
-    /// When it is to be ended.
+    /// When to call [`HttpConnection::expire`].
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// When it may have to go for another one: at once when it was answered.
+    /// When it may be closed in favour of a new one; at once if it was answered.
     pub fn evictable_at(&self) -> Instant {
         if self.is_answered() { self.accepted_at } else { self.accepted_at + EVICTION_GRACE }
     }
 
-    /// Whether it was answered and only waits for the sender.
+    /// Whether it was answered and only waits for the sender to close.
     fn is_answered(&self) -> bool {
         self.reader.is_none()
     }
 
-    /// Reads what has come.
+    /// Reads what has arrived. `path`: the one that calls are accepted on.
     pub fn receive(&mut self, path: &str) -> Action {
         let mut buffer = [0; READ_BYTES];
         for _ in 0..MAX_READS {
@@ -90,7 +90,7 @@ impl HttpConnection {
                 continue;
             };
             if input.is_empty() {
-                // It has said less than it promised.
+                // The sender closed before the request was complete.
                 return Action::Reject(400);
             }
             match reader.feed(input, path) {
@@ -103,12 +103,12 @@ impl HttpConnection {
         Action::ReadMore
     }
 
-    /// The time is over.
+    /// What to do when the deadline has passed.
     pub fn expire(&self) -> Action {
         if self.is_answered() { Action::Close } else { Action::Reject(408) }
     }
 
-    /// Sends the answer.
+    /// Sends the answer and stops reading requests.
     pub fn answer(&mut self, status: u16, now: Instant) {
         let reason = match status {
             200 => "OK",
@@ -123,14 +123,13 @@ impl HttpConnection {
             _ => "Service Unavailable",
         };
         self.send(format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
-        // Fails only when the other side is gone.
+        // Fails only if the peer is gone.
         let _ = self.stream.shutdown(Shutdown::Write);
         self.reader = None;
         self.deadline = now + LINGER_TIMEOUT;
     }
 
-    /// So little fits into the socket of a connection on which nothing was sent before; if the other side is gone, the
-    /// next read tells.
+    /// Sends a few bytes. They fit into the empty buffer of the socket, and if the peer is gone, the next read fails.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write(bytes);
     }

@@ -1,7 +1,7 @@
 //! The handler: the portal calls us (docs/protocol.md §4).
 //!
-//! [`receiver`] accepts calls over HTTP, or the host passes them on from its own web server. Either way [`Handler`] reads
-//! the body ([`body`], [`call`]), verifies the sender ([`verification`], [`proof`]), and rings the doorbell.
+//! [`receiver`] accepts calls over HTTP, or the host passes them on from its own web server. Either way [`Handler`]
+//! reads the body ([`body`], [`call`]), verifies the sender ([`verification`], `proof`), and rings the doorbell.
 
 pub mod binding;
 pub mod body;
@@ -35,7 +35,7 @@ use crate::secret::Secret;
 use crate::state::store::Store;
 use crate::state::tokens::TokenPair;
 
-/// `options[minTimeout]` of the binding unless the client was told another one.
+/// `options[minTimeout]` of the binding unless the client was given another one.
 const DEFAULT_MIN_TIMEOUT_S: u32 = 1;
 /// How long after `minTimeout` the queue is checked, so that the portal has finished what it was doing.
 const CHECK_MARGIN: Duration = Duration::from_secs(1);
@@ -147,8 +147,8 @@ impl Handler {
         }
     }
 
-    /// Rings the doorbell if it is time to. Returns how long it is until the next time; `None` while there are no tokens
-    /// to fetch with.
+    /// Rings the doorbell if it is time to. Returns how long it is until the next time; `None` while there are no
+    /// tokens to fetch with.
     fn tick(&self) -> Option<Duration> {
         if !self.portal.has_token() {
             return None;

@@ -27,13 +27,14 @@ impl InstallationProof {
         InstallationProof { portal, client_id, clock, next_proof: Mutex::default() }
     }
 
-    /// Rejects an installation whose `access_token` is not one of our application on our portal. Blocks for a REST call.
+    /// Rejects an installation whose `access_token` is not one of our application on our portal. Blocks for a REST
+    /// call.
     pub fn check(&self, access: &Secret) -> Result<(), Rejection> {
         if self.client_id.is_empty() {
             return Err(Rejection {
                 status: FORBIDDEN,
-                reason: "the installation cannot be verified without auth.client_id; set it to the application's id and \
-                         install the application again",
+                reason: "the installation cannot be verified without auth.client_id; set it to the application's id \
+                         and install the application again",
             });
         }
         let mut next_proof = match self.next_proof.try_lock() {

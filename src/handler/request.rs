@@ -1,4 +1,4 @@
-//! An HTTP request as it comes in, piece by piece, within limits. Knows nothing of sockets.
+//! Reads an HTTP request from pieces of input, within limits. Has no socket.
 
 use httparse::Status;
 use memchr::memmem;
@@ -6,29 +6,29 @@ use memchr::memmem;
 use super::body::MAX_BYTES;
 use super::chunked::ChunkedDecoder;
 
-/// Longest head: request line and header fields.
+/// Maximum length of the head: request line and header fields.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 const MAX_FIELDS: usize = 64;
 
-/// A request that is complete.
+/// A complete request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `Content-Type`, or nothing.
+    /// `Content-Type`, or an empty text.
     pub content_type: String,
     /// The body without its framing.
     pub body: Vec<u8>,
 }
 
-/// What has become of a request.
+/// What a request needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// More has to come.
+    /// More input.
     Incomplete,
-    /// More has to come, and the sender waits for our word (`Expect: 100-continue`).
+    /// More input, which the sender holds back until it is told to continue (`Expect: 100-continue`).
     ContinueExpected,
-    /// It is complete.
+    /// An answer: the request is complete.
     Complete(Request),
-    /// It is answered with this HTTP status, whatever else comes.
+    /// An answer with this HTTP status, whatever else arrives.
     Rejected(u16),
 }
 
@@ -40,14 +40,14 @@ pub struct RequestReader {
 }
 
 enum Framing {
-    /// The head has not come to its end.
+    /// The head is incomplete.
     Unknown,
-    /// So many bytes of the body are still to come.
+    /// This many bytes of the body are missing.
     Sized(usize),
     Chunked(ChunkedDecoder),
 }
 
-/// What the head says.
+/// What the head states.
 struct Head {
     content_type: String,
     framing: Framing,
@@ -62,7 +62,7 @@ impl Default for RequestReader {
 }
 
 impl RequestReader {
-    /// Takes what came in. `path` is the one that there is.
+    /// Reads a piece of input. `path`: the one that calls are accepted on.
     pub fn feed(&mut self, input: &[u8], path: &str) -> Progress {
         let read = match self.framing {
             Framing::Unknown => self.feed_head(input, path),
@@ -79,12 +79,12 @@ impl RequestReader {
         }
     }
 
-    /// Whether it is complete, and whether the sender waits for our word.
+    /// Returns whether the request is complete, and whether the sender waits to be told to continue.
     fn feed_head(&mut self, input: &[u8], path: &str) -> Result<(bool, bool), u16> {
-        // The end may lie across what was there and what came.
+        // The blank line may have begun in an earlier piece.
         let from = self.head.len().saturating_sub(3);
         self.head.extend_from_slice(input);
-        // A method begins with a letter; TLS, for instance, does not, and would only wait for an answer.
+        // A method begins with a letter. Other protocols, such as TLS, would wait for an answer until the timeout.
         if !self.head.first().is_none_or(u8::is_ascii_uppercase) {
             return Err(400);
         }
@@ -108,7 +108,7 @@ impl RequestReader {
         match &mut self.framing {
             Framing::Unknown => Ok(false),
             Framing::Sized(left) => {
-                // What comes after the body would be another request, and there is none on this connection.
+                // Input after the body would be another request; a connection has only one.
                 let part = input.get(..*left).unwrap_or(input);
                 body.extend_from_slice(part);
                 *left -= part.len();
@@ -119,7 +119,7 @@ impl RequestReader {
     }
 }
 
-/// The place after the blank line.
+/// The position after the blank line.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let after = |blank: &[u8]| memmem::find(bytes, blank).map(|start| start + blank.len());
     after(b"\n\r\n").into_iter().chain(after(b"\n\n")).min()
@@ -150,7 +150,8 @@ fn read_head(bytes: &[u8], path: &str) -> Result<Head, u16> {
     Ok(Head { content_type, framing, expects_continue })
 }
 
-/// How the end of the body is known. Whoever says it in two ways could mean two ends, so this is refused.
+/// How the end of the body is recognised. A head that states it in two ways is rejected, because it could mean two
+/// ends.
 fn framing<'a>(
     mut lengths: impl Iterator<Item = &'a [u8]>,
     encodings: impl Iterator<Item = &'a [u8]>,
@@ -166,7 +167,7 @@ fn framing<'a>(
         (Some(length), []) if lengths.all(|other| other == length) => {
             let digits = std::str::from_utf8(length).ok().filter(|digits| !digits.is_empty());
             let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).ok_or(400_u16)?;
-            // More than a `usize` holds is far too much in any case.
+            // What does not fit into a `usize` is too long in any case.
             match digits.parse().unwrap_or(usize::MAX) {
                 length if length > MAX_BYTES => Err(413),
                 length => Ok(Framing::Sized(length)),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_together_however_it_is_cut() {
+    fn a_request_is_read_whatever_the_pieces() {
         let body = "a=1&b=2";
         let head = "POST /b24?x=y HTTP/1.1\r\nHost: h\r\ncontent-TYPE:  text/x \r\n";
         let sized = format!("{head}Content-Length: 7\r\ncontent-length: 7\r\n\r\n{body}");
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_first_is_told_to_go_on() {
+    fn a_sender_that_expects_it_is_told_to_continue() {
         let head = b"POST /b24 HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n";
         let mut reader = RequestReader::default();
         assert_eq!(reader.feed(head, "/b24"), Progress::ContinueExpected);
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_of_the_portal_is_refused() {
+    fn malformed_and_foreign_requests_are_rejected() {
         let with = |fields: &str| format!("POST /b24 HTTP/1.1\r\n{fields}\r\n\r\n");
         assert_rejected("\x16\x03\x01", 400);
         assert_rejected("POST /b24\r\n\r\n", 400);
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_body_fits() {
+    fn a_body_of_the_maximum_length_is_accepted() {
         let head = "POST /b24 HTTP/1.1\r\nContent-Length: 65536\r\n\r\n";
         let input = [head.as_bytes(), &vec![b'x'; MAX_BYTES]].concat();
         assert!(matches!(read(&input, 8192), Progress::Complete(request) if request.body.len() == MAX_BYTES));

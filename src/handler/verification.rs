@@ -1,21 +1,21 @@
-//! Who calls? (protocol.md §4)
+//! Verifies the sender of a call (docs/protocol.md §4).
 //!
-//! Everybody can reach a handler. What proves the portal is the `application_token`; nothing of a call that does not hold
-//! it is believed.
+//! Anybody can reach a handler. The `application_token` proves that the portal calls; nothing in a call without it is
+//! trusted.
 
 use super::call::Call;
 use crate::secret::Secret;
 
-/// A call older or newer than this (seconds, by our clock) is a recording that somebody plays again.
+/// How far the time of a call may be from our clock, in seconds. Beyond that it counts as a replay.
 const MAX_AGE_S: u64 = 600;
 
-/// What we know of the portal.
+/// What a call of the portal must match.
 pub struct ExpectedSender<'a> {
-    /// Empty: none yet.
+    /// Empty: none is known yet.
     pub application_token: &'a Secret,
     /// Empty: not known.
     pub member_id: &'a str,
-    /// Whether a domain is the portal's.
+    /// Whether a domain belongs to the portal.
     pub is_domain: &'a dyn Fn(&str) -> bool,
     /// Seconds since 1970.
     pub now: u64,
@@ -24,22 +24,23 @@ pub struct ExpectedSender<'a> {
 /// What a call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// `ONOFFLINEEVENT`: the queue grew.
+    /// `ONOFFLINEEVENT`: the queue has grown.
     QueueGrew,
-    /// `ONAPPINSTALL`. `proved`: it holds the stored token; else there is none, and its `access_token` has to prove it.
+    /// `ONAPPINSTALL`: the application was installed.
     Installed {
-        /// Whether the sender is proved.
+        /// Whether the call holds the known `application_token`. If not, none is known, and the call's `access_token`
+        /// has to prove the installation.
         verified: bool,
     },
-    /// `ONAPPUNINSTALL`.
+    /// `ONAPPUNINSTALL`: the application was uninstalled.
     Uninstalled,
 }
 
-/// What the call means, or why it is refused.
+/// Returns what the call means, or why it is rejected.
 pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static str> {
     let verified = expected.application_token.matches(&call.auth.application_token());
     if !(expected.is_domain)(&call.auth.domain) {
-        return Err("it comes from another domain; if the portal was renamed, set portal.url to its present address");
+        return Err("its domain is not the portal's; if the portal was renamed, set portal.url to the new address");
     }
     let same_portal = !call.auth.member_id.is_empty()
         && (expected.member_id.is_empty() || expected.member_id.eq_ignore_ascii_case(&call.auth.member_id));
@@ -47,23 +48,29 @@ pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static 
         return Err("its member_id is not the portal's; check handler.member_id");
     }
     if expected.now.abs_diff(call.ts) > MAX_AGE_S {
-        return Err("it is not of now; if this is the portal's own call, set this computer's clock");
+        return Err(
+            "its time (ts) is more than 10 minutes away from this computer's; if the portal sent it, set the clock",
+        );
     }
     match call.event().as_str() {
         "ONAPPINSTALL" if verified => Ok(Event::Installed { verified }),
         "ONAPPINSTALL" if expected.application_token.is_empty() => match call.auth.application_token().is_empty() {
             false => Ok(Event::Installed { verified }),
-            true => Err("an installation without application_token"),
+            true => Err("the installation has no application_token"),
         },
         _ if expected.application_token.is_empty() => Err(
-            "no application_token is known yet; set handler.application_token, or install the application while the client listens",
+            "no application_token is known yet; set handler.application_token, or install the application while the \
+             client is connected",
         ),
-        _ if !verified => Err(
-            "its application_token is another one; if the application was installed anew, set handler.application_token",
-        ),
+        _ if !verified => {
+            Err("its application_token is not the expected one; if the application was installed again, set \
+             handler.application_token")
+        }
         "ONOFFLINEEVENT" => Ok(Event::QueueGrew),
         "ONAPPUNINSTALL" => Ok(Event::Uninstalled),
-        _ => Err("its event is not one of ONOFFLINEEVENT, ONAPPINSTALL, ONAPPUNINSTALL; bind other events offline"),
+        _ => {
+            Err("its event is not ONOFFLINEEVENT, ONAPPINSTALL or ONAPPUNINSTALL; bind other events as offline events")
+        }
     }
 }
 
@@ -97,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_portals_own_calls_are_taken() {
+    fn calls_of_the_portal_are_accepted() {
         for member_id in ["m1", "M1", ""] {
             let check = |event| verified("proof", member_id, &call(event, json!({})));
             assert_eq!(check("ONOFFLINEEVENT"), Ok(Event::QueueGrew));
@@ -111,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_whatever_the_event() {
+    fn other_calls_are_rejected_whatever_the_event() {
         for event in ["ONOFFLINEEVENT", "ONAPPINSTALL", "ONAPPUNINSTALL"] {
             for wrong in [
                 json!({"application_token": "guess"}),
@@ -136,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stored_token_only_an_installation_is_heard_and_not_believed() {
+    fn without_a_known_token_only_an_installation_is_accepted_unverified() {
         assert_eq!(verified("", "", &call("ONAPPINSTALL", json!({}))), Ok(Event::Installed { verified: false }));
         for (event, changes) in [
             ("ONAPPINSTALL", json!({"application_token": ""})),
