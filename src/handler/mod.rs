@@ -239,7 +239,7 @@ impl Handler {
     fn store_installation(&self, application_token: Option<Secret>, pair: Option<TokenPair>) {
         // The portal does not call again, so tokens that cannot be stored are used all the same.
         let token_stored = application_token.map_or(Ok(()), |token| self.store.set_application_token(&token));
-        let pair_stored = pair.map_or(Ok(()), |pair| self.portal.adopt_tokens(pair));
+        let pair_stored = pair.map_or(Ok(()), |pair| self.portal.present_tokens(pair, false));
         match token_stored.and(pair_stored) {
             Ok(()) => self.log(Level::Info, || "the application was installed; its tokens are stored".into()),
             Err(error) => self.log(Level::Error, || {
@@ -252,13 +252,13 @@ impl Handler {
     }
 
     fn on_uninstall(&self) {
-        if let Err(error) = self.store.forget_application() {
+        if let Err(error) = self.store.forget_application_token() {
             self.log(Level::Error, || {
-                format!("the application was uninstalled, but its tokens could not be removed from the store: {error}")
+                format!("the application was uninstalled, but its application_token could not be removed from the store: {error}")
             });
         }
         // The tokens are dead, and the state must not carry them on.
-        self.portal.use_tokens(TokenPair::none());
+        self.portal.retire_tokens();
         self.log(Level::Error, || "the application was uninstalled from the portal; the client closes".into());
         (self.callbacks.on_uninstall)();
     }
