@@ -12,7 +12,7 @@ use crate::delivery::{Batch, Delivery};
 use crate::error::{Error, Refusal, Result, Status};
 use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
-use crate::handler::{Effects, Handler, binding};
+use crate::handler::{Handler, InstallationCallbacks, binding};
 use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
@@ -136,7 +136,7 @@ impl Client {
     /// most once in `min_timeout_s` seconds. Blocks for a few REST calls.
     pub fn bind_handler(&self, url: &str, min_timeout_s: u32) -> Result<()> {
         binding::bind(&self.portal, url, min_timeout_s)?;
-        self.handler.set_pause(min_timeout_s);
+        self.handler.set_min_timeout(min_timeout_s);
         Ok(())
     }
 
@@ -353,16 +353,16 @@ impl Ends {
 }
 
 /// What a client does when its application comes or goes.
-fn effects(source: Source, ends: Ends) -> Effects {
+fn effects(source: Source, ends: Ends) -> InstallationCallbacks {
     let listener = ends.listener.clone();
-    Effects {
-        installed: Box::new(move || {
+    InstallationCallbacks {
+        on_install: Box::new(move || {
             if source == Source::Both {
                 // It goes on by itself; what needs a person is told to who waits.
                 let _ = listener.connect(Timeout::After(Duration::ZERO));
             }
         }),
-        uninstalled: Box::new(move || {
+        on_uninstall: Box::new(move || {
             if ends.ctx.cancel.cancel_because(uninstalled()) {
                 ends.wake();
             }

@@ -251,7 +251,7 @@ impl Session {
             (state.batches.remove(id), state.client.clone())
         };
         if let Some(batch) = batch.and_then(Arc::into_inner) {
-            batch.give_back();
+            batch.redeliver();
         }
         if let Some(active) = active {
             active.client.give_back(Notification::default());

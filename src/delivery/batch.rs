@@ -1,4 +1,4 @@
-//! A batch: the records of one fetch, and what the host says of them.
+//! A batch: the records of one fetch, and what the host did with each.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,28 +8,28 @@ use crate::lock;
 use crate::portal::offline_events::Fetched;
 use crate::state::store::Key;
 
-/// Records taken together. Dropping it without acknowledging leaves them reserved, see [`Delivery::recover`].
+/// The records of one fetch. Dropping it without acknowledging abandons them, see [`Delivery::recover`].
 pub struct Batch {
     fetched: Fetched,
     kind: BatchKind,
     statuses: Mutex<Vec<RecordStatus>>,
-    /// Where it stands in the ledger; an empty batch is not in it.
+    /// Its key in the store; an empty batch is not there.
     key: Option<Key>,
     delivery: Arc<Delivery>,
 }
 
-/// What kind of batch it is.
+/// How the records of a batch were fetched.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BatchKind {
     /// The queue probably holds more.
     pub(super) full: bool,
     /// Its records were marked as failed before.
     pub(super) failed: bool,
-    /// Its reservation may hold more records than were read.
+    /// Its reservation may hold more records than the batch.
     pub(super) partial: bool,
 }
 
-/// What became of a record.
+/// What the host did with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecordStatus {
     Open,
@@ -48,40 +48,40 @@ impl Batch {
         self.fetched.message_ids.len()
     }
 
-    /// Whether there was nothing to take.
+    /// Whether there were no records to fetch.
     pub fn is_empty(&self) -> bool {
         self.fetched.message_ids.is_empty()
     }
 
-    /// Whether it holds as many records as were asked for, so that the queue probably holds more.
+    /// Whether it holds as many records as were requested, so that the queue probably holds more.
     pub fn is_full(&self) -> bool {
         self.kind.full
     }
 
-    /// `{"process_id":…,"events":[…]}` as the portal sent it; [`read_records`] reads it. Moves the text out: it may be
-    /// large, and the batch itself does not need it. A second call gives nothing.
+    /// `{"process_id":…,"events":[…]}` as the portal sent it; [`read_records`] parses it. Moves the text out, because
+    /// it may be large and the batch does not need it. A second call returns an empty text.
     ///
     /// [`read_records`]: crate::portal::offline_events::read_records
     pub fn detach_json(&mut self) -> String {
         std::mem::take(&mut self.fetched.json)
     }
 
-    /// The reservation, or `""` when the records were removed from the queue when they were handed out.
+    /// The reservation, or `""` if the portal deleted the records when they were fetched.
     pub fn process_id(&self) -> &str {
         self.fetched.process_id.as_deref().unwrap_or("")
     }
 
-    /// Acknowledges every record that is not marked yet. Doing it again does nothing.
+    /// Acknowledges every record that is neither acknowledged nor marked as failed. Calling it again does nothing.
     pub fn acknowledge(&self) -> Result<()> {
         let mut statuses = lock(&self.statuses);
-        let open = self.with_status(&statuses, RecordStatus::Open);
+        let open = self.ids_with_status(&statuses, RecordStatus::Open);
         if open.is_empty() {
             return Ok(());
         }
         if let Some(process_id) = self.reservation() {
-            // All of a reservation at once, unless something has to stay in it.
+            // The whole reservation at once, unless some of its records have to stay.
             match open.len() == statuses.len() && !self.kind.partial {
-                true => self.delivery.confirm(process_id, self.kind.full && !self.kind.failed)?,
+                true => self.delivery.acknowledge_reservation(process_id, self.kind.full && !self.kind.failed)?,
                 false => self.delivery.portal.clear(process_id, Some(&open))?,
             }
         }
@@ -89,46 +89,46 @@ impl Batch {
         for status in statuses.iter_mut().filter(|status| **status == RecordStatus::Open) {
             *status = RecordStatus::Acknowledged;
         }
-        self.complete(&statuses, &[])
+        self.update_store(&statuses, &[])
     }
 
-    /// Acknowledges these records. Those acknowledged before are passed over.
+    /// Acknowledges these records. Skips those that are acknowledged already.
     pub fn acknowledge_records(&self, message_ids: &[&str]) -> Result<()> {
         let mut statuses = lock(&self.statuses);
-        let chosen = self.choose(message_ids, &statuses, RecordStatus::Acknowledged)?;
-        if let Some(process_id) = self.reservation().filter(|_| !chosen.is_empty()) {
-            self.delivery.portal.clear(process_id, Some(&self.ids(&chosen)))?;
+        let selected = self.select(message_ids, &statuses, RecordStatus::Acknowledged)?;
+        if let Some(process_id) = self.reservation().filter(|_| !selected.is_empty()) {
+            self.delivery.portal.clear(process_id, Some(&self.ids(&selected)))?;
         }
-        self.delivery.ctx.stats.acknowledged.add(chosen.len() as u64);
-        self.set(&mut statuses, &chosen, RecordStatus::Acknowledged);
-        self.complete(&statuses, &self.ids(&chosen))
+        self.delivery.ctx.stats.acknowledged.add(selected.len() as u64);
+        self.set_status(&mut statuses, &selected, RecordStatus::Acknowledged);
+        self.update_store(&statuses, &self.ids(&selected))
     }
 
-    /// Marks these records as failed: the portal keeps them, and hands them out only to who asks for failed ones.
+    /// Marks these records as failed. The portal keeps them, and returns them only to [`Delivery::fetch_failed`].
     pub fn fail_records(&self, message_ids: &[&str]) -> Result<()> {
         let mut statuses = lock(&self.statuses);
-        let chosen = self.choose(message_ids, &statuses, RecordStatus::Failed)?;
-        if chosen.is_empty() {
+        let selected = self.select(message_ids, &statuses, RecordStatus::Failed)?;
+        if selected.is_empty() {
             return Ok(());
         }
         let Some(process_id) = self.reservation() else {
             return Err(Error::State(
-                "these records were removed from the portal's queue when they were handed out, so they cannot be marked as failed there; \
-                 keep them yourself, or use a plan that allows to reserve records (fetch.reserve)"
+                "these records cannot be marked as failed: the portal deleted them when they were fetched; \
+                 store them yourself, or use a plan that allows to reserve records (fetch.reserve)"
                     .into(),
             ));
         };
-        // The portal takes the mark once. Records that have it already stay reserved, and due for who asks again.
+        // The portal marks a record only once. Records that were failed before just stay reserved.
         if !self.kind.failed {
-            self.delivery.portal.mark_failed(process_id, &self.ids(&chosen))?;
+            self.delivery.portal.mark_failed(process_id, &self.ids(&selected))?;
         }
-        self.delivery.ctx.stats.failed.add(chosen.len() as u64);
-        self.set(&mut statuses, &chosen, RecordStatus::Failed);
-        self.complete(&statuses, &[])
+        self.delivery.ctx.stats.failed.add(selected.len() as u64);
+        self.set_status(&mut statuses, &selected, RecordStatus::Failed);
+        self.update_store(&statuses, &[])
     }
 
-    /// The host has not got it: its open records are to be handed out again before anything new.
-    pub fn give_back(self) {
+    /// Makes the open records due for redelivery, because the host did not get the batch.
+    pub fn redeliver(self) {
         if let Some(key) = self.key {
             let delivery = self.delivery.clone();
             drop(self);
@@ -145,8 +145,8 @@ impl Batch {
         self.fetched.process_id.as_deref()
     }
 
-    /// Tells the ledger which records are done with.
-    fn complete(&self, statuses: &[RecordStatus], message_ids: &[&str]) -> Result<()> {
+    /// Tells the store which records are completed.
+    fn update_store(&self, statuses: &[RecordStatus], message_ids: &[&str]) -> Result<()> {
         let Some(key) = self.key else { return Ok(()) };
         let stays = |status: &RecordStatus| {
             *status == RecordStatus::Open || (self.kind.failed && *status == RecordStatus::Failed)
@@ -154,40 +154,41 @@ impl Batch {
         self.delivery.store.complete(key, message_ids, !self.kind.partial && !statuses.iter().any(stays))
     }
 
-    fn with_status(&self, statuses: &[RecordStatus], wanted: RecordStatus) -> Vec<&str> {
+    fn ids_with_status(&self, statuses: &[RecordStatus], wanted: RecordStatus) -> Vec<&str> {
         let pairs = self.fetched.message_ids.iter().zip(statuses);
         pairs.filter(|(_, status)| **status == wanted).map(|(id, _)| id.as_str()).collect()
     }
 
-    /// Places of the named records which do not have the mark yet. An acknowledged record cannot become another thing.
-    fn choose(&self, message_ids: &[&str], statuses: &[RecordStatus], wanted: RecordStatus) -> Result<Vec<usize>> {
-        let mut chosen = Vec::with_capacity(message_ids.len());
+    /// Indexes of the named records that do not have the status yet. Acknowledged records cannot be marked as failed.
+    fn select(&self, message_ids: &[&str], statuses: &[RecordStatus], wanted: RecordStatus) -> Result<Vec<usize>> {
+        let mut selected = Vec::with_capacity(message_ids.len());
         for id in message_ids {
-            let place = self.fetched.message_ids.iter().position(|known| known == id);
-            let Some((place, status)) = place.and_then(|place| statuses.get(place).map(|status| (place, *status)))
+            let index = self.fetched.message_ids.iter().position(|known| known == id);
+            let Some((index, status)) = index.and_then(|index| statuses.get(index).map(|status| (index, *status)))
             else {
-                let text = "a message_id is not one of this batch; pass MESSAGE_ID of its records (32 characters each)";
+                let text =
+                    "a message_id is unknown to this batch; pass the MESSAGE_ID of its records (32 characters each)";
                 return Err(Error::InvalidArgument(text.into()));
             };
             match status {
                 RecordStatus::Acknowledged if wanted == RecordStatus::Failed => {
-                    let text = "a record was acknowledged already and cannot be marked as failed";
+                    let text = "a record is acknowledged already and can no longer be marked as failed";
                     return Err(Error::InvalidArgument(text.into()));
                 }
-                status if status == wanted || chosen.contains(&place) => {}
-                _ => chosen.push(place),
+                status if status == wanted || selected.contains(&index) => {}
+                _ => selected.push(index),
             }
         }
-        Ok(chosen)
+        Ok(selected)
     }
 
-    fn ids(&self, places: &[usize]) -> Vec<&str> {
-        places.iter().filter_map(|place| self.fetched.message_ids.get(*place)).map(String::as_str).collect()
+    fn ids(&self, indexes: &[usize]) -> Vec<&str> {
+        indexes.iter().filter_map(|index| self.fetched.message_ids.get(*index)).map(String::as_str).collect()
     }
 
-    fn set(&self, statuses: &mut [RecordStatus], places: &[usize], value: RecordStatus) {
-        for place in places {
-            if let Some(status) = statuses.get_mut(*place) {
+    fn set_status(&self, statuses: &mut [RecordStatus], indexes: &[usize], value: RecordStatus) {
+        for index in indexes {
+            if let Some(status) = statuses.get_mut(*index) {
                 *status = value;
             }
         }
@@ -197,7 +198,7 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        // Of a reservation that was read in part the rest is to come next.
+        // The rest of a reservation that was read in part comes next.
         match self.kind.partial && self.is_complete() {
             true => self.delivery.store.redeliver(key),
             false => self.delivery.store.abandon(key),

@@ -1,4 +1,8 @@
-//! From the queue to the host: reserve, hand over as a batch, acknowledge; and what survives in between.
+//! From the portal's queue to the host: fetches records, hands them over as a batch, acknowledges them
+//! (docs/protocol.md §2.2).
+//!
+//! Every batch is in the store from the moment it is fetched until it is acknowledged. What was not acknowledged is
+//! redelivered before anything new is fetched.
 
 mod batch;
 
@@ -16,9 +20,10 @@ use crate::lock;
 use crate::log::Level;
 use crate::portal::Portal;
 use crate::portal::offline_events::{FetchMode, Fetched, MAX_RECORDS};
+use crate::retry::{Backoff, Schedule};
 use crate::state::store::{self, PendingBatch, Store};
 
-/// Takes records for one client.
+/// Fetches records for one client.
 pub struct Delivery {
     portal: Arc<Portal>,
     store: Arc<Store>,
@@ -26,29 +31,31 @@ pub struct Delivery {
     limit: u32,
     /// What the portal's plan was found to allow, and when.
     plan: Mutex<Option<(FetchMode, Instant)>>,
-    /// Read-locked while records are taken and entered into the ledger, write-locked while orphans are looked for: what
-    /// is on its way into the ledger is no orphan.
-    fetching: RwLock<()>,
-    orphans: Option<Duration>,
+    /// Read-locked from the fetching request until the batch is in the store; write-locked while the portal's
+    /// reservations are compared with the store. So a reservation on its way into the store never counts as an orphan.
+    fetch_gate: RwLock<()>,
+    /// Reservations of others become orphans at this age; `None`: never.
+    orphan_age: Option<Duration>,
+    /// When to search for orphans; `None`: only after a lost answer.
     next_search: Mutex<Option<Instant>>,
-    /// Records that were reserved together with an acknowledgement; the ledger has them as due.
-    prefetched: Mutex<HashMap<store::Key, Fetched>>,
-    /// Whether reservations of this client are found again at once when it ends: only then it may reserve ahead.
-    survives_restart: bool,
+    /// Records that were reserved in the same request as an acknowledgement; in the store they are due for redelivery.
+    reserved_ahead: Mutex<HashMap<store::Key, Fetched>>,
+    /// Whether the next client finds the reservations of this one at once. Only then may this one reserve ahead.
+    may_reserve_ahead: bool,
     ctx: Context,
 }
 
-/// A plan without reservations is asked for again after this time: it may have been a lapse in payment.
+/// A plan without reservations is checked again after this time: a payment may only have been late.
 const PLAN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Pauses between the attempts of one fetch.
-const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+/// Pauses between the attempts of one fetch; after the last one the fetch fails.
+const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
-/// Orphans are looked for at the first fetch, after a lost answer, and then no more often than this.
+/// Orphans are searched for at the first fetch, after a lost answer, and otherwise no more often than this.
 const MIN_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
 
 impl Delivery {
-    /// Nothing is asked yet.
+    /// Makes the delivery of one client. Sends no request.
     pub fn new(settings: &Settings, portal: Arc<Portal>, store: Arc<Store>, ctx: Context) -> Delivery {
         Delivery {
             portal,
@@ -56,84 +63,87 @@ impl Delivery {
             reserve: settings.reserve,
             limit: settings.fetch_limit,
             plan: Mutex::new(None),
-            fetching: RwLock::new(()),
-            orphans: settings.orphans,
+            fetch_gate: RwLock::new(()),
+            orphan_age: settings.orphans,
             next_search: Mutex::new(Some(ctx.clock.now())),
-            prefetched: Mutex::default(),
-            survives_restart: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
+            reserved_ahead: Mutex::default(),
+            may_reserve_ahead: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
             ctx,
         }
     }
 
-    /// Takes up to `limit` records (0: `fetch.limit`). What was taken before and is due again comes first, with as many
-    /// records as it holds. The batch may be empty.
+    /// Fetches up to `limit` records (0: `fetch.limit`). Batches that are due for redelivery come first, whatever their
+    /// size. The batch may be empty.
     ///
-    /// After a trouble that may pass by itself it tries again a few times, each time looking first for what the lost
-    /// answer may have reserved.
+    /// Repeats a few times after a transient error. Before each repetition it searches for records that a lost answer
+    /// may have reserved.
     pub fn fetch(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        let limit = self.checked(limit)?;
-        let mut pauses = PAUSES.into_iter();
+        let limit = self.checked_limit(limit)?;
+        let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
             let error = match self.fetch_once(limit) {
                 Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
                 other => return other,
             };
-            // A call that removes may have run, and each repetition would remove more.
-            if self.known_mode() == Some(FetchMode::Remove) {
+            let is_last = backoff.failures() as usize >= RETRY_PAUSES.len();
+            // A call that removes records may have run, and each repetition would remove more.
+            if is_last || self.known_mode() == Some(FetchMode::Remove) {
                 return Err(error);
             }
-            let Some(pause) = pauses.next() else { return Err(error) };
-            self.ctx.log.write(Level::Warning, || format!("fetching again in {} ms: {error}", pause.as_millis()));
+            let pause = backoff.failed();
+            self.ctx.log.write(Level::Warning, || {
+                format!("a fetch failed, the next attempt follows in {} ms: {error}", pause.as_millis())
+            });
             self.ctx.cancel.sleep(pause)?;
         }
     }
 
     fn fetch_once(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        self.search_if_due();
+        self.run_scheduled_search();
         match self.redeliver_next(false)? {
             Some(batch) => Ok(batch),
-            None => self.fetch_new(limit, false),
+            None => self.fetch_from_queue(limit, false),
         }
     }
 
-    /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed.
+    /// Fetches up to `limit` records (0: `fetch.limit`) that were marked as failed.
     pub fn fetch_failed(self: &Arc<Self>, limit: u32) -> Result<Batch> {
-        let limit = self.checked(limit)?;
+        let limit = self.checked_limit(limit)?;
         match self.redeliver_next(true)? {
             Some(batch) => Ok(batch),
-            None => self.fetch_new(limit, true),
+            None => self.fetch_from_queue(limit, true),
         }
     }
 
-    /// Makes due what the host has dropped without acknowledging, and looks for orphans. Returns how many takings are
-    /// due now because of it.
+    /// Makes abandoned batches due for redelivery and searches for orphans. Returns how many batches are due because of
+    /// this call.
     pub fn recover(&self) -> Result<usize> {
-        let dropped = self.store.redeliver_abandoned();
-        Ok(dropped + self.search()?)
+        let abandoned = self.store.redeliver_abandoned();
+        Ok(abandoned + self.search_for_orphans()?)
     }
 
-    fn checked(&self, limit: u32) -> Result<u32> {
+    fn checked_limit(&self, limit: u32) -> Result<u32> {
         match limit {
             0 => Ok(self.limit),
             1..=MAX_RECORDS => Ok(limit),
             _ => Err(Error::InvalidArgument(format!(
-                "limit cannot be {limit}; allowed: 0 (fetch.limit) to {MAX_RECORDS}"
+                "the limit {limit} is out of range; pass a number from 0 (use fetch.limit) to {MAX_RECORDS}"
             ))),
         }
     }
 
-    fn fetch_new(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
+    fn fetch_from_queue(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
         let mode = self.fetch_mode()?;
-        // Before anything is taken: what cannot be kept is left where it is.
+        // Records that cannot be stored stay in the queue.
         self.store.reserve_space(limit)?;
-        let _fetching = self.fetching.read().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
         match self.portal.fetch_records(limit, mode, failed) {
-            // The plan was changed since it was asked for.
+            // The plan has changed since it was checked.
             Err(error)
                 if error.status() == Status::License && mode == FetchMode::Reserve && self.reserve == Reserve::Auto =>
             {
                 self.remember_mode(FetchMode::Remove);
-                self.into_batch(
+                self.new_batch(
                     self.portal.fetch_records(limit, FetchMode::Remove, failed)?,
                     FetchMode::Remove,
                     limit,
@@ -142,56 +152,64 @@ impl Delivery {
             }
             Err(error) => {
                 if mode == FetchMode::Reserve && error.is_transient() {
-                    // The answer may have been lost on its way, and with it the name of a reservation.
+                    // A lost answer may have named a reservation.
                     *lock(&self.next_search) = Some(self.ctx.clock.now());
                 }
                 Err(error)
             }
-            Ok(fetched) => self.into_batch(fetched, mode, limit, failed),
+            Ok(fetched) => self.new_batch(fetched, mode, limit, failed),
         }
     }
 
-    /// Enters what was taken into the ledger and makes a batch of it.
-    fn into_batch(self: &Arc<Self>, fetched: Fetched, mode: FetchMode, limit: u32, failed: bool) -> Result<Batch> {
+    /// Adds what was fetched to the store and makes a batch of it.
+    fn new_batch(self: &Arc<Self>, fetched: Fetched, mode: FetchMode, limit: u32, failed: bool) -> Result<Batch> {
         let full = fetched.message_ids.len() as u64 >= u64::from(limit);
         self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
         if fetched.message_ids.is_empty() {
             return Ok(Batch::new(fetched, BatchKind { full, ..BatchKind::default() }, None, self.clone()));
         }
-        let fetching = match (mode, &fetched.process_id) {
+        let pending = match (mode, &fetched.process_id) {
             (FetchMode::Reserve, Some(process_id)) if failed => PendingBatch::ReservedFailed(process_id.clone()),
             (FetchMode::Reserve, Some(process_id)) => PendingBatch::Reserved(process_id.clone()),
             (FetchMode::Reserve, None) => {
                 return Err(Error::protocol(
-                    "the portal handed out reserved records without their process_id; report this to Bitrix24's support",
+                    "event.offline.get reserved records and returned no process_id; report this to Bitrix24's support",
                 ));
             }
-            // Records whose shape is unknown cannot be kept, but they can be handed on.
+            // Records of an unexpected shape cannot be stored, but the host can have them.
             (FetchMode::Remove, _) => PendingBatch::Removed(fetched.to_records().unwrap_or_default()),
         };
-        let (key, written) = self.store.add_in_flight(fetching);
+        let (key, written) = self.store.add_in_flight(pending);
         if let Err(error) = written {
-            // They are out of the queue or reserved already: the host gets them, and the next fetch is refused.
-            self.ctx.log.write(Level::Error, || format!("what was taken could not be kept: {error}"));
+            // The portal has reserved or deleted them already, so the host gets them. If space is still missing, the
+            // next fetch fails before its request.
+            self.ctx.log.write(Level::Error, || {
+                format!(
+                    "the fetched batch could not be stored, so a crash before it is acknowledged may delay or lose its \
+                     records: {error}"
+                )
+            });
         }
         let failed = failed && mode == FetchMode::Reserve;
         Ok(Batch::new(fetched, BatchKind { full, failed, partial: false }, Some(key), self.clone()))
     }
 
-    /// The next taking that is due again and still holds records.
+    /// The next batch that is due for redelivery and still holds records.
     fn redeliver_next(self: &Arc<Self>, failed: bool) -> Result<Option<Batch>> {
         let mut last = None;
-        while let Some((key, fetching)) = self.store.next_for_redelivery(last, failed) {
+        while let Some((key, pending)) = self.store.next_for_redelivery(last, failed) {
             last = Some(key);
-            let (fetched, partial) = match self.refetch(key, fetching) {
-                Ok(again) => again,
+            let (fetched, partial) = match self.read_pending(key, pending) {
+                Ok(read) => read,
                 Err(error) => {
                     self.store.redeliver(key);
-                    // What stays refused must not keep new records from the host.
+                    // A batch that the portal keeps refusing must not block new records.
                     if error.is_transient() || error == self.ctx.cancel.reason() {
                         return Err(error);
                     }
-                    self.ctx.log.write(Level::Error, || format!("what was taken before cannot be read again: {error}"));
+                    self.ctx.log.write(Level::Error, || {
+                        format!("a batch that is due for redelivery could not be read: {error}")
+                    });
                     continue;
                 }
             };
@@ -200,68 +218,71 @@ impl Delivery {
                 continue;
             }
             self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
-            // Whether there is something new after it was not looked at.
+            // Full: whether the queue holds more is not known.
             return Ok(Some(Batch::new(fetched, BatchKind { full: true, failed, partial }, Some(key), self.clone())));
         }
         Ok(None)
     }
 
-    /// The records of a taking, and whether it may hold more.
-    fn refetch(&self, key: store::Key, fetching: PendingBatch) -> Result<(Fetched, bool)> {
-        if let Some(fetched) = lock(&self.prefetched).remove(&key) {
+    /// Reads the records of a pending batch. The flag tells whether the reservation may hold more.
+    fn read_pending(&self, key: store::Key, pending: PendingBatch) -> Result<(Fetched, bool)> {
+        if let Some(fetched) = lock(&self.reserved_ahead).remove(&key) {
             return Ok((fetched, false));
         }
-        let (process_id, failed) = match fetching {
+        let (process_id, failed) = match pending {
             PendingBatch::Removed(records) => return Ok((Fetched::from_records(&records), false)),
             PendingBatch::Reserved(process_id) => (process_id, false),
             PendingBatch::ReservedFailed(process_id) => (process_id, true),
         };
         let fetched = self.portal.fetch_reservation(&process_id, self.limit, failed)?;
         let partial = fetched.message_ids.len() as u64 >= u64::from(self.limit);
-        // The answer names the reservation, except where it holds nothing any more.
+        // The answer to an empty reservation may lack its name.
         Ok((Fetched { process_id: Some(process_id), ..fetched }, partial))
     }
 
-    /// Confirms a whole reservation. `more`: the queue is long, so what comes next is reserved with the same request.
-    fn confirm(&self, process_id: &str, more: bool) -> Result<()> {
-        if !more || !self.survives_restart || self.store.reserve_space(self.limit).is_err() {
+    /// Acknowledges a whole reservation. With `fetch_more`, the same request reserves the next records.
+    fn acknowledge_reservation(&self, process_id: &str, fetch_more: bool) -> Result<()> {
+        if !fetch_more || !self.may_reserve_ahead || self.store.reserve_space(self.limit).is_err() {
             return self.portal.clear(process_id, None);
         }
-        let _fetching = self.fetching.read().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
         let fetched = match self.portal.clear_and_fetch(process_id, self.limit) {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(()),
             Err(error) if error.is_transient() => {
-                // Whether it has confirmed is not known; whether it has reserved is looked for before the next fetch.
+                // The request may have run. Acknowledging twice is harmless, and the next fetch searches for a new
+                // reservation first.
                 *lock(&self.next_search) = Some(self.ctx.clock.now());
                 return self.portal.clear(process_id, None);
             }
             Err(error) => return Err(error),
         };
         if let Some(process_id) = fetched.process_id.clone().filter(|_| !fetched.message_ids.is_empty()) {
-            // Under the lock, so that a fetch does not find the one without the other.
-            let mut prefetched = lock(&self.prefetched);
+            // Both under one lock, so that no fetch finds the pending batch without its records.
+            let mut reserved_ahead = lock(&self.reserved_ahead);
             let (key, written) = self.store.add_for_redelivery(PendingBatch::Reserved(process_id));
-            prefetched.insert(key, fetched);
+            reserved_ahead.insert(key, fetched);
             written?;
         }
         Ok(())
     }
 
-    /// A search that fails must not keep new records from the host; it is tried again later.
-    fn search_if_due(&self) {
+    /// Searches for orphans if it is time to. A search that fails does not block new records; it is repeated later.
+    fn run_scheduled_search(&self) {
         let now = self.ctx.clock.now();
         if lock(&self.next_search).is_some_and(|at| at <= now) {
-            if let Err(error) = self.search() {
+            if let Err(error) = self.search_for_orphans() {
                 *lock(&self.next_search) = Some(now + MIN_SEARCH_INTERVAL);
-                self.ctx.log.write(Level::Warning, || format!("the search for lost reservations failed: {error}"));
+                self.ctx.log.write(Level::Warning, || {
+                    format!("the search for orphaned reservations failed, fetching continues: {error}")
+                });
             }
         }
     }
 
-    /// Looks for reservations that nobody knows.
-    fn search(&self) -> Result<usize> {
-        let Some(age) = self.orphans.filter(|_| self.reserve != Reserve::No) else {
+    /// Makes orphaned reservations due for redelivery. Returns how many.
+    fn search_for_orphans(&self) -> Result<usize> {
+        let Some(age) = self.orphan_age.filter(|_| self.reserve != Reserve::No) else {
             *lock(&self.next_search) = None;
             return Ok(0);
         };
@@ -271,16 +292,18 @@ impl Delivery {
             return Ok(0);
         }
         let reservations = self.portal.reservations()?;
-        // What was on its way while they were read is in the ledger when the lock is ours.
-        let _alone = self.fetching.write().unwrap_or_else(PoisonError::into_inner);
+        // Reservations that were on their way while the portal answered are in the store once the gate is ours.
+        let _gate = self.fetch_gate.write().unwrap_or_else(PoisonError::into_inner);
         let adopted = self.store.adopt_orphans(reservations, self.ctx.clock.unix(), age.as_secs())?;
         if adopted > 0 {
-            self.ctx.log.write(Level::Warning, || format!("{adopted} reservations that nobody knew are taken over"));
+            self.ctx.log.write(Level::Warning, || {
+                format!("{adopted} orphaned reservations were found; their records are delivered next")
+            });
         }
         Ok(adopted)
     }
 
-    /// How records are taken, as far as it is known without asking.
+    /// The fetch mode, if it is known without a request.
     fn known_mode(&self) -> Option<FetchMode> {
         match self.reserve {
             Reserve::Yes => Some(FetchMode::Reserve),
@@ -302,7 +325,7 @@ impl Delivery {
         match self.portal.has_feature("rest_offline_extended") {
             Ok(true) => Ok(self.remember_mode(FetchMode::Reserve)),
             Ok(false) => Ok(self.remember_mode(FetchMode::Remove)),
-            // A portal that does not know the question gets to refuse the call itself.
+            // The portal does not know `feature.get`: if it cannot reserve, it refuses the fetch.
             Err(Error::Refused(refusal)) if refusal.status == Status::Portal && refusal.http_status < 500 => {
                 Ok(self.remember_mode(FetchMode::Reserve))
             }
@@ -312,10 +335,12 @@ impl Delivery {
 
     fn remember_mode(&self, mode: FetchMode) -> FetchMode {
         let (level, text) = match mode {
-            FetchMode::Reserve => (Level::Info, "records stay reserved in the portal until they are acknowledged"),
+            FetchMode::Reserve => {
+                (Level::Info, "fetched records stay reserved in the portal until they are acknowledged")
+            }
             FetchMode::Remove => (
                 Level::Warning,
-                "the portal's plan does not allow to reserve records: the portal deletes them when it hands them out",
+                "the portal's plan does not allow to reserve records: the portal deletes them when they are fetched",
             ),
         };
         let before = lock(&self.plan).replace((mode, self.ctx.clock.now()));

@@ -6,7 +6,7 @@ use super::client::{CLIENTS, b24_client};
 use super::status::b24_status;
 use super::{boundary, text};
 use crate::error::{Error, Status};
-use crate::handler::form::MAX_BYTES;
+use crate::handler::body::MAX_BYTES;
 
 /// Has the portal call an address when the queue grew (`event.bind` of ONOFFLINEEVENT), for good, not only while the client
 /// lives. Binding again does nothing; another address of this application is unbound, so call it at every start. Set the key

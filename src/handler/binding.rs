@@ -1,4 +1,4 @@
-//! `event.bind` of the handler's address.
+//! Binds the handler's address (`event.bind`, docs/protocol.md §4).
 
 use serde::Deserialize;
 use serde_json::json;
@@ -9,16 +9,16 @@ use crate::portal::{Portal, Repeat, php};
 
 const EVENT: &str = "ONOFFLINEEVENT";
 
-/// Sees to it that the portal calls `url`, and no other address of this application. Blocks for a few REST calls.
+/// Has the portal call `url` and no other address of this application. Blocks for a few REST calls.
 pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
-    check(url)?;
-    let bound = addresses(portal)?;
-    if !bound.iter().any(|known| known == url) {
+    check_address(url)?;
+    let bound = bound_addresses(portal)?;
+    if !bound.iter().any(|other| other == url) {
         let params = json!({
             "event": EVENT,
             "handler": url,
-            // Without it a call carries the token of whoever made the change, or none.
-            "auth_type": own_user(portal)?,
+            // Otherwise calls carry the tokens of whoever made the change, or none.
+            "auth_type": current_user_id(portal)?,
             "options": {"minTimeout": min_timeout_s},
         });
         match portal.call("event.bind", &params, Repeat::Yes) {
@@ -26,32 +26,33 @@ pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
             other => drop(other?),
         }
     }
-    // Only now: there is always somebody who is called.
-    bound.iter().filter(|known| *known != url).try_for_each(|old| unbind_one(portal, old))
+    // Last, so that the portal always has an address to call.
+    bound.iter().filter(|other| *other != url).try_for_each(|old| unbind_address(portal, old))
 }
 
-/// Ends the portal's calls to `url`, or to every address of this application. What is not bound is no error.
+/// Stops the portal's calls to `url`, or to every address of this application. An address that is not bound is no
+/// error.
 pub fn unbind(portal: &Portal, url: Option<&str>) -> Result<()> {
     match url {
         Some(url) => {
-            check(url)?;
-            unbind_one(portal, url)
+            check_address(url)?;
+            unbind_address(portal, url)
         }
-        None => addresses(portal)?.iter().try_for_each(|url| unbind_one(portal, url)),
+        None => bound_addresses(portal)?.iter().try_for_each(|url| unbind_address(portal, url)),
     }
 }
 
-fn unbind_one(portal: &Portal, url: &str) -> Result<()> {
+fn unbind_address(portal: &Portal, url: &str) -> Result<()> {
     portal.call("event.unbind", &json!({"event": EVENT, "handler": url}), Repeat::Yes).map(drop)
 }
 
-fn addresses(portal: &Portal) -> Result<Vec<String>> {
+fn bound_addresses(portal: &Portal) -> Result<Vec<String>> {
     let bindings = portal.bindings()?.into_iter();
     let ours = bindings.filter(|binding| binding.event.eq_ignore_ascii_case(EVENT) && binding.offline == 0);
     Ok(ours.map(|binding| binding.handler).filter(|url| !url.is_empty()).collect())
 }
 
-fn own_user(portal: &Portal) -> Result<u64> {
+fn current_user_id(portal: &Portal) -> Result<u64> {
     #[derive(Deserialize)]
     struct Profile {
         #[serde(rename = "ID", default, deserialize_with = "php::number")]
@@ -63,14 +64,16 @@ fn own_user(portal: &Portal) -> Result<u64> {
         .map_err(|_| Error::protocol("the answer to profile has an unexpected shape"))
 }
 
-fn check(url: &str) -> Result<()> {
+fn check_address(url: &str) -> Result<()> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']));
     if has_host && url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
     Err(Error::InvalidArgument(
-        "the handler's address is the one that the portal can reach, such as https://my-server.example/b24".into(),
+        "the handler's address is not valid; pass the address at which the portal reaches it, such as \
+         https://my-server.example/b24"
+            .into(),
     ))
 }
 
@@ -79,14 +82,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_http_with_a_host() {
+    fn an_address_is_an_http_url_with_a_host() {
         for good in ["https://my.example/b24", "http://127.0.0.1:8080/b24?a=b", "https://xn--d1acufc.xn--p1ai/"] {
-            check(good).unwrap();
+            check_address(good).unwrap();
         }
         for bad in
             ["", "my.example/b24", "ftp://my.example", "https://", "https:///b24", "https://a b", "https://я.рф/"]
         {
-            assert!(matches!(check(bad), Err(Error::InvalidArgument(_))), "{bad}");
+            assert!(matches!(check_address(bad), Err(Error::InvalidArgument(_))), "{bad}");
         }
     }
 }

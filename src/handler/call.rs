@@ -1,4 +1,4 @@
-//! A call of the portal as it stands in its body, not believed yet.
+//! A call of the portal as its body states it. Nothing is verified yet.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,20 +7,20 @@ use crate::portal::php;
 use crate::secret::Secret;
 use crate::state::tokens::TokenPair;
 
-/// What the body says.
+/// The body of a call.
 #[derive(Deserialize)]
 pub struct Call {
     #[serde(deserialize_with = "php::text")]
     event: String,
-    /// When the portal made the call, seconds since 1970; 0 when it does not say.
+    /// When the portal made the call, seconds since 1970; 0 if not stated.
     #[serde(default, deserialize_with = "php::number")]
     pub ts: u64,
-    /// Who calls, and tokens.
+    /// The sender and its tokens.
     #[serde(default, deserialize_with = "php::map")]
     pub auth: Auth,
 }
 
-/// The part `auth`.
+/// The field `auth`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Auth {
@@ -35,7 +35,7 @@ pub struct Auth {
     /// Host and port of the portal.
     #[serde(deserialize_with = "php::text")]
     pub domain: String,
-    /// The portal's lasting id.
+    /// The portal's permanent id.
     #[serde(deserialize_with = "php::text")]
     pub member_id: String,
     #[serde(deserialize_with = "php::text")]
@@ -43,9 +43,9 @@ pub struct Auth {
 }
 
 impl Call {
-    /// `None` when it is no call of a portal at all.
-    pub fn read(tree: Value) -> Option<Call> {
-        // serde's text could quote a token.
+    /// Reads a decoded body; `None` if it is not a call of a portal.
+    pub fn parse(tree: Value) -> Option<Call> {
+        // serde's error is dropped, because its text could quote a token.
         serde_json::from_value::<Call>(tree).ok().filter(|call| !call.event.is_empty())
     }
 
@@ -56,18 +56,19 @@ impl Call {
 }
 
 impl Auth {
-    /// What is to prove the sender.
+    /// The token that proves the sender.
     pub fn application_token(&self) -> Secret {
         Secret::new(self.application_token.as_str())
     }
 
-    /// The tokens, if there are any. `now`: seconds since 1970. `is_portal`: an address of somebody else is not followed.
+    /// The tokens, if there are any. `now`: seconds since 1970. `is_portal`: whether an address is the portal's; others
+    /// are ignored.
     pub fn tokens(&self, now: u64, is_portal: impl Fn(&str) -> bool) -> Option<TokenPair> {
         let endpoint = Some(self.client_endpoint.as_str()).filter(|endpoint| is_portal(endpoint)).unwrap_or_default();
         (!self.access_token.is_empty()).then(|| TokenPair {
             access: Secret::new(self.access_token.as_str()),
             refresh: Secret::new(self.refresh_token.as_str()),
-            // By our own clock, as for every pair.
+            // By our own clock, like the expiry of every pair.
             expires: if self.expires_in == 0 { 0 } else { now.saturating_add(self.expires_in) },
             lifetime: self.expires_in,
             client_endpoint: endpoint.to_owned(),
@@ -82,8 +83,8 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_call_is_read_as_php_spells_it() {
-        let call = Call::read(json!({
+    fn a_call_is_read_as_php_writes_it() {
+        let call = Call::parse(json!({
             "event": "OnOfflineEvent", "data": "", "ts": "1466439714",
             "auth": {"access_token": "a", "expires_in": "3600", "domain": "my.bitrix24.ru", "member_id": "m",
                      "client_endpoint": "https://evil.example/rest/", "application_token": "t"},
@@ -99,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_call_is_none() {
+    fn bodies_without_an_event_are_not_calls() {
         for other in [json!({}), json!({"event": ""}), json!({"event": {}}), json!({"event": "X", "auth": "x"})] {
-            assert!(Call::read(other.clone()).is_none(), "{other}");
+            assert!(Call::parse(other.clone()).is_none(), "{other}");
         }
         for bare in [json!({"event": "X"}), json!({"event": "X", "auth": []}), json!({"event": "X", "ts": {}, "a": 1})]
         {
-            let call = Call::read(bare.clone());
+            let call = Call::parse(bare.clone());
             assert_eq!(call.is_some(), bare["ts"].is_null(), "{bare}");
             assert!(call.is_none_or(|call| call.auth.tokens(0, |_| true).is_none()));
         }

@@ -1,4 +1,4 @@
-//! One connection: a request, its answer, and a short while for the sender to read it.
+//! A connection: one request, its answer, and a short time for the sender to read it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -6,104 +6,109 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use super::request::{Progress, Reading, Request};
+use super::request::{Progress, Request, RequestReader};
 
-/// A request has to be complete within this time.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Who was answered while still sending may go on for so long, unheard: a connection that is closed before would take the
-/// answer with it.
-const LINGER: Duration = Duration::from_secs(2);
-/// A connection is given this long before it may have to go for another one.
-const GRACE: Duration = Duration::from_millis(100);
-/// Bytes that are read of one connection before it is the others' turn, in pieces.
-const PIECE: usize = 8 * 1024;
-const PIECES: usize = 8;
+/// How long a request may take to arrive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long input is discarded after the answer. Closing a connection with unread input would destroy the answer.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection is safe from being closed in favour of a new one.
+const EVICTION_GRACE: Duration = Duration::from_millis(100);
+/// How much is read at once.
+const READ_BYTES: usize = 8 * 1024;
+/// How often one connection is read before the others get their turn.
+const MAX_READS: usize = 8;
 
-/// See the module.
-pub struct Connection {
+/// A connection of the portal, or of anybody else.
+pub struct HttpConnection {
     stream: TcpStream,
-    /// `None` when it was answered.
-    reading: Option<Reading>,
-    since: Instant,
+    /// `None` once the request was answered.
+    reader: Option<RequestReader>,
+    accepted_at: Instant,
     deadline: Instant,
 }
 
-/// What is to be done with a connection.
-pub enum Next {
-    /// Nothing until something comes.
+/// What to do with a connection.
+pub enum Action {
+    /// Nothing until more input arrives.
     Wait,
-    /// There may be more to read; the others come first.
-    Again,
-    /// A request to be answered.
+    /// Read again after the other connections.
+    ReadMore,
+    /// Answer this request.
     Answer(Request),
-    /// Something to be answered with this HTTP status, whatever else comes.
-    Refused(u16),
-    /// It can be forgotten.
-    Over,
+    /// Answer with this HTTP status, whatever else arrives.
+    Reject(u16),
+    /// Drop it.
+    Close,
 }
 
-impl Connection {
-    /// A connection that was accepted just now.
-    pub fn new(stream: TcpStream, now: Instant) -> Connection {
-        Connection { stream, reading: Some(Reading::default()), since: now, deadline: now + PATIENCE }
+impl HttpConnection {
+    /// A connection that was accepted at `now`.
+    pub fn new(stream: TcpStream, now: Instant) -> HttpConnection {
+        HttpConnection {
+            stream,
+            reader: Some(RequestReader::default()),
+            accepted_at: now,
+            deadline: now + REQUEST_TIMEOUT,
+        }
     }
 
-    /// For registering.
+    /// The stream, to be registered.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
 
-    /// When it is to be ended.
+    /// When to call [`HttpConnection::expire`].
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// When it may have to go for another one: at once when it was answered.
-    pub fn evictable(&self) -> Instant {
-        if self.is_answered() { self.since } else { self.since + GRACE }
+    /// When it may be closed in favour of a new one; at once if it was answered.
+    pub fn evictable_at(&self) -> Instant {
+        if self.is_answered() { self.accepted_at } else { self.accepted_at + EVICTION_GRACE }
     }
 
-    /// Whether it was answered and only waits for the sender.
+    /// Whether it was answered and only waits for the sender to close.
     fn is_answered(&self) -> bool {
-        self.reading.is_none()
+        self.reader.is_none()
     }
 
-    /// Reads what has come.
-    pub fn receive(&mut self, path: &str) -> Next {
-        let mut piece = [0; PIECE];
-        for _ in 0..PIECES {
-            let input = match self.stream.read(&mut piece) {
-                Ok(count) => piece.get(..count).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+    /// Reads what has arrived. `path`: the one that calls are accepted on.
+    pub fn receive(&mut self, path: &str) -> Action {
+        let mut buffer = [0; READ_BYTES];
+        for _ in 0..MAX_READS {
+            let input = match self.stream.read(&mut buffer) {
+                Ok(count) => buffer.get(..count).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Action::Wait,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Next::Over,
+                Err(_) => return Action::Close,
             };
-            let Some(reading) = &mut self.reading else {
+            let Some(reader) = &mut self.reader else {
                 if input.is_empty() {
-                    return Next::Over;
+                    return Action::Close;
                 }
                 continue;
             };
             if input.is_empty() {
-                // It has said less than it promised.
-                return Next::Refused(400);
+                // The sender closed before the request was complete.
+                return Action::Reject(400);
             }
-            match reading.feed(input, path) {
-                Progress::More => {}
-                Progress::Expected => self.send(b"HTTP/1.1 100 Continue\r\n\r\n"),
-                Progress::Complete(request) => return Next::Answer(request),
-                Progress::Refused(status) => return Next::Refused(status),
+            match reader.feed(input, path) {
+                Progress::Incomplete => {}
+                Progress::ContinueExpected => self.send(b"HTTP/1.1 100 Continue\r\n\r\n"),
+                Progress::Complete(request) => return Action::Answer(request),
+                Progress::Rejected(status) => return Action::Reject(status),
             }
         }
-        Next::Again
+        Action::ReadMore
     }
 
-    /// The time is over.
-    pub fn expire(&self) -> Next {
-        if self.is_answered() { Next::Over } else { Next::Refused(408) }
+    /// What to do when the deadline has passed.
+    pub fn expire(&self) -> Action {
+        if self.is_answered() { Action::Close } else { Action::Reject(408) }
     }
 
-    /// Sends the answer.
+    /// Sends the answer and stops reading requests.
     pub fn answer(&mut self, status: u16, now: Instant) {
         let reason = match status {
             200 => "OK",
@@ -118,14 +123,13 @@ impl Connection {
             _ => "Service Unavailable",
         };
         self.send(format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes());
-        // Fails only when the other side is gone.
+        // Fails only if the peer is gone.
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.reading = None;
-        self.deadline = now + LINGER;
+        self.reader = None;
+        self.deadline = now + LINGER_TIMEOUT;
     }
 
-    /// So little fits into the socket of a connection on which nothing was sent before; if the other side is gone, the
-    /// next read tells.
+    /// Sends a few bytes. They fit into the empty buffer of the socket, and if the peer is gone, the next read fails.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write(bytes);
     }

@@ -1,30 +1,32 @@
-//! The handler side: the portal calls us (protocol.md §4).
+//! The handler: the portal calls us (docs/protocol.md §4).
 //!
-//! [`receiver`] takes calls over HTTP, or the host passes them on from a web server of its own. Either way [`Handler`]
-//! reads the body ([`form`], [`call`]), asks [`sender`] who it comes from, and rings the doorbell.
+//! [`receiver`] accepts calls over HTTP, or the host passes them on from its own web server. Either way [`Handler`]
+//! reads the body ([`body`], [`call`]), verifies the sender ([`verification`], `proof`), and rings the doorbell.
 
 pub mod binding;
+pub mod body;
 pub mod call;
 mod chunked;
-pub mod form;
+mod event_loop;
 mod http_connection;
 pub mod port;
+mod proof;
 pub mod receiver;
 mod request;
-pub mod sender;
+pub mod verification;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use body::BodyError;
 use call::Call;
-use form::Unreadable;
 use port::Port;
-use sender::{Event, Known};
+use proof::InstallationProof;
+use verification::{Event, ExpectedSender};
 
 use crate::config::Settings;
 use crate::context::Context;
-use crate::error::Result;
 use crate::lock;
 use crate::log::Level;
 use crate::notify::Doorbell;
@@ -33,155 +35,165 @@ use crate::secret::Secret;
 use crate::state::store::Store;
 use crate::state::tokens::TokenPair;
 
-/// After the pause of a binding (`options[minTimeout]`) the portal is given this long for what it was about to do.
-const MARGIN: Duration = Duration::from_secs(1);
-/// `options[minTimeout]` of a binding that does not say it.
-const USUAL_PAUSE_S: u32 = 1;
-/// After an installation that proved nothing, the next one is not looked at for this long: each costs a REST call.
-const PROOF_PAUSE: Duration = Duration::from_secs(1);
-/// Refused calls are counted; a log line of them comes no more often than this.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+/// `options[minTimeout]` of the binding unless the client was given another one.
+const DEFAULT_MIN_TIMEOUT_S: u32 = 1;
+/// How long after `minTimeout` the queue is checked, so that the portal has finished what it was doing.
+const CHECK_MARGIN: Duration = Duration::from_secs(1);
+/// Rejected calls are all counted, but logged no more often than this.
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 const OK: u16 = 200;
+const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
+const TOO_LARGE: u16 = 413;
+const UNAVAILABLE: u16 = 503;
 
-/// What the client does when the application comes or goes.
-pub struct Effects {
-    /// It was installed, and there are tokens now.
-    pub installed: Box<dyn Fn() + Send + Sync>,
-    /// It was uninstalled: the client is to end.
-    pub uninstalled: Box<dyn Fn() + Send + Sync>,
+/// How a call is answered that is not accepted.
+struct Rejection {
+    /// HTTP status.
+    status: u16,
+    /// For the log; holds nothing of the call.
+    reason: &'static str,
 }
 
-/// Judges the portal's calls and does what they ask for.
+/// What the client does when the application is installed or uninstalled.
+pub struct InstallationCallbacks {
+    /// The application was installed, and its tokens are in use.
+    pub on_install: Box<dyn Fn() + Send + Sync>,
+    /// The application was uninstalled: the client has to close.
+    pub on_uninstall: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Verifies the portal's calls and acts on them.
 pub struct Handler {
     portal: Arc<Portal>,
     doorbell: Arc<Doorbell>,
     store: Arc<Store>,
     port: Arc<Port>,
-    effects: Effects,
+    callbacks: InstallationCallbacks,
     application_token: Secret,
     member_id: String,
-    client_id: String,
-    pause_s: AtomicU32,
-    times: Mutex<Times>,
-    /// Held while an installation proves itself.
-    proving: Mutex<()>,
+    proof: InstallationProof,
+    min_timeout_s: AtomicU32,
+    timers: Mutex<Timers>,
     ctx: Context,
 }
 
 #[derive(Default)]
-struct Times {
-    /// When to look for what fell into the portal's pause.
-    look: Option<Instant>,
-    next_proof: Option<Instant>,
-    next_complaint: Option<Instant>,
+struct Timers {
+    /// When to check the queue for changes that the portal did not announce because of `minTimeout`.
+    next_check: Option<Instant>,
+    /// When the next rejected call may be logged.
+    next_warning: Option<Instant>,
 }
 
 impl Handler {
-    /// A handler that nobody calls yet.
+    /// Makes the handler of one client. It has no port of its own.
     pub fn new(
         settings: &Settings,
         portal: Arc<Portal>,
         doorbell: Arc<Doorbell>,
         store: Arc<Store>,
         port: Arc<Port>,
-        effects: Effects,
+        callbacks: InstallationCallbacks,
         ctx: Context,
     ) -> Handler {
+        let proof = InstallationProof::new(portal.clone(), settings.client_id.clone(), ctx.clock.clone());
         Handler {
             portal,
             doorbell,
             store,
             port,
-            effects,
+            callbacks,
             application_token: settings.handler.application_token.clone(),
             member_id: settings.handler.member_id.clone(),
-            client_id: settings.client_id.clone(),
-            pause_s: AtomicU32::new(USUAL_PAUSE_S),
-            times: Mutex::default(),
-            proving: Mutex::new(()),
+            proof,
+            min_timeout_s: AtomicU32::new(DEFAULT_MIN_TIMEOUT_S),
+            timers: Mutex::default(),
             ctx,
         }
     }
 
-    /// The pause between two calls that the portal was asked to keep.
-    pub fn set_pause(&self, seconds: u32) {
-        self.pause_s.store(seconds, Ordering::Relaxed);
+    /// Sets the `minTimeout` that the portal was asked to keep between two calls.
+    pub fn set_min_timeout(&self, seconds: u32) {
+        self.min_timeout_s.store(seconds, Ordering::Relaxed);
     }
 
-    /// Takes a call. Returns the HTTP status that answers it. Blocks for a REST call when an application is installed.
+    /// Handles a call and returns the HTTP status of the answer. Blocks for a REST call if the application is being
+    /// installed.
     pub fn accept(&self, body: &[u8], content_type: &str) -> u16 {
-        match self.accepted(body, content_type) {
+        match self.process(body, content_type) {
             Ok(()) => {
                 self.ctx.stats.handler_calls.add(1);
                 OK
             }
-            Err((status, why)) => {
-                self.refused(status, why);
-                status
+            Err(rejection) => {
+                self.count_rejected(&rejection);
+                rejection.status
             }
         }
     }
 
-    /// Counts a call that was answered with an error.
-    fn refused(&self, status: u16, why: &str) {
+    /// Counts a call that is answered with an error.
+    fn count_rejected(&self, rejection: &Rejection) {
         self.ctx.stats.handler_refused.add(1);
         let now = self.ctx.clock.now();
-        let mut times = lock(&self.times);
-        if times.next_complaint.is_none_or(|next| next <= now) {
-            times.next_complaint = Some(now + COMPLAINT_INTERVAL);
-            drop(times);
-            self.log(Level::Warning, || format!("a call of the handler was answered with HTTP {status}: {why}"));
+        let mut timers = lock(&self.timers);
+        if timers.next_warning.is_none_or(|next| next <= now) {
+            timers.next_warning = Some(now + WARNING_INTERVAL);
+            drop(timers);
+            let Rejection { status, reason } = rejection;
+            self.log(Level::Warning, || format!("a handler call was answered with HTTP {status}: {reason}"));
         }
     }
 
-    /// Rings if it is time to. Returns how long it is until the next time; `None` while there is nothing to look with.
+    /// Rings the doorbell if it is time to. Returns how long it is until the next time; `None` while there are no
+    /// tokens to fetch with.
     fn tick(&self) -> Option<Duration> {
         if !self.portal.has_token() {
             return None;
         }
-        let next = self.doorbell.tick();
+        let next_ring = self.doorbell.tick();
         let now = self.ctx.clock.now();
-        let look = {
-            let mut times = lock(&self.times);
-            let due = times.look.take_if(|look| *look <= now).is_some();
-            if due { Err(()) } else { Ok(times.look) }
-        };
-        match look {
-            Ok(look) => Some(look.map_or(next, |look| next.min(look.saturating_duration_since(now)))),
-            Err(()) => {
-                self.doorbell.ring_unsignalled();
-                Some(next)
-            }
+        let mut timers = lock(&self.timers);
+        if timers.next_check.take_if(|at| *at <= now).is_some() {
+            drop(timers);
+            self.doorbell.ring_unsignalled();
+            return Some(next_ring);
         }
+        Some(timers.next_check.map_or(next_ring, |at| next_ring.min(at.saturating_duration_since(now))))
     }
 
-    fn accepted(&self, body: &[u8], content_type: &str) -> Result<(), (u16, &'static str)> {
-        let tree = form::decode(body, content_type).map_err(|unreadable| match unreadable {
-            Unreadable::TooLong => (413, "its body is longer than 64 KiB"),
-            Unreadable::Malformed => (400, "its body is neither a form nor JSON of a portal"),
+    fn process(&self, body: &[u8], content_type: &str) -> Result<(), Rejection> {
+        let tree = body::decode(body, content_type).map_err(|error| match error {
+            BodyError::TooLong => Rejection { status: TOO_LARGE, reason: "its body is longer than 64 KiB" },
+            BodyError::Malformed => {
+                Rejection { status: BAD_REQUEST, reason: "its body cannot be read as a form or as JSON" }
+            }
         })?;
-        let call = Call::read(tree).ok_or((400, "its body names no event"))?;
-        let stored = self.stored_token();
+        let call = Call::parse(tree).ok_or(Rejection {
+            status: BAD_REQUEST,
+            reason: "its body names no event, or a field has an unexpected type",
+        })?;
+        let expected_token = self.expected_token();
         let pair = self.portal.tokens();
         let member_id = if self.member_id.is_empty() { &pair.member_id } else { &self.member_id };
-        let known = Known {
-            application_token: &stored,
+        let expected = ExpectedSender {
+            application_token: &expected_token,
             member_id,
             is_domain: &|domain| self.portal.is_domain(domain),
             now: self.ctx.clock.unix(),
         };
-        match sender::check(&call, &known).map_err(|why| (FORBIDDEN, why))? {
-            Event::QueueGrew => self.queue_grew(&call, member_id),
-            Event::Installed { proved } => self.installed(&call, proved)?,
-            Event::Uninstalled => self.uninstalled(),
+        match verification::verify(&call, &expected).map_err(|reason| Rejection { status: FORBIDDEN, reason })? {
+            Event::QueueGrew => self.on_queue_grew(&call, member_id),
+            Event::Installed { verified } => self.on_install(&call, verified)?,
+            Event::Uninstalled => self.on_uninstall(),
         }
         Ok(())
     }
 
-    /// What the host has configured, else what an installation has set.
-    fn stored_token(&self) -> Secret {
+    /// The `application_token` that the host has configured, or else the one of the installation.
+    fn expected_token(&self) -> Secret {
         if self.application_token.is_empty() {
             self.store.application_token().unwrap_or(Secret::new(""))
         } else {
@@ -189,96 +201,66 @@ impl Handler {
         }
     }
 
-    fn queue_grew(&self, call: &Call, member_id: &str) {
+    fn on_queue_grew(&self, call: &Call, member_id: &str) {
         self.ctx.stats.signals.add(1);
-        // When it is not known whose tokens ours are, others do not take their place.
+        // Without a known member_id the tokens of the call could belong to another portal.
         if !member_id.is_empty() {
             let pair = call.auth.tokens(self.ctx.clock.unix(), |address| self.portal.is_domain(address));
             pair.into_iter().for_each(|pair| self.portal.offer_fallback_tokens(pair));
         }
-        // The portal says nothing of how many.
+        // The portal does not say how many records.
         self.doorbell.ring(0);
-        let pause = self.pause_s.load(Ordering::Relaxed);
+        let pause = self.min_timeout_s.load(Ordering::Relaxed);
         if pause > 0 {
-            // A change within the pause is not told later either: one look finds it.
-            let look = self.ctx.clock.now() + Duration::from_secs(pause.into()) + MARGIN;
-            lock(&self.times).look = Some(look);
+            // The portal never announces a change that falls into the pause, so the queue is checked after it.
+            let check = self.ctx.clock.now() + Duration::from_secs(pause.into()) + CHECK_MARGIN;
+            lock(&self.timers).next_check = Some(check);
             self.port.wake();
         }
     }
 
-    fn installed(&self, call: &Call, proved: bool) -> Result<(), (u16, &'static str)> {
+    fn on_install(&self, call: &Call, verified: bool) -> Result<(), Rejection> {
         let now = self.ctx.clock.unix();
         let pair = call.auth.tokens(now, |address| self.portal.is_domain(address));
-        let pair = pair.ok_or((FORBIDDEN, "an installation without access_token"))?;
-        // Played again within its time: the pair may have been renewed since.
+        let pair = pair.ok_or(Rejection { status: FORBIDDEN, reason: "the installation has no access_token" })?;
+        // A replay: the pair may have been renewed since.
         let known = self.portal.knows_token(&pair.access);
-        if proved && known {
+        if verified && known {
             return Ok(());
         }
-        // Also when the sender is proved: dead tokens would take the place of living ones.
-        self.prove(&pair.access)?;
-        let application_token = (!proved).then(|| call.auth.application_token());
-        self.believe(application_token, (!known).then_some(pair));
+        // Proved even if the sender is verified, because dead tokens must not replace valid ones.
+        self.proof.check(&pair.access)?;
+        let application_token = (!verified).then(|| call.auth.application_token());
+        self.store_installation(application_token, (!known).then_some(pair));
         Ok(())
     }
 
-    /// The token must be one of our application on our portal.
-    fn prove(&self, access: &Secret) -> Result<(), (u16, &'static str)> {
-        if self.client_id.is_empty() {
-            return Err((
-                FORBIDDEN,
-                "an installation cannot be proved without the application's id; set auth.client_id",
-            ));
-        }
-        let _proving = match self.proving.try_lock() {
-            Ok(proving) => proving,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err((FORBIDDEN, "another installation is being proved")),
-        };
-        let now = self.ctx.clock.now();
-        if lock(&self.times).next_proof.is_some_and(|next| now < next) {
-            return Err((FORBIDDEN, "an installation right after one that proved nothing; install once more"));
-        }
-        let failed = |status, why| {
-            lock(&self.times).next_proof = Some(self.ctx.clock.now() + PROOF_PAUSE);
-            Err((status, why))
-        };
-        match self.portal.application_of(access) {
-            Ok(code) if code == self.client_id => Ok(()),
-            Ok(_) => failed(FORBIDDEN, "an installation of another application; check auth.client_id"),
-            Err(error) if error.is_transient() => failed(
-                503,
-                "an installation could not be proved, the portal did not answer app.info; install once more",
-            ),
-            Err(_) => failed(FORBIDDEN, "an installation whose access_token the portal does not accept"),
-        }
-    }
-
-    /// The installation is ours: what it brought is stored and used.
-    fn believe(&self, application_token: Option<Secret>, pair: Option<TokenPair>) {
-        // The portal does not call again, so what cannot be kept is used all the same.
-        let token_kept = application_token.map_or(Ok(()), |token| self.store.set_application_token(&token));
-        let pair_kept = pair.map_or(Ok(()), |pair| self.portal.present_tokens(pair, false));
-        match token_kept.and(pair_kept) {
+    /// Stores and uses what a proved installation brought.
+    fn store_installation(&self, application_token: Option<Secret>, pair: Option<TokenPair>) {
+        // The portal does not call again, so tokens that cannot be stored are used all the same.
+        let token_stored = application_token.map_or(Ok(()), |token| self.store.set_application_token(&token));
+        let pair_stored = pair.map_or(Ok(()), |pair| self.portal.present_tokens(pair, false));
+        match token_stored.and(pair_stored) {
             Ok(()) => self.log(Level::Info, || "the application was installed; its tokens are stored".into()),
-            Err(error) => {
-                self.log(Level::Error, || format!("the tokens of the installation could not be kept: {error}"))
-            }
+            Err(error) => self.log(Level::Error, || {
+                format!("the application was installed, but its tokens could not be stored: {error}")
+            }),
         }
         self.doorbell.ring_unsignalled();
-        (self.effects.installed)();
+        (self.callbacks.on_install)();
         self.port.wake();
     }
 
-    fn uninstalled(&self) {
+    fn on_uninstall(&self) {
         if let Err(error) = self.store.forget_application_token() {
-            self.log(Level::Error, || format!("that the application was uninstalled could not be kept: {error}"));
+            self.log(Level::Error, || {
+                format!("the application was uninstalled, but its application_token could not be removed from the store: {error}")
+            });
         }
-        // They are dead, and the state is not to carry them on.
+        // The tokens are dead, and the state must not carry them on.
         self.portal.retire_tokens();
-        self.log(Level::Error, || "the application was uninstalled from the portal; the client ends".into());
-        (self.effects.uninstalled)();
+        self.log(Level::Error, || "the application was uninstalled from the portal; the client closes".into());
+        (self.callbacks.on_uninstall)();
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {

@@ -1,4 +1,4 @@
-//! The port that is listened on. Cancellation it frees it at once, whatever the thread behind it is doing.
+//! The port that the handler listens on. Closing it frees it at once, whatever the handler's thread is doing.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,16 +11,16 @@ use socket2::SockRef;
 use crate::error::{Error, Result};
 use crate::lock;
 
-/// Events of the listening socket.
+/// The token of the listening socket.
 pub const LISTENER: Token = Token(0);
-/// Somebody called [`Port::wake`].
+/// The token of [`Port::wake`].
 pub const WAKER: Token = Token(1);
 
-/// Connections that may wait to be accepted. When there are more, the system lets the next one try again after a second,
-/// which the portal need not suffer from others; it may have a smaller limit of its own (`net.core.somaxconn`).
+/// How many connections may wait to be accepted. Beyond that a sender retries after a second or so, and others must not
+/// delay the portal like that. The system may have a smaller limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 1024;
 
-/// See the module.
+/// The listening socket and the waker of the handler's thread.
 #[derive(Default)]
 pub struct Port {
     listener: Mutex<Option<(TcpListener, Registry)>>,
@@ -28,21 +28,23 @@ pub struct Port {
 }
 
 impl Port {
-    /// Opens the port, if there is to be one, and returns what tells of its events.
+    /// Opens the port, if there is an address, and returns the poll that reports its events.
     pub fn open(&self, address: Option<SocketAddr>) -> Result<Poll> {
-        let no_poll = |error: io::Error| {
-            Error::State(format!("the handler cannot be started: {error}; the process's limit of files is reached"))
+        let cannot_start = |error: io::Error| {
+            Error::State(format!(
+                "the handler cannot start: {error}; the process has probably reached its limit of open files"
+            ))
         };
-        let poll = Poll::new().map_err(no_poll)?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(no_poll)?;
+        let poll = Poll::new().map_err(cannot_start)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(cannot_start)?;
         let listener = match address {
             None => None,
             Some(address) => {
                 let mut listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
-                // mio asks for fewer; asking again changes it.
+                // mio uses a smaller backlog; listening again changes it.
                 SockRef::from(&listener).listen(BACKLOG).map_err(|error| cannot_listen(address, &error))?;
-                poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(no_poll)?;
-                Some((listener, poll.registry().try_clone().map_err(no_poll)?))
+                poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(cannot_start)?;
+                Some((listener, poll.registry().try_clone().map_err(cannot_start)?))
             }
         };
         *lock(&self.listener) = listener;
@@ -50,30 +52,30 @@ impl Port {
         Ok(poll)
     }
 
-    /// Frees the port and wakes the thread behind it.
+    /// Frees the port and wakes the thread.
     pub fn close(&self) {
         if let Some((mut listener, registry)) = lock(&self.listener).take() {
-            // While the thread takes its events, the system holds the socket a little longer than we do; this waits for it.
-            // It fails only when it was not registered, which it was.
+            // Otherwise the system could keep the socket open while the thread polls. Fails only for a socket that is
+            // not registered, and this one is.
             let _ = registry.deregister(&mut listener);
         }
         self.wake();
     }
 
-    /// Lets the thread look at the time again.
+    /// Makes the thread check its deadlines again.
     pub fn wake(&self) {
         if let Some(waker) = &*lock(&self.waker) {
-            // It fails only when the thread has ended.
+            // Fails only if the thread has ended.
             let _ = waker.wake();
         }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> Option<SocketAddr> {
         lock(&self.listener).as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
-    /// The next connection that waits.
+    /// Accepts the next connection that waits.
     pub fn accept(&self) -> io::Result<TcpStream> {
         match &*lock(&self.listener) {
             Some((listener, _)) => listener.accept().map(|(stream, _)| stream),
@@ -84,11 +86,13 @@ impl Port {
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Error {
     let advice = match error.kind() {
-        ErrorKind::AddrInUse => "another program or client listens there; end it, or set handler.listen to a free port",
+        ErrorKind::AddrInUse => {
+            "another program or client listens there; stop it, or set handler.listen to a free port"
+        }
         ErrorKind::PermissionDenied => {
-            "ports below 1024 need rights; set handler.listen to a higher one behind a web server"
+            "ports below 1024 need special rights; set handler.listen to a higher port, behind a web server"
         }
         _ => "set handler.listen to an address of this computer, such as 127.0.0.1:8080",
     };
-    Error::Config(format!("handler.listen {address} cannot be opened: {error}; {advice}"))
+    Error::Config(format!("handler.listen: cannot listen on {address}: {error}; {advice}"))
 }

@@ -1,68 +1,68 @@
-//! An HTTP request as it comes in, piece by piece, within limits. Knows nothing of sockets.
+//! Reads an HTTP request from pieces of input, within limits. Has no socket.
 
 use httparse::Status;
 use memchr::memmem;
 
-use super::chunked::Chunked;
-use super::form::MAX_BYTES;
+use super::body::MAX_BYTES;
+use super::chunked::ChunkedDecoder;
 
-/// Longest head: request line and header fields.
-const MOST_HEAD: usize = 8 * 1024;
-const MOST_FIELDS: usize = 64;
+/// Maximum length of the head: request line and header fields.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+const MAX_FIELDS: usize = 64;
 
-/// A request that is complete.
+/// A complete request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `Content-Type`, or nothing.
+    /// `Content-Type`, or an empty text.
     pub content_type: String,
     /// The body without its framing.
     pub body: Vec<u8>,
 }
 
-/// What has become of a request.
+/// What a request needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// More has to come.
-    More,
-    /// More has to come, and the sender waits for our word (`Expect: 100-continue`).
-    Expected,
-    /// It is complete.
+    /// More input.
+    Incomplete,
+    /// More input, which the sender holds back until it is told to continue (`Expect: 100-continue`).
+    ContinueExpected,
+    /// An answer: the request is complete.
     Complete(Request),
-    /// It is answered with this HTTP status, whatever else comes.
-    Refused(u16),
+    /// An answer with this HTTP status, whatever else arrives.
+    Rejected(u16),
 }
 
 /// A request under way.
-pub struct Reading {
+pub struct RequestReader {
     head: Vec<u8>,
     request: Request,
     framing: Framing,
 }
 
 enum Framing {
-    /// The head has not come to its end.
+    /// The head is incomplete.
     Unknown,
-    /// So many bytes of the body are still to come.
+    /// This many bytes of the body are missing.
     Sized(usize),
-    Chunked(Chunked),
+    Chunked(ChunkedDecoder),
 }
 
-/// What the head says.
+/// What the head states.
 struct Head {
     content_type: String,
     framing: Framing,
-    expects: bool,
+    expects_continue: bool,
 }
 
-impl Default for Reading {
-    fn default() -> Reading {
+impl Default for RequestReader {
+    fn default() -> RequestReader {
         let request = Request { content_type: String::new(), body: Vec::new() };
-        Reading { head: Vec::new(), request, framing: Framing::Unknown }
+        RequestReader { head: Vec::new(), request, framing: Framing::Unknown }
     }
 }
 
-impl Reading {
-    /// Takes what came in. `path` is the one that there is.
+impl RequestReader {
+    /// Reads a piece of input. `path`: the one that calls are accepted on.
     pub fn feed(&mut self, input: &[u8], path: &str) -> Progress {
         let read = match self.framing {
             Framing::Unknown => self.feed_head(input, path),
@@ -73,25 +73,25 @@ impl Reading {
                 let empty = Request { content_type: String::new(), body: Vec::new() };
                 Progress::Complete(std::mem::replace(&mut self.request, empty))
             }
-            Ok((false, true)) => Progress::Expected,
-            Ok((false, false)) => Progress::More,
-            Err(status) => Progress::Refused(status),
+            Ok((false, true)) => Progress::ContinueExpected,
+            Ok((false, false)) => Progress::Incomplete,
+            Err(status) => Progress::Rejected(status),
         }
     }
 
-    /// Whether it is complete, and whether the sender waits for our word.
+    /// Returns whether the request is complete, and whether the sender waits to be told to continue.
     fn feed_head(&mut self, input: &[u8], path: &str) -> Result<(bool, bool), u16> {
-        // The end may lie across what was there and what came.
+        // The blank line may have begun in an earlier piece.
         let from = self.head.len().saturating_sub(3);
         self.head.extend_from_slice(input);
-        // A method begins with a letter; TLS, for instance, does not, and would only wait for an answer.
+        // A method begins with a letter. Other protocols, such as TLS, would wait for an answer until the timeout.
         if !self.head.first().is_none_or(u8::is_ascii_uppercase) {
             return Err(400);
         }
         let Some(end) = self.head.get(from..).and_then(end_of_head).map(|end| from + end) else {
-            return if self.head.len() > MOST_HEAD { Err(431) } else { Ok((false, false)) };
+            return if self.head.len() > MAX_HEAD_BYTES { Err(431) } else { Ok((false, false)) };
         };
-        if end > MOST_HEAD {
+        if end > MAX_HEAD_BYTES {
             return Err(431);
         }
         let rest = self.head.split_off(end);
@@ -100,7 +100,7 @@ impl Reading {
         self.request.content_type = head.content_type;
         self.framing = head.framing;
         let complete = self.feed_body(&rest)?;
-        Ok((complete, head.expects && rest.is_empty()))
+        Ok((complete, head.expects_continue && rest.is_empty()))
     }
 
     fn feed_body(&mut self, input: &[u8]) -> Result<bool, u16> {
@@ -108,7 +108,7 @@ impl Reading {
         match &mut self.framing {
             Framing::Unknown => Ok(false),
             Framing::Sized(left) => {
-                // What comes after the body would be another request, and there is none on this connection.
+                // Input after the body would be another request; a connection has only one.
                 let part = input.get(..*left).unwrap_or(input);
                 body.extend_from_slice(part);
                 *left -= part.len();
@@ -119,14 +119,14 @@ impl Reading {
     }
 }
 
-/// The place after the blank line.
+/// The position after the blank line.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    let after = |blank: &[u8]| memmem::find(bytes, blank).map(|place| place + blank.len());
+    let after = |blank: &[u8]| memmem::find(bytes, blank).map(|start| start + blank.len());
     after(b"\n\r\n").into_iter().chain(after(b"\n\n")).min()
 }
 
 fn read_head(bytes: &[u8], path: &str) -> Result<Head, u16> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(bytes) {
         Ok(Status::Complete(_)) => {}
@@ -146,11 +146,12 @@ fn read_head(bytes: &[u8], path: &str) -> Result<Head, u16> {
     };
     let framing = framing(all("content-length"), all("transfer-encoding"), request.version == Some(1))?;
     let content_type = String::from_utf8_lossy(all("content-type").next().unwrap_or_default()).into_owned();
-    let expects = all("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
-    Ok(Head { content_type, framing, expects })
+    let expects_continue = all("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    Ok(Head { content_type, framing, expects_continue })
 }
 
-/// How the end of the body is known. Whoever says it in two ways could mean two ends, so this is refused.
+/// How the end of the body is recognised. A head that states it in two ways is rejected, because it could mean two
+/// ends.
 fn framing<'a>(
     mut lengths: impl Iterator<Item = &'a [u8]>,
     encodings: impl Iterator<Item = &'a [u8]>,
@@ -160,13 +161,13 @@ fn framing<'a>(
     let length = lengths.next();
     match (length, encodings.as_slice()) {
         (None, [only]) if only.eq_ignore_ascii_case(b"chunked") && is_http_1_1 => {
-            Ok(Framing::Chunked(Chunked::default()))
+            Ok(Framing::Chunked(ChunkedDecoder::default()))
         }
         (None, []) => Err(411),
         (Some(length), []) if lengths.all(|other| other == length) => {
             let digits = std::str::from_utf8(length).ok().filter(|digits| !digits.is_empty());
             let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).ok_or(400_u16)?;
-            // More than a `usize` holds is far too much in any case.
+            // What does not fit into a `usize` is too long in any case.
             match digits.parse().unwrap_or(usize::MAX) {
                 length if length > MAX_BYTES => Err(413),
                 length => Ok(Framing::Sized(length)),
@@ -180,25 +181,25 @@ fn framing<'a>(
 mod tests {
     use super::*;
 
-    fn read(input: &[u8], piece: usize) -> Progress {
-        let mut reading = Reading::default();
-        for piece in input.chunks(piece) {
-            match reading.feed(piece, "/b24") {
-                Progress::More | Progress::Expected => {}
+    fn read(input: &[u8], size: usize) -> Progress {
+        let mut reader = RequestReader::default();
+        for part in input.chunks(size) {
+            match reader.feed(part, "/b24") {
+                Progress::Incomplete | Progress::ContinueExpected => {}
                 end => return end,
             }
         }
-        Progress::More
+        Progress::Incomplete
     }
 
-    fn refused(input: &str, status: u16) {
-        for piece in [1, 7, 100_000] {
-            assert_eq!(read(input.as_bytes(), piece), Progress::Refused(status), "{input:.120?} by {piece}");
+    fn assert_rejected(input: &str, status: u16) {
+        for size in [1, 7, 100_000] {
+            assert_eq!(read(input.as_bytes(), size), Progress::Rejected(status), "{input:.120?} by {size}");
         }
     }
 
     #[test]
-    fn a_request_comes_together_however_it_is_cut() {
+    fn a_request_is_read_whatever_the_pieces() {
         let body = "a=1&b=2";
         let head = "POST /b24?x=y HTTP/1.1\r\nHost: h\r\ncontent-TYPE:  text/x \r\n";
         let sized = format!("{head}Content-Length: 7\r\ncontent-length: 7\r\n\r\n{body}");
@@ -207,55 +208,55 @@ mod tests {
         let bare = sized.replace("\r\n", "\n");
         let more = format!("{sized}POST /b24 HTTP/1.1\r\n");
         for input in [sized, chunked, old, bare, more] {
-            for piece in 1..input.len() {
+            for size in 1..input.len() {
                 let request = Request { content_type: "text/x".into(), body: body.into() };
-                assert_eq!(read(input.as_bytes(), piece), Progress::Complete(request), "{input:?} by {piece}");
+                assert_eq!(read(input.as_bytes(), size), Progress::Complete(request), "{input:?} by {size}");
             }
         }
     }
 
     #[test]
-    fn who_asks_first_is_told_to_go_on() {
+    fn a_sender_that_expects_it_is_told_to_continue() {
         let head = b"POST /b24 HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n";
-        let mut reading = Reading::default();
-        assert_eq!(reading.feed(head, "/b24"), Progress::Expected);
-        assert!(matches!(reading.feed(b"x", "/b24"), Progress::Complete(_)));
+        let mut reader = RequestReader::default();
+        assert_eq!(reader.feed(head, "/b24"), Progress::ContinueExpected);
+        assert!(matches!(reader.feed(b"x", "/b24"), Progress::Complete(_)));
         let impatient = [head.as_slice(), b"x"].concat();
-        assert!(matches!(Reading::default().feed(&impatient, "/b24"), Progress::Complete(_)));
+        assert!(matches!(RequestReader::default().feed(&impatient, "/b24"), Progress::Complete(_)));
     }
 
     #[test]
-    fn what_is_no_request_of_the_portal_is_refused() {
+    fn malformed_and_foreign_requests_are_rejected() {
         let with = |fields: &str| format!("POST /b24 HTTP/1.1\r\n{fields}\r\n\r\n");
-        refused("\x16\x03\x01", 400);
-        refused("POST /b24\r\n\r\n", 400);
-        refused("POST /b24 HTTP/1.1\r\nno colon\r\n\r\n", 400);
-        refused("POST /b24 HTTP/2.0\r\n\r\n", 400);
-        refused("POST /other HTTP/1.1\r\nContent-Length: 1\r\n\r\n", 404);
-        refused("POST /b24/ HTTP/1.1\r\nContent-Length: 1\r\n\r\n", 404);
-        refused("GET /b24 HTTP/1.1\r\n\r\n", 405);
-        refused(&with("Host: h"), 411);
+        assert_rejected("\x16\x03\x01", 400);
+        assert_rejected("POST /b24\r\n\r\n", 400);
+        assert_rejected("POST /b24 HTTP/1.1\r\nno colon\r\n\r\n", 400);
+        assert_rejected("POST /b24 HTTP/2.0\r\n\r\n", 400);
+        assert_rejected("POST /other HTTP/1.1\r\nContent-Length: 1\r\n\r\n", 404);
+        assert_rejected("POST /b24/ HTTP/1.1\r\nContent-Length: 1\r\n\r\n", 404);
+        assert_rejected("GET /b24 HTTP/1.1\r\n\r\n", 405);
+        assert_rejected(&with("Host: h"), 411);
         for lie in ["x", "", "-1", "+1", "1 1", "1,1", "0x1", "1\r\nContent-Length: 2"] {
-            refused(&with(&format!("Content-Length: {lie}")), 400);
+            assert_rejected(&with(&format!("Content-Length: {lie}")), 400);
         }
         for lie in ["gzip", "chunked, gzip", "chunked\r\nTransfer-Encoding: chunked", "chunked\r\nContent-Length: 1"] {
-            refused(&with(&format!("Transfer-Encoding: {lie}")), 400);
+            assert_rejected(&with(&format!("Transfer-Encoding: {lie}")), 400);
         }
-        refused("POST /b24 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
+        assert_rejected("POST /b24 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
         for much in ["65537", "10485760", "99999999999999999999999999"] {
-            refused(&with(&format!("Content-Length: {much}")), 413);
+            assert_rejected(&with(&format!("Content-Length: {much}")), 413);
         }
-        refused(&format!("{}FFFFF\r\n", with("Transfer-Encoding: chunked")), 413);
-        refused(&with(&format!("X: {}", "x".repeat(9000))), 431);
-        refused(&format!("POST /{} HTTP/1.1\r\n", "x".repeat(9000)), 431);
-        refused(&with(&"X: y\r\n".repeat(70)), 431);
+        assert_rejected(&format!("{}FFFFF\r\n", with("Transfer-Encoding: chunked")), 413);
+        assert_rejected(&with(&format!("X: {}", "x".repeat(9000))), 431);
+        assert_rejected(&format!("POST /{} HTTP/1.1\r\n", "x".repeat(9000)), 431);
+        assert_rejected(&with(&"X: y\r\n".repeat(70)), 431);
     }
 
     #[test]
-    fn the_longest_body_fits() {
+    fn a_body_of_the_maximum_length_is_accepted() {
         let head = "POST /b24 HTTP/1.1\r\nContent-Length: 65536\r\n\r\n";
         let input = [head.as_bytes(), &vec![b'x'; MAX_BYTES]].concat();
         assert!(matches!(read(&input, 8192), Progress::Complete(request) if request.body.len() == MAX_BYTES));
-        assert_eq!(read(&input[..input.len() - 1], 8192), Progress::More);
+        assert_eq!(read(&input[..input.len() - 1], 8192), Progress::Incomplete);
     }
 }

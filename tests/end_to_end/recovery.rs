@@ -314,7 +314,7 @@ fn a_batch_that_did_not_reach_the_host_comes_first_again() {
     let setting = Setting::new();
     let client = setting.client();
     setting.deals([1]);
-    client.fetch(0).unwrap().give_back();
+    client.fetch(0).unwrap().redeliver();
     setting.deals([2]);
     let mut again = client.fetch(0).unwrap();
     assert_eq!(numbers(&mut again), [1]);

@@ -1,28 +1,28 @@
-//! Bodies of the portal's calls: PHP's nested form keys (`auth[access_token]=…`) or JSON, within limits.
+//! Bodies of the portal's calls: forms with PHP's nested keys (`auth[access_token]=…`) or JSON, within limits.
 
 use percent_encoding::percent_decode;
 use serde_json::{Map, Value};
 
-/// Longest body.
+/// Maximum length of a body.
 pub const MAX_BYTES: usize = 64 * 1024;
-/// Most keys of a body, on all levels together.
-const MOST_KEYS: usize = 256;
-/// Most levels: `a[b]` has two.
-const MOST_DEPTH: usize = 8;
+/// Maximum number of keys in a body, all levels together.
+const MAX_KEYS: usize = 256;
+/// Maximum number of levels; `a[b]` has two.
+const MAX_DEPTH: usize = 8;
 
-/// Why a body is not read.
+/// Why a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum BodyError {
     /// Longer than [`MAX_BYTES`].
     TooLong,
     /// Too many keys, too deep, or not what the content type says.
     Malformed,
 }
 
-/// Reads a body. What says nothing of its type is JSON when it begins like that.
-pub fn decode(body: &[u8], content_type: &str) -> Result<Value, Unreadable> {
+/// Decodes a body. If `content_type` does not tell its type, a body that begins like a JSON object is JSON.
+pub fn decode(body: &[u8], content_type: &str) -> Result<Value, BodyError> {
     if body.len() > MAX_BYTES {
-        return Err(Unreadable::TooLong);
+        return Err(BodyError::TooLong);
     }
     let content_type = content_type.to_ascii_lowercase();
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
@@ -33,19 +33,19 @@ pub fn decode(body: &[u8], content_type: &str) -> Result<Value, Unreadable> {
     }
 }
 
-fn json(body: &[u8]) -> Result<Value, Unreadable> {
-    // serde_json itself ends at 128 levels.
-    let value: Value = serde_json::from_slice(body).map_err(|_| Unreadable::Malformed)?;
-    if !value.is_object() || !is_small(&value, MOST_DEPTH, &mut 0) {
-        return Err(Unreadable::Malformed);
+fn json(body: &[u8]) -> Result<Value, BodyError> {
+    // serde_json limits its own recursion to 128 levels.
+    let value: Value = serde_json::from_slice(body).map_err(|_| BodyError::Malformed)?;
+    if !value.is_object() || !is_within_limits(&value, MAX_DEPTH, &mut 0) {
+        return Err(BodyError::Malformed);
     }
     Ok(value)
 }
 
-fn is_small(value: &Value, levels: usize, keys: &mut usize) -> bool {
+fn is_within_limits(value: &Value, levels: usize, keys: &mut usize) -> bool {
     let mut inside = |inner: &Value| {
         *keys += 1;
-        levels > 0 && *keys <= MOST_KEYS && is_small(inner, levels - 1, keys)
+        levels > 0 && *keys <= MAX_KEYS && is_within_limits(inner, levels - 1, keys)
     };
     match value {
         Value::Object(map) => map.values().all(&mut inside),
@@ -54,37 +54,39 @@ fn is_small(value: &Value, levels: usize, keys: &mut usize) -> bool {
     }
 }
 
-fn form(body: &[u8]) -> Result<Value, Unreadable> {
+fn form(body: &[u8]) -> Result<Value, BodyError> {
     let mut tree = Map::new();
     let fields = body.split(|byte| *byte == b'&').filter(|field| !field.is_empty());
     for (number, field) in fields.enumerate() {
-        if number == MOST_KEYS {
-            return Err(Unreadable::Malformed);
+        if number == MAX_KEYS {
+            return Err(BodyError::Malformed);
         }
         let mut halves = field.splitn(2, |byte| *byte == b'=');
         let name = text(halves.next().unwrap_or_default())?;
         let value = text(halves.next().unwrap_or_default())?;
-        // As PHP does.
+        // PHP ignores it, too.
         if name.is_empty() {
             continue;
         }
-        let path = path(&name);
-        if path.len() > MOST_DEPTH {
-            return Err(Unreadable::Malformed);
+        let path = key_path(&name);
+        if path.len() > MAX_DEPTH {
+            return Err(BodyError::Malformed);
         }
         insert(&mut tree, &path, value);
     }
     Ok(Value::Object(tree))
 }
 
-fn text(encoded: &[u8]) -> Result<String, Unreadable> {
+/// Decodes a name or a value. The crate `form_urlencoded` does not fit: it replaces bytes that are not UTF-8, and
+/// such a body has to be rejected.
+fn text(encoded: &[u8]) -> Result<String, BodyError> {
     let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| Unreadable::Malformed)
+    String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| BodyError::Malformed)
 }
 
-/// `a[b][]` as `a`, `b` and nothing. Like PHP, takes a bracket that is not closed, and what comes after one, as it is
-/// or not at all.
-fn path(name: &str) -> Vec<&str> {
+/// Splits `a[b][]` into `a`, `b` and an empty key. Unclosed brackets and text behind a bracket are part of the key or
+/// ignored, as in PHP.
+fn key_path(name: &str) -> Vec<&str> {
     let Some((first, mut rest)) = name.split_once('[').filter(|(first, _)| !first.is_empty()) else {
         return vec![name];
     };
@@ -92,15 +94,15 @@ fn path(name: &str) -> Vec<&str> {
     while let Some((key, after)) = rest.split_once(']') {
         path.push(key);
         match after.strip_prefix('[') {
-            // No deeper than what is refused.
-            Some(next) if path.len() <= MOST_DEPTH => rest = next,
+            // One level more than allowed is enough to reject the body.
+            Some(next) if path.len() <= MAX_DEPTH => rest = next,
             _ => return path,
         }
     }
     if path.len() == 1 { vec![name] } else { path }
 }
 
-/// The last of equal keys wins, as in PHP.
+/// Inserts a value. Of equal keys the last one wins, as in PHP.
 fn insert(map: &mut Map<String, Value>, path: &[&str], value: String) {
     let Some((key, deeper)) = path.split_first() else { return };
     let key = if key.is_empty() { next_number(map) } else { (*key).to_owned() };
@@ -108,11 +110,11 @@ fn insert(map: &mut Map<String, Value>, path: &[&str], value: String) {
         map.insert(key, Value::String(value));
         return;
     }
-    let place = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
-    if !place.is_object() {
-        *place = Value::Object(Map::new());
+    let entry = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    if !entry.is_object() {
+        *entry = Value::Object(Map::new());
     }
-    if let Value::Object(inner) = place {
+    if let Value::Object(inner) = entry {
         insert(inner, deeper, value);
     }
 }
@@ -129,13 +131,14 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
-    fn read(body: &str) -> Result<Value, Unreadable> {
+    fn read(body: &str) -> Result<Value, BodyError> {
         decode(body.as_bytes(), FORM)
     }
 
     #[test]
     fn nested_keys_become_a_tree() {
-        let body = "event=ONOFFLINEEVENT&data=&auth%5Bdomain%5D=a.b%3A80+%D0%AF&auth[x][y]=1&list[]=a&list[]=b&list[7]=c&list[]=d";
+        let body = "event=ONOFFLINEEVENT&data=&auth%5Bdomain%5D=a.b%3A80+%D0%AF&auth[x][y]=1\
+                    &list[]=a&list[]=b&list[7]=c&list[]=d";
         let tree = json!({
             "event": "ONOFFLINEEVENT", "data": "", "auth": {"domain": "a.b:80 Я", "x": {"y": "1"}},
             "list": {"0": "a", "1": "b", "7": "c", "8": "d"},
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_keys_are_read_as_php_reads_them_or_not_at_all() {
+    fn odd_keys_are_read_as_in_php() {
         for (body, tree) in [
             ("", json!({})),
             ("&&a&=&b=", json!({"a": "", "b": ""})),
@@ -160,25 +163,25 @@ mod tests {
         ] {
             assert_eq!(read(body), Ok(tree), "{body}");
         }
-        assert_eq!(read("a=%ff"), Err(Unreadable::Malformed));
+        assert_eq!(read("a=%ff"), Err(BodyError::Malformed));
     }
 
     #[test]
-    fn json_is_known_by_its_type_or_its_beginning() {
+    fn json_is_recognised_by_its_type_or_its_beginning() {
         let tree = json!({"event": "X", "auth": {"a": 1}});
         for content_type in ["application/json; charset=utf-8", "APPLICATION/JSON", "", "text/plain"] {
             assert_eq!(decode(tree.to_string().as_bytes(), content_type), Ok(tree.clone()), "{content_type}");
         }
         for bad in ["[1]", "1", "{", "{\"a\":\"\u{fffd}", "null", ""] {
-            assert_eq!(decode(bad.as_bytes(), "application/json"), Err(Unreadable::Malformed), "{bad}");
+            assert_eq!(decode(bad.as_bytes(), "application/json"), Err(BodyError::Malformed), "{bad}");
         }
         assert!(decode(b"{}", FORM).is_ok_and(|tree| tree == json!({"{}": ""})));
     }
 
     #[test]
-    fn limits_hold() {
+    fn bodies_beyond_the_limits_are_rejected() {
         let long = vec![b'a'; MAX_BYTES + 1];
-        assert_eq!(decode(&long, FORM), Err(Unreadable::TooLong));
+        assert_eq!(decode(&long, FORM), Err(BodyError::TooLong));
         assert!(decode(&long[1..], FORM).is_ok());
         let form_of = |count: usize| (0..count).map(|number| format!("k{number}=1&")).collect::<String>();
         let json_of = |count: usize| Value::from_iter((0..count).map(|number| (number.to_string(), 1))).to_string();
