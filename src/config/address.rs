@@ -17,27 +17,27 @@ pub struct Address {
 impl Address {
     /// Checks an address. Plain `http` is refused except to this computer, or when it is allowed.
     pub fn parse(text: &str, allow_plain: bool) -> Result<Address, String> {
-        let wrong = |why: &str| {
+        let invalid = |why: &str| {
             Err(format!("{} {why}; allowed: an address such as https://my.bitrix24.com", without_secrets(text)))
         };
         let Ok(uri) = text.parse::<Uri>() else {
-            return wrong("is no address");
+            return invalid("is no address");
         };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return wrong("is no address");
+            return invalid("is no address");
         };
         if authority.as_str().contains('@') || uri.query().is_some() {
-            return wrong("must hold neither a user nor a question mark");
+            return invalid("must hold neither a user nor a question mark");
         }
         let secure = match scheme {
             "https" => true,
             "http" if allow_plain || is_loopback(authority.host()) => false,
             "http" => {
-                return wrong(
+                return invalid(
                     "is plain http, on which tokens can be read on the way; use https or set http.allow_plain=true",
                 );
             }
-            _ => return wrong("is neither https nor http"),
+            _ => return invalid("is neither https nor http"),
         };
         Ok(Address { origin: format!("{scheme}://{authority}"), path: uri.path().to_owned(), secure })
     }
@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_is_taken_and_http_only_at_home() {
+    fn http_is_accepted_for_loopback_only() {
         let address = Address::parse("https://my.bitrix24.ru:8443/rest/", false).unwrap();
         assert_eq!(
             (address.origin(), address.path(), address.is_secure()),
             ("https://my.bitrix24.ru:8443", "/rest/", true)
         );
-        for home in ["http://127.0.0.1:1234", "http://localhost", "http://[::1]:80/"] {
-            assert!(!Address::parse(home, false).unwrap().is_secure(), "{home}");
+        for loopback in ["http://127.0.0.1:1234", "http://localhost", "http://[::1]:80/"] {
+            assert!(!Address::parse(loopback, false).unwrap().is_secure(), "{loopback}");
         }
         assert!(Address::parse("http://my.bitrix24.ru", false).unwrap_err().contains("http.allow_plain"));
         assert!(Address::parse("http://127.0.0.1.evil.example", false).is_err());
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_without_showing_secrets() {
-        for bad in
+    fn invalid_addresses_are_refused_without_showing_secrets() {
+        for text in
             ["", "my.bitrix24.ru", "ftp://x", "https://", "https://user:planted@host", "https://host/rest?auth=planted"]
         {
-            let text = Address::parse(bad, true).unwrap_err();
-            assert!(!text.contains("planted"), "{text}");
+            let error = Address::parse(text, true).unwrap_err();
+            assert!(!error.contains("planted"), "{error}");
         }
         let webhook = Address::parse("https://host/rest/1/planted/", false).unwrap();
         assert!(!format!("{webhook} {webhook:?}").contains("planted"));

@@ -35,8 +35,8 @@ impl Config {
 
     /// Sets a key. The value is checked by itself; what depends on other keys is checked by [`Config::settings`].
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let key = known(name)?;
-        check(key, value)?;
+        let key = find_key(name)?;
+        check_value(key, value)?;
         self.values.insert(key.name, value.to_owned());
         Ok(())
     }
@@ -44,7 +44,7 @@ impl Config {
     /// The value of a key as it may be shown: secrets come as `***`, addresses without their path, a key without
     /// value as `""`.
     pub fn get(&self, name: &str) -> Result<String> {
-        let key = known(name)?;
+        let key = find_key(name)?;
         let value = self.value(key);
         Ok(match key.kind {
             Kind::Secret if !value.is_empty() => "***".into(),
@@ -125,7 +125,7 @@ impl Config {
             call_timeout: self.millis("http.timeout_ms"),
             connect_timeout: self.millis("http.connect_timeout_ms"),
             proxy: Some(self.text("http.proxy")).filter(|url| !url.is_empty()).and_then(|url| Proxy::new(url).ok()),
-            authorities: self.path("tls.ca_file").map(|path| authorities(&path)).transpose()?,
+            root_certificates: self.path("tls.ca_file").map(|path| read_certificates(&path)).transpose()?,
             max_answer_bytes: self.number("http.max_answer_bytes"),
             allow_plain,
             log_level: match self.text("log.level") {
@@ -193,8 +193,8 @@ pub struct Settings {
     pub(crate) call_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) proxy: Option<Proxy>,
-    /// Who is trusted instead of whom the operating system trusts.
-    pub(crate) authorities: Option<Arc<Vec<Certificate<'static>>>>,
+    /// The certificates of `tls.ca_file`; `None`: those of the operating system.
+    pub(crate) root_certificates: Option<Arc<Vec<Certificate<'static>>>>,
     pub(crate) max_answer_bytes: u64,
     pub(crate) allow_plain: bool,
     pub(crate) log_level: Option<Level>,
@@ -245,21 +245,21 @@ pub enum Transport {
     LongPolling,
 }
 
-fn known(name: &str) -> Result<&'static Key> {
+fn find_key(name: &str) -> Result<&'static Key> {
     keys::find(name).ok_or_else(|| {
-        let near = keys::KEYS.iter().filter(|key| name.split('.').next() == key.name.split('.').next());
-        let near: Vec<_> = near.map(|key| key.name).collect();
-        let hint = if near.is_empty() {
+        let siblings = keys::KEYS.iter().filter(|key| name.split('.').next() == key.name.split('.').next());
+        let siblings: Vec<_> = siblings.map(|key| key.name).collect();
+        let hint = if siblings.is_empty() {
             "CONFIGURATION.md lists all keys".into()
         } else {
-            format!("did you mean one of: {}?", near.join(", "))
+            format!("did you mean one of: {}?", siblings.join(", "))
         };
         Error::Config(format!("{} is no configuration key; {hint}", printable(name)))
     })
 }
 
-fn check(key: &Key, value: &str) -> Result<()> {
-    let good = !value.contains('\0')
+fn check_value(key: &Key, value: &str) -> Result<()> {
+    let valid = !value.contains('\0')
         && match key.kind {
             Kind::Text => true,
             // Tokens are sent in JSON and forms; a line break in one is a copying mistake that the portal would
@@ -276,7 +276,7 @@ fn check(key: &Key, value: &str) -> Result<()> {
             Kind::Boolean => matches!(value, "true" | "false"),
             Kind::Choice(words) => words.contains(&value),
         };
-    if good {
+    if valid {
         return Ok(());
     }
     let shown = match key.kind {
@@ -288,15 +288,15 @@ fn check(key: &Key, value: &str) -> Result<()> {
 
 /// A value from outside as it may stand in a text: quoted, without control characters, not endless.
 fn printable(value: &str) -> String {
-    const MOST: usize = 80;
-    let short: String = value.chars().take(MOST).collect();
-    let dots = if short.len() < value.len() { "…" } else { "" };
-    format!("{short:?}{dots}")
+    const MAX_CHARS: usize = 80;
+    let short: String = value.chars().take(MAX_CHARS).collect();
+    let ellipsis = if short.len() < value.len() { "…" } else { "" };
+    format!("{short:?}{ellipsis}")
 }
 
-fn authorities(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
-    let wrong = |why: String| Error::Config(format!("tls.ca_file {} {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+fn read_certificates(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
+    let invalid = |why: String| Error::Config(format!("tls.ca_file {} {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| invalid(format!("cannot be read: {error}")))?;
     let certificates: Vec<_> = parse_pem(&bytes)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -304,7 +304,7 @@ fn authorities(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
         })
         .collect();
     if certificates.is_empty() {
-        return Err(wrong("holds no certificate; it must be PEM: -----BEGIN CERTIFICATE-----".into()));
+        return Err(invalid("holds no certificate; it must be PEM: -----BEGIN CERTIFICATE-----".into()));
     }
     Ok(Arc::new(certificates))
 }

@@ -13,45 +13,45 @@ use super::php;
 use super::refusal;
 use crate::error::{Error, Result};
 
-/// Most calls in one batch.
-const MOST_CALLS: usize = 50;
+/// The maximum number of calls in one batch.
+const MAX_CALLS: usize = 50;
 
-/// What the host gets.
+/// What the caller gets.
 #[derive(Serialize)]
-struct Outcome {
+struct BatchOutcome {
     results: BTreeMap<String, Box<RawValue>>,
     errors: BTreeMap<String, Box<RawValue>>,
 }
 
-/// What the portal answered, by the calls' names.
+/// The portal's answer, by the names of the calls.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Results {
+pub(super) struct BatchResults {
     #[serde(deserialize_with = "php::map")]
     pub(super) result: BTreeMap<String, Box<RawValue>>,
     #[serde(deserialize_with = "php::map")]
     pub(super) result_error: BTreeMap<String, Box<RawValue>>,
 }
 
-impl Results {
+impl BatchResults {
     /// The error of one call, if it failed.
     pub(super) fn error(&self, name: &str) -> Option<Error> {
         #[derive(Deserialize, Default)]
         #[serde(default)]
-        struct Refused {
+        struct CallError {
             #[serde(deserialize_with = "php::text")]
             error: String,
             #[serde(deserialize_with = "php::text")]
             error_description: String,
         }
-        let refused: Refused = serde_json::from_str(self.result_error.get(name)?.get()).unwrap_or_default();
-        Some(refusal::refused(200, &refused.error, &refused.error_description))
+        let parsed: CallError = serde_json::from_str(self.result_error.get(name)?.get()).unwrap_or_default();
+        Some(refusal::to_error(200, &parsed.error, &parsed.error_description))
     }
 }
 
 impl Portal {
-    /// Runs up to 50 calls in one request. `calls`: JSON object, name → `{"method":…,"params":{…}}`. `halt`: stop at
-    /// the first one that fails. Returns `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
+    /// Runs up to 50 calls in one request. `calls` is a JSON object: name → `{"method":…,"params":{…}}`. `halt` stops at
+    /// the first call that fails. Returns `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
     pub fn call_batch(&self, calls: &str, halt: bool) -> Result<String> {
         #[derive(Deserialize)]
         struct Call {
@@ -64,8 +64,8 @@ impl Portal {
                 "calls must be a JSON object, name: {{\"method\":…,\"params\":{{…}}}}: {error}"
             ))
         })?;
-        if calls.is_empty() || calls.len() > MOST_CALLS {
-            let text = format!("a batch carries 1 to {MOST_CALLS} calls, not {}", calls.len());
+        if calls.is_empty() || calls.len() > MAX_CALLS {
+            let text = format!("a batch carries 1 to {MAX_CALLS} calls, not {}", calls.len());
             return Err(Error::InvalidArgument(text));
         }
         let mut commands = Map::new();
@@ -74,13 +74,13 @@ impl Portal {
             commands.insert(name, command(&call.method, &call.params).into());
         }
         let results = self.run_batch(&Value::Object(commands), halt, Repeat::No)?;
-        // JSON that was read as such: nothing in it can fail to be written.
-        Ok(serde_json::to_string(&Outcome { results: results.result, errors: results.result_error })
+        // This was parsed from JSON, so writing it as JSON cannot fail.
+        Ok(serde_json::to_string(&BatchOutcome { results: results.result, errors: results.result_error })
             .unwrap_or_default())
     }
 
-    /// Sends `batch` with prepared commands.
-    pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<Results> {
+    /// Sends a `batch` of commands made by [`command`].
+    pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<BatchResults> {
         let answer = self.call("batch", &json!({"halt": u8::from(halt), "cmd": commands}), repeat)?;
         serde_json::from_str(answer.result())
             .map_err(|error| Error::protocol(format!("the answer to batch has an unexpected shape: {error}")))
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_spelled_as_php_reads_them() {
+    fn commands_are_queries_that_php_can_read() {
         let params = json!({"filter": {">=ID": 1}, "select": ["ID", "№ & =?"], "on": true, "none": null});
         let query = command("crm.deal.list", &params);
         assert!(query.starts_with("crm.deal.list?"), "{query}");
@@ -136,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_found_by_name_and_empty_maps_may_be_lists() {
-        let results: Results = serde_json::from_str(
+    fn errors_are_found_by_name_even_if_empty_maps_are_lists() {
+        let results: BatchResults = serde_json::from_str(
             r#"{"result":[],"result_error":{"a":{"error":"ACCESS_DENIED","error_description":"no"}},"result_total":[]}"#,
         )
         .unwrap();

@@ -1,4 +1,4 @@
-//! The parameters of a REST call on their way into its body.
+//! The parameters of a REST call, and the body that is made from them.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// The parameters of a call, each value as the caller spelled it.
+/// The parameters of a call. Each value keeps the caller's spelling.
 pub(super) struct Params<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Params<'a> {
-    /// From a JSON object, or nothing.
+    /// Reads a JSON object, or nothing.
     pub(super) fn parse(method: &str, json: &'a str) -> Result<Params<'a>> {
-        // 1C and PHP spell an empty map as a list.
+        // 1C and PHP write an empty map as a list.
         if matches!(json.trim(), "" | "[]" | "null") {
             return Ok(Params(BTreeMap::new()));
         }
@@ -26,8 +26,8 @@ impl<'a> Params<'a> {
         Ok(Params(map))
     }
 
-    /// The body of the request. A source key given by the caller wins over the configured one.
-    pub(super) fn with(&self, token: &Secret, connector_id: &str) -> String {
+    /// The body of the request. A connector id from the caller takes precedence over the configured one.
+    pub(super) fn body(&self, token: &Secret, connector_id: &str) -> String {
         let has_connector = self.0.keys().any(|name| name.eq_ignore_ascii_case("auth_connector"));
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let mut body = format!("{{\"auth\":{}", quoted(token.expose()));
@@ -45,10 +45,10 @@ impl<'a> Params<'a> {
     }
 }
 
-/// A method's name becomes part of the address, so it may not hold anything that means something there.
+/// The method's name becomes part of the address, so it must not contain characters with a meaning there.
 pub(super) fn check_method(method: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if method.is_empty() || method.len() > 200 || !method.chars().all(plain) || method.starts_with('.') {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if method.is_empty() || method.len() > 200 || !method.chars().all(allowed) || method.starts_with('.') {
         return Err(Error::InvalidArgument(
             "a method's name is letters, digits and points, such as crm.deal.get".into(),
         ));
@@ -61,30 +61,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_holds_token_and_source_key() {
+    fn the_body_starts_with_token_and_connector_id() {
         let json = r#"{"id": 1.50, "fields":{"TITLE":"№ \"1\""}}"#;
         let params = Params::parse("m", json).unwrap();
-        let body = params.with(&Secret::new("t\"k"), "OneC");
+        let body = params.body(&Secret::new("t\"k"), "OneC");
         assert_eq!(body, r#"{"auth":"t\"k","auth_connector":"OneC","fields":{"TITLE":"№ \"1\""},"id":1.50}"#);
         let own = Params::parse("m", r#"{"AUTH_CONNECTOR":"other"}"#).unwrap();
-        assert_eq!(own.with(&Secret::new("t"), "OneC"), r#"{"auth":"t","AUTH_CONNECTOR":"other"}"#);
+        assert_eq!(own.body(&Secret::new("t"), "OneC"), r#"{"auth":"t","AUTH_CONNECTOR":"other"}"#);
     }
 
     #[test]
-    fn parameters_are_an_object_or_nothing() {
-        for nothing in ["", "[]", " {} ", "null"] {
-            let params = Params::parse("m", nothing).unwrap();
-            assert_eq!(params.with(&Secret::new("t"), ""), r#"{"auth":"t"}"#, "{nothing}");
+    fn parameters_are_an_object_or_empty() {
+        for empty in ["", "[]", " {} ", "null"] {
+            let params = Params::parse("m", empty).unwrap();
+            assert_eq!(params.body(&Secret::new("t"), ""), r#"{"auth":"t"}"#, "{empty}");
         }
-        for bad in ["[1]", "1", "\"x\"", "{", r#"{"Auth":"x"}"#] {
-            assert!(matches!(Params::parse("m", bad), Err(Error::InvalidArgument(_))), "{bad}");
+        for invalid in ["[1]", "1", "\"x\"", "{", r#"{"Auth":"x"}"#] {
+            assert!(matches!(Params::parse("m", invalid), Err(Error::InvalidArgument(_))), "{invalid}");
         }
     }
 
     #[test]
-    fn a_method_cannot_change_the_address() {
-        for bad in ["", "../x", "a/b", "a?b", "a b", "a#b", "метод", ".x", "a%2f"] {
-            assert!(check_method(bad).is_err(), "{bad}");
+    fn a_method_name_cannot_change_the_address() {
+        for invalid in ["", "../x", "a/b", "a?b", "a b", "a#b", "метод", ".x", "a%2f"] {
+            assert!(check_method(invalid).is_err(), "{invalid}");
         }
         check_method("crm.deal.get").unwrap();
         check_method("event.offline.get").unwrap();

@@ -1,18 +1,20 @@
-//! Error answers of the portal and of the authorization server: what they mean and what to do (protocol.md §2, §2.3).
+//! Error answers of the portal and of the authorization server: what they mean, and what to do about them
+//! (docs/protocol.md §2, §2.3).
 
 use crate::error::{Error, Refusal, Status};
 
 /// The error for an answer `{"error": code, "error_description": description}`.
-pub fn refused(http_status: u16, code: &str, description: &str) -> Error {
-    let (status, advice) = meaning(code, http_status);
+pub fn to_error(http_status: u16, code: &str, description: &str) -> Error {
+    let (status, advice) = classify(code, http_status);
     let code = short(code, 64);
     let description = short(description, 300);
-    let said = if description.is_empty() || description == code { String::new() } else { format!(" ({description})") };
-    let text = format!("portal answered {code}{said}: {advice}");
+    let details =
+        if description.is_empty() || description == code { String::new() } else { format!(" ({description})") };
+    let text = format!("portal answered {code}{details}: {advice}");
     Error::Refused(Box::new(Refusal { status, code, http_status, text }))
 }
 
-fn meaning(code: &str, http_status: u16) -> (Status, &'static str) {
+fn classify(code: &str, http_status: u16) -> (Status, &'static str) {
     match code.to_ascii_uppercase().as_str() {
         "EXPIRED_TOKEN" => (
             Status::Auth,
@@ -74,9 +76,9 @@ fn meaning(code: &str, http_status: u16) -> (Status, &'static str) {
     }
 }
 
-/// Outside text for a message: one line, not endless.
-fn short(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+/// A text from outside as it may appear in a message: on one line, and not too long.
+fn short(text: &str, max_chars: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(max_chars).collect()
 }
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_become_statuses_with_advice() {
+    fn each_code_has_a_status_and_advice() {
         for (http_status, code, status) in [
             (401, "expired_token", Status::Auth),
             (401, "NO_AUTH_FOUND", Status::Auth),
@@ -101,7 +103,7 @@ mod tests {
             (400, "SOMETHING_NEW", Status::Portal),
             (403, "SOMETHING_NEW", Status::AccessDenied),
         ] {
-            let error = refused(http_status, code, "as the portal says");
+            let error = to_error(http_status, code, "as the portal says");
             assert_eq!(error.status(), status, "{code}");
             assert_eq!((error.code(), error.http_status()), (code, http_status));
             assert!(error.to_string().contains(code) && error.to_string().contains("as the portal says"), "{error}");
@@ -109,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_by_itself_is_transient() {
-        assert!(refused(503, "QUERY_LIMIT_EXCEEDED", "").is_transient());
-        assert!(refused(500, "INTERNAL", "").is_transient());
+    fn only_what_can_pass_without_a_change_is_transient() {
+        assert!(to_error(503, "QUERY_LIMIT_EXCEEDED", "").is_transient());
+        assert!(to_error(500, "INTERNAL", "").is_transient());
         for (http_status, code) in [(403, "ACCESS_DENIED"), (400, "invalid_grant"), (400, "X")] {
-            assert!(!refused(http_status, code, "").is_transient(), "{code}");
+            assert!(!to_error(http_status, code, "").is_transient(), "{code}");
         }
     }
 }

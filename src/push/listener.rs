@@ -68,7 +68,7 @@ pub(super) struct PollState {
 }
 
 impl WaitObserver for Poll {
-    fn waiting(&self) -> Option<Duration> {
+    fn on_wait(&self) -> Option<Duration> {
         let on_sent = {
             let mut state = lock(&self.state);
             state.sent.get_or_insert_with(|| self.ctx.clock.now());

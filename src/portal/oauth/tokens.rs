@@ -177,7 +177,7 @@ impl Tokens {
             return stored.map(|()| true);
         }
         if refresh.is_empty() {
-            return Err(refusal::refused(401, "expired_token", ""));
+            return Err(refusal::to_error(401, "expired_token", ""));
         }
         let pair = self.authorization.next(&refresh, self.clock.unix())?;
         // Even if it could not be kept, the pair is used: the old one is dead.
