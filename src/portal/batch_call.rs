@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use form_urlencoded::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -87,26 +87,23 @@ impl Portal {
     }
 }
 
-/// What PHP leaves as it is in a query.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// `method?query`, the query in PHP's spelling: nested keys in brackets, all percent-encoded.
+/// A call as `batch` takes it: `method?query`, with the names of nested parameters in PHP's brackets.
 pub(super) fn command(method: &str, params: &Value) -> String {
-    let mut pairs = Vec::new();
-    flatten("", params, &mut pairs);
-    format!("{method}?{}", pairs.join("&"))
+    let start = format!("{method}?");
+    let query_start = start.len();
+    let mut query = Serializer::for_suffix(start, query_start);
+    append("", params, &mut query);
+    query.finish()
 }
 
-fn flatten(key: &str, value: &Value, pairs: &mut Vec<String>) {
-    let inner = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}[{name}]") };
-    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+/// Appends a value, or all values inside of it, under the name `key`.
+fn append(key: &str, value: &Value, query: &mut Serializer<'_, String>) {
+    let nested = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}[{name}]") };
     let scalar = match value {
-        Value::Object(map) => return map.iter().for_each(|(name, value)| flatten(&inner(name), value, pairs)),
+        Value::Object(map) => return map.iter().for_each(|(name, value)| append(&nested(name), value, query)),
         Value::Array(list) => {
-            return list
-                .iter()
-                .enumerate()
-                .for_each(|(index, value)| flatten(&inner(&index.to_string()), value, pairs));
+            let entries = list.iter().enumerate();
+            return entries.for_each(|(index, value)| append(&nested(&index.to_string()), value, query));
         }
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -114,7 +111,7 @@ fn flatten(key: &str, value: &Value, pairs: &mut Vec<String>) {
         Value::Null => String::new(),
     };
     if !key.is_empty() {
-        pairs.push(format!("{}={}", encode(key), encode(&scalar)));
+        query.append_pair(key, &scalar);
     }
 }
 
@@ -128,7 +125,7 @@ mod tests {
         let query = command("crm.deal.list", &params);
         assert!(query.starts_with("crm.deal.list?"), "{query}");
         for part in
-            ["filter%5B%3E%3DID%5D=1", "select%5B0%5D=ID", "select%5B1%5D=%E2%84%96%20%26%20%3D%3F", "on=1", "none="]
+            ["filter%5B%3E%3DID%5D=1", "select%5B0%5D=ID", "select%5B1%5D=%E2%84%96+%26+%3D%3F", "on=1", "none="]
         {
             assert!(query.contains(part), "{part} in {query}");
         }

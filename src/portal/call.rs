@@ -14,6 +14,7 @@ use crate::error::{Error, Result, Status};
 use crate::lock;
 use crate::log::Level;
 use crate::net::http::Http;
+use crate::retry::{Backoff, Schedule};
 use crate::secret::Secret;
 use crate::state::tokens::TokenPair;
 
@@ -26,13 +27,11 @@ pub enum Repeat {
     No,
 }
 
-/// The pause before the first repeat. Each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The pauses before repeats.
+const PAUSES: Schedule = Schedule::Doubling { first: Duration::from_millis(500), max: Duration::from_secs(10) };
 /// The maximum number of repeats after a failure of the network or the portal. Repeats after the portal's limits are
 /// bounded by the call's deadline instead.
 const MAX_REPEATS: u32 = 3;
-/// The maximum pause between two repeats.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// One client's access to the portal's REST interface. Calls block; any number of threads may make them at once.
 pub struct Portal {
@@ -155,7 +154,7 @@ impl Portal {
         let params = Params::parse(method, params)?;
         let deadline = Deadline::after(self.timeout, self.ctx.clock.now());
         let mut renewed = false;
-        let mut attempt = 0;
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             self.ctx.cancel.check()?;
             if let Some(limiter) = &self.limiter {
@@ -173,9 +172,8 @@ impl Portal {
                 self.renew(&token, deadline)?;
                 continue;
             }
-            let pause = self.pause_before_repeat(&failure, repeat, attempt, deadline).ok_or(failure.error)?;
+            let pause = self.pause_before_repeat(&failure, repeat, &mut backoff, deadline).ok_or(failure.error)?;
             self.ctx.cancel.sleep(pause)?;
-            attempt += 1;
         }
     }
 
@@ -249,15 +247,15 @@ impl Portal {
         &self,
         failure: &Failure,
         repeat: Repeat,
-        attempt: u32,
+        backoff: &mut Backoff,
         deadline: Deadline,
     ) -> Option<Duration> {
         let error = &failure.error;
         let limited = error.status() == Status::RateLimit && error.is_transient();
-        if !limited && (repeat == Repeat::No || !error.is_transient() || attempt >= MAX_REPEATS) {
+        if !limited && (repeat == Repeat::No || !error.is_transient() || backoff.failures() >= MAX_REPEATS) {
             return None;
         }
-        let growing = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(attempt)).min(MAX_PAUSE);
+        let growing = backoff.failed();
         let unblocked_in = Duration::from_secs(failure.blocked_until.saturating_sub(self.ctx.clock.unix()));
         let pause = if error.code() == "OPERATION_TIME_LIMIT" { growing.max(unblocked_in) } else { growing };
         if pause >= self.time_left(deadline) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
@@ -28,20 +29,19 @@ impl<'a> Params<'a> {
 
     /// The body of the request. A connector id from the caller takes precedence over the configured one.
     pub(super) fn body(&self, token: &Secret, connector_id: &str) -> String {
-        let has_connector = self.0.keys().any(|name| name.eq_ignore_ascii_case("auth_connector"));
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let mut body = format!("{{\"auth\":{}", quoted(token.expose()));
-        if !connector_id.is_empty() && !has_connector {
-            body.push_str(&format!(",\"auth_connector\":{}", quoted(connector_id)));
+        #[derive(Serialize)]
+        struct Body<'a> {
+            auth: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            auth_connector: Option<&'a str>,
+            #[serde(flatten)]
+            params: &'a BTreeMap<String, &'a RawValue>,
         }
-        for (name, value) in &self.0 {
-            body.push(',');
-            body.push_str(&quoted(name));
-            body.push(':');
-            body.push_str(value.get());
-        }
-        body.push('}');
-        body
+        let has_own = self.0.keys().any(|name| name.eq_ignore_ascii_case("auth_connector"));
+        let auth_connector = Some(connector_id).filter(|id| !id.is_empty() && !has_own);
+        let body = Body { auth: token.expose(), auth_connector, params: &self.0 };
+        // Texts, and values that were parsed from JSON: writing them as JSON cannot fail.
+        serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
@@ -62,10 +62,15 @@ mod tests {
 
     #[test]
     fn the_body_starts_with_token_and_connector_id() {
-        let json = r#"{"id": 1.50, "fields":{"TITLE":"№ \"1\""}}"#;
+        let json = r#"{"id": 1.50, "fields":{ "TITLE":"\u2116 \"1\"" ,"TITLE":1e2}}"#;
         let params = Params::parse("m", json).unwrap();
         let body = params.body(&Secret::new("t\"k"), "OneC");
-        assert_eq!(body, r#"{"auth":"t\"k","auth_connector":"OneC","fields":{"TITLE":"№ \"1\""},"id":1.50}"#);
+        assert_eq!(
+            body,
+            r#"{"auth":"t\"k","auth_connector":"OneC","fields":{ "TITLE":"\u2116 \"1\"" ,"TITLE":1e2},"id":1.50}"#
+        );
+        let repeated = Params::parse("m", r#"{"id":1,"id":2}"#).unwrap();
+        assert_eq!(repeated.body(&Secret::new("t"), ""), r#"{"auth":"t","id":2}"#, "as PHP reads it");
         let own = Params::parse("m", r#"{"AUTH_CONNECTOR":"other"}"#).unwrap();
         assert_eq!(own.body(&Secret::new("t"), "OneC"), r#"{"auth":"t","AUTH_CONNECTOR":"other"}"#);
     }
