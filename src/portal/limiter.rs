@@ -16,6 +16,11 @@ use crate::portal::refusal;
 
 static LIMITERS: Lazy<Mutex<HashMap<String, Weak<Limiter>>>> = Lazy::new(Mutex::default);
 
+/// Part of the portal's bucket stays empty on our side: what drains from it in this many seconds. The portal drains its
+/// bucket once a second, not continuously, and requests that were sent within a second can arrive together. Each of the
+/// two can put as much into the bucket as drains in a second.
+const MARGIN_SECONDS: f64 = 2.0;
+
 /// The minimum pace after refusals, as a fraction of the configured one.
 const MIN_PACE: f64 = 0.125;
 
@@ -91,6 +96,11 @@ impl Bucket {
         self.per_second = self.per_second.min(per_second);
     }
 
+    /// How many requests may be sent at once; at least half of the configured burst, and one.
+    fn capacity(&self) -> f64 {
+        (self.burst - MARGIN_SECONDS * self.per_second).max(self.burst / 2.0).max(1.0)
+    }
+
     fn drain(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.drained_at).as_secs_f64();
         self.level = (self.level - seconds * self.per_second * self.pace).max(0.0);
@@ -101,7 +111,7 @@ impl Bucket {
     fn add(&mut self, now: Instant) -> Duration {
         self.drain(now);
         self.level += 1.0;
-        Duration::try_from_secs_f64((self.level - self.burst) / (self.per_second * self.pace)).unwrap_or_default()
+        Duration::try_from_secs_f64((self.level - self.capacity()) / (self.per_second * self.pace)).unwrap_or_default()
     }
 
     /// Removes a request that is not going to be sent.
@@ -111,7 +121,7 @@ impl Bucket {
 
     fn slow_down(&mut self, now: Instant) {
         self.drain(now);
-        self.level = self.level.max(self.burst);
+        self.level = self.level.max(self.capacity());
         self.pace = (self.pace / 2.0).max(MIN_PACE);
     }
 
@@ -125,30 +135,80 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    /// The portal's own bucket.
-    struct Portal(Bucket);
+    /// The bucket of a portal, which is drained once a second.
+    struct Portal {
+        level: f64,
+        burst: f64,
+        per_second: f64,
+        next_drain: Instant,
+    }
 
     impl Portal {
         fn accepts(&mut self, now: Instant) -> bool {
-            let fits = self.0.add(now).is_zero();
-            if !fits {
-                self.0.remove();
+            while self.next_drain <= now {
+                self.level = (self.level - self.per_second).max(0.0);
+                self.next_drain += Duration::from_secs(1);
+            }
+            let fits = self.level + 1.0 <= self.burst;
+            if fits {
+                self.level += 1.0;
             }
             fits
         }
     }
 
-    #[test]
-    fn a_client_that_keeps_to_it_is_never_refused_and_loses_no_time() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(50.0, 2.0, start);
-        let mut portal = Portal(Bucket::new(50.0, 2.0, start));
+    /// The moments at which a bucket lets requests go that are always waiting.
+    fn departures(mut bucket: Bucket, start: Instant, count: usize) -> Vec<Instant> {
         let mut now = start;
-        for request in 0..1000 {
+        let mut next = || {
             now += bucket.add(now);
-            assert!(portal.accepts(now + Duration::from_nanos(10)), "request {request}");
+            now
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// How many requests a portal refuses if it drains its bucket `phase` after the first departure and every second
+    /// from then on, while all that departs in the second before each of the `stalls` arrives together at its end.
+    fn refusals(departures: &[Instant], burst: f64, per_second: f64, phase: Duration, stalls: &[Duration]) -> usize {
+        let start = departures[0];
+        let mut portal = Portal { level: 0.0, burst, per_second, next_drain: start + phase };
+        let arrival = |departure: Instant| {
+            let stall = stalls.iter().map(|end| start + *end).find(|end| *end >= departure);
+            stall.filter(|end| *end - departure <= Duration::from_secs(1)).unwrap_or(departure)
+        };
+        departures.iter().filter(|departure| !portal.accepts(arrival(**departure))).count()
+    }
+
+    #[test]
+    fn no_request_is_refused_even_if_requests_arrive_late_and_together() {
+        let start = Instant::now();
+        let millis = Duration::from_millis;
+        for (burst, per_second) in [(50.0, 2.0), (250.0, 5.0)] {
+            let with_margin = departures(Bucket::new(burst, per_second, start), start, 600);
+            let full_bucket = Bucket::new(burst + MARGIN_SECONDS * per_second, per_second, start);
+            let without_margin = departures(full_bucket, start, 600);
+            let mut refused_without_margin = 0;
+            for phase in (0..1000).step_by(50).map(millis) {
+                for stall in (0..1000).step_by(50).map(millis) {
+                    let stalls: Vec<_> = (1..100).step_by(3).map(|second| millis(second * 1000) + stall).collect();
+                    let refused = |departures| refusals(departures, burst, per_second, phase, &stalls);
+                    assert_eq!(refused(&with_margin), 0, "{burst}/{per_second}: {phase:?} {stall:?}");
+                    refused_without_margin += refused(&without_margin);
+                }
+            }
+            assert!(refused_without_margin > 0, "the portal of this test refuses nothing");
         }
-        assert_eq!((now - start).as_secs(), 475, "50 at once, 950 at two a second");
+    }
+
+    #[test]
+    fn the_margin_costs_the_burst_a_few_requests_and_the_rate_none() {
+        let start = Instant::now();
+        let departures = departures(Bucket::new(50.0, 2.0, start), start, 1000);
+        let at_once = departures.iter().filter(|departure| **departure == start).count();
+        assert_eq!((at_once, (departures[999] - start).as_secs()), (46, 477), "46 at once, 954 at two a second");
+        for (burst, per_second, capacity) in [(250.0, 5.0, 240.0), (5.0, 19.0, 2.5), (1.0, 2.0, 1.0)] {
+            assert_eq!(Bucket::new(burst, per_second, start).capacity(), capacity, "{burst}/{per_second}");
+        }
     }
 
     #[test]
