@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::{Answer, Failure};
 use super::limiter::Limiter;
-use super::oauth::{Tokens, TokensSink};
+use super::oauth::Tokens;
 use super::params::{Params, check_method};
 use crate::clock::Deadline;
 use crate::config::{Address, Settings};
@@ -16,6 +16,7 @@ use crate::log::Level;
 use crate::net::http::Http;
 use crate::retry::{Backoff, Schedule};
 use crate::secret::Secret;
+use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
 
 /// Whether a call is repeated if it is unknown whether the portal has run it.
@@ -50,11 +51,10 @@ pub struct Portal {
 
 impl Portal {
     /// Sends nothing yet.
-    pub fn new(settings: &Settings, tokens_sink: TokensSink, ctx: Context) -> Result<Portal> {
+    pub fn new(settings: &Settings, tokens: Tokens, ctx: Context) -> Portal {
         let now = ctx.clock.now();
         let limiter = (settings.rate_per_second > 0.0)
             .then(|| Limiter::shared(settings.portal.origin(), settings.rate_burst, settings.rate_per_second, now));
-        let tokens = Tokens::new(settings, tokens_sink, ctx.clock.clone(), ctx.cancel.clone())?;
         let portal = Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
@@ -67,7 +67,7 @@ impl Portal {
             ctx,
         };
         portal.update_address(&portal.tokens.pair());
-        Ok(portal)
+        portal
     }
 
     /// The connector id of this client's queue; `""` for the queue without one.
@@ -85,24 +85,42 @@ impl Portal {
         self.tokens.pair()
     }
 
-    /// Uses a pair that the host has obtained, and shares it through the tokens file.
-    pub fn put_tokens_in(&self, pair: TokenPair) -> Result<()> {
-        self.update_address(&pair);
-        self.tokens.put_in(pair)
+    /// The token family in use.
+    pub fn token_family(&self) -> TokenFamily {
+        self.tokens.to_carry()
     }
 
-    /// Uses this pair from now on.
-    pub fn use_tokens(&self, pair: TokenPair) {
-        self.update_address(&pair);
-        self.tokens.replace(pair);
+    /// Uses a token family that comes from another state, unless ours is newer.
+    pub fn restore_tokens(&self, family: TokenFamily) -> Result<()> {
+        let stored = self.tokens.restore(family);
+        self.update_address(&self.tokens.pair());
+        stored
+    }
+
+    /// Uses tokens that come from the host (`by_host`) or from an installation, unless they are known to be outdated. If
+    /// they cannot be stored, that is the error, but they are used nevertheless.
+    pub fn present_tokens(&self, pair: TokenPair, by_host: bool) -> Result<()> {
+        let stored = self.tokens.present(pair, by_host);
+        self.update_address(&self.tokens.pair());
+        stored
+    }
+
+    /// Discards the tokens, because the application was uninstalled.
+    pub fn retire_tokens(&self) {
+        self.tokens.retire();
+    }
+
+    /// Waits until no renewal of the tokens is running, for at most 20 s.
+    pub fn wait_for_renewal(&self) {
+        self.tokens.wait_for_renewal();
     }
 
     /// Exchanges an authorization code for the first pair of tokens, and uses it.
     pub fn authorize(&self, code: &str) -> Result<()> {
         self.ctx.cancel.check()?;
-        let pair = self.tokens.authorize(code)?;
-        self.update_address(&pair);
-        Ok(())
+        let stored = self.tokens.authorize(code);
+        self.update_address(&self.tokens.pair());
+        stored
     }
 
     /// Whether there is a token for calls.
@@ -113,12 +131,6 @@ impl Portal {
     /// Whether this access token is the current one or an earlier one.
     pub fn knows_token(&self, access: &Secret) -> bool {
         self.tokens.knows(access)
-    }
-
-    /// Stores the first pair of an installation and uses it.
-    pub fn adopt_tokens(&self, pair: TokenPair) -> Result<()> {
-        self.update_address(&pair);
-        self.tokens.adopt(pair)
     }
 
     /// Offers a pair that came with an event. It is used if ours has expired and cannot be renewed.
@@ -189,7 +201,7 @@ impl Portal {
                     .into(),
             ));
         }
-        if !self.tokens.is_due() {
+        if !self.tokens.expires_soon() {
             return Ok(token);
         }
         match self.renew(&token, deadline) {
