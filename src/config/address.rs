@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-/// A checked `http`/`https` address: scheme, host, port and path, no user, no query.
-/// `Debug` and `Display` print it without its path, which may hold a webhook's secret.
+/// A checked `http` or `https` address: scheme, host, port and path, without user or query.
+/// `Debug` and `Display` omit the path, which may contain the secret of a webhook.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     origin: String,
@@ -15,26 +15,26 @@ pub struct Address {
 }
 
 impl Address {
-    /// Checks an address. Plain `http` is refused except to this computer, or when it is allowed.
+    /// Checks an address. Plain `http` is refused unless it is allowed, or leads to this computer.
     pub fn parse(text: &str, allow_plain: bool) -> Result<Address, String> {
         let invalid = |why: &str| {
             Err(format!("{} {why}; allowed: an address such as https://my.bitrix24.com", without_secrets(text)))
         };
         let Ok(uri) = text.parse::<Uri>() else {
-            return invalid("is no address");
+            return invalid("is not an address");
         };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return invalid("is no address");
+            return invalid("is not an address");
         };
         if authority.as_str().contains('@') || uri.query().is_some() {
-            return invalid("must hold neither a user nor a question mark");
+            return invalid("must contain neither a user name nor a query");
         }
         let secure = match scheme {
             "https" => true,
             "http" if allow_plain || is_loopback(authority.host()) => false,
             "http" => {
                 return invalid(
-                    "is plain http, on which tokens can be read on the way; use https or set http.allow_plain=true",
+                    "is plain http, which lets others read the tokens; use https, or set http.allow_plain=true",
                 );
             }
             _ => return invalid("is neither https nor http"),
@@ -70,7 +70,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// An address as it may stand in a text: user, path and query are where secrets sit.
+/// An address as it may appear in a text: without user, path and query, which may contain secrets.
 pub(super) fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.split(['?', '@']).next().unwrap_or_default().to_owned();
