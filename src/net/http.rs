@@ -72,7 +72,11 @@ impl Http {
     /// Opens a raw connection to the host of this address.
     pub fn open_connection(&self, url: &str, timeout: Duration) -> Result<Connection> {
         self.cancel.check()?;
-        let uri = url.parse::<Uri>().map_err(|_| Error::protocol("the address cannot be used"))?;
+        let uri = url.parse::<Uri>().map_err(|_| {
+            Error::protocol(
+                "the push server's address is not a valid URL; have an administrator check the push settings",
+            )
+        })?;
         self.opener.open(&uri, timeout).map_err(|error| self.connection_error(url, error))
     }
 
@@ -129,30 +133,44 @@ fn explain(url: &str, error: ureq::Error) -> Error {
     let host = url.parse::<Uri>().ok().and_then(|uri| uri.authority().map(|a| a.to_string())).unwrap_or_default();
     match error {
         ureq::Error::Timeout(what) => Error::Network(format!(
-            "{host} did not answer in time ({what}); check the network, or raise http.timeout_ms / http.connect_timeout_ms"
+            "{host} did not answer in time ({what}); check the network and the proxy, or raise http.timeout_ms or \
+             http.connect_timeout_ms"
         )),
         ureq::Error::HostNotFound => {
-            Error::Network(format!("the host name {host} cannot be resolved; check it and the DNS settings"))
+            Error::Network(format!("the host name {host} cannot be resolved; check its spelling and the DNS settings"))
         }
         ureq::Error::BodyExceedsLimit(limit) => Error::protocol(format!(
-            "the answer of {host} is longer than {limit} bytes; raise http.max_answer_bytes or ask for less (fetch.limit)"
+            "the answer of {host} is longer than {limit} bytes; raise http.max_answer_bytes, or request less at once \
+             (fetch.limit)"
         )),
         ureq::Error::Rustls(error) => tls_error(&host, &error.to_string()),
         ureq::Error::Tls(text) => tls_error(&host, text),
         ureq::Error::Pem(error) => tls_error(&host, &error.to_string()),
-        ureq::Error::Protocol(error) => Error::Network(format!("{host} does not answer in HTTP as it should: {error}")),
-        ureq::Error::InvalidProxyUrl => {
-            Error::Config("the proxy's address (http.proxy, or that in the environment) is not usable".into())
-        }
+        ureq::Error::Protocol(error) => Error::Network(format!(
+            "the answer of {host} is not valid HTTP: {error}; check the address, and that no proxy or firewall \
+             alters answers"
+        )),
+        ureq::Error::InvalidProxyUrl => Error::Config(
+            "the proxy's address is not valid; correct http.proxy, or the proxy variables of the environment".into(),
+        ),
         ureq::Error::ConnectProxyFailed(reason) => Error::Network(format!(
-            "the proxy did not connect to {host}: {reason}; check http.proxy, its user and its password"
+            "the proxy did not connect to {host}: {reason}; check http.proxy, its user and password, and that the \
+             proxy allows this host"
         )),
         ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(inner) => tls_error(&host, &inner.to_string()),
-            None => Error::Network(format!("the connection to {host} failed: {}", os_error_text(&error))),
+            None => Error::Network(format!(
+                "the connection to {host} failed: {}; check the address, the network and the proxy",
+                os_error_text(&error)
+            )),
         },
-        ureq::Error::ConnectionFailed => Error::Network(format!("no connection to {host}")),
-        other => Error::Network(format!("the request to {host} failed: {}", variant_name(&other))),
+        ureq::Error::ConnectionFailed => Error::Network(format!(
+            "no connection to {host} could be opened; check the address, the network and the proxy"
+        )),
+        other => Error::Network(format!(
+            "the request to {host} failed: {}; repeat it later, and report this text if it persists",
+            variant_name(&other)
+        )),
     }
 }
 
@@ -180,7 +198,8 @@ fn agent_config(settings: &Settings, buffers: BufferSizes) -> ureq::config::Conf
 
 fn tls_error(host: &str, text: &str) -> Error {
     Error::Tls(format!(
-        "the certificate or TLS of {host} was not accepted: {text}; check the computer's clock and that the issuing authority is trusted by the operating system or stands in tls.ca_file"
+        "no secure connection to {host}: {text}; check this computer's clock, and that the issuer of the server's \
+         certificate is trusted by the operating system or is in tls.ca_file"
     ))
 }
 

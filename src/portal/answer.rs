@@ -46,6 +46,16 @@ struct Time {
     operating_reset_at: u64,
 }
 
+const CHECK_URL: &str = "check that portal.url is the address of a Bitrix24 portal";
+
+/// The error for an answer whose `result` is not what the method returns. serde's text may quote a value, so this is
+/// not for results with secrets.
+pub(super) fn unexpected_result(method: &str, error: &serde_json::Error) -> Error {
+    Error::protocol(format!(
+        "the answer to {method} does not have the expected form: {error}; please report this text if it persists"
+    ))
+}
+
 impl Answer {
     /// Reads the answer to a call of `method`. `redact` removes our secrets from the portal's texts.
     pub(super) fn read(
@@ -57,15 +67,20 @@ impl Answer {
         let malformed = |text: String| Failure::from(Error::Protocol { text, http_status });
         if (300..=399).contains(&http_status) {
             return Err(malformed(format!(
-                "the portal answered {method} with a redirect (HTTP {http_status}), which is not followed because the token would go with it; set portal.url to the portal's present address"
+                "the portal answered {method} with a redirect (HTTP {http_status}), which is not followed because the \
+                 token would be sent to the new address; set portal.url to the portal's present address"
             )));
         }
-        let text = String::from_utf8(body)
-            .map_err(|_| malformed(format!("the answer to {method} (HTTP {http_status}) is not UTF-8")))?;
+        let text = String::from_utf8(body).map_err(|_| {
+            malformed(format!(
+                "the answer to {method} (HTTP {http_status}) is not UTF-8; if this persists, {CHECK_URL}"
+            ))
+        })?;
         let Ok(parsed) = serde_json::from_str::<AnswerBody>(&text) else {
-            let found = if text.trim_start().starts_with('<') { "HTML" } else { "no complete JSON" };
+            let found = if text.trim_start().starts_with('<') { "HTML" } else { "incomplete or invalid JSON" };
             return Err(malformed(format!(
-                "the portal answered {method} with {found} (HTTP {http_status}, {} bytes); if that stays, check that portal.url is a Bitrix24 portal",
+                "the portal answered {method} with {found} (HTTP {http_status}, {} bytes); if this persists, \
+                 {CHECK_URL}",
                 text.len()
             )));
         };
@@ -80,9 +95,10 @@ impl Answer {
         });
         match range {
             Some(result) => Ok(Answer { text, result }),
-            None => {
-                Err(malformed(format!("the answer to {method} (HTTP {http_status}) holds neither result nor error")))
-            }
+            None => Err(malformed(format!(
+                "the answer to {method} (HTTP {http_status}) contains neither result nor error; if this persists, \
+                 {CHECK_URL}"
+            ))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Several calls in one request: the portal's method `batch` (protocol.md §2).
+//! Several calls in one request: the portal's method `batch` (docs/protocol.md §2).
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::answer::unexpected_result;
 use super::call::{Portal, Repeat};
 use super::params::check_method;
 use super::php;
@@ -50,8 +51,9 @@ impl BatchResults {
 }
 
 impl Portal {
-    /// Runs up to 50 calls in one request. `calls` is a JSON object: name → `{"method":…,"params":{…}}`. `halt` stops at
-    /// the first call that fails. Returns `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
+    /// Runs up to 50 calls in one request. `calls` is a JSON object: name → `{"method":…,"params":{…}}`. With `halt`,
+    /// the portal stops at the first call that fails. Returns
+    /// `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
     pub fn call_batch(&self, calls: &str, halt: bool) -> Result<String> {
         #[derive(Deserialize)]
         struct Call {
@@ -61,11 +63,14 @@ impl Portal {
         }
         let calls: BTreeMap<String, Call> = serde_json::from_str(calls).map_err(|error| {
             Error::InvalidArgument(format!(
-                "calls must be a JSON object, name: {{\"method\":…,\"params\":{{…}}}}: {error}"
+                "calls must be a JSON object such as {{\"name\":{{\"method\":…,\"params\":{{…}}}}}}: {error}"
             ))
         })?;
         if calls.is_empty() || calls.len() > MAX_CALLS {
-            let text = format!("a batch carries 1 to {MAX_CALLS} calls, not {}", calls.len());
+            let text = format!(
+                "a batch must have 1 to {MAX_CALLS} calls, not {}; split the calls into several batches",
+                calls.len()
+            );
             return Err(Error::InvalidArgument(text));
         }
         let mut commands = Map::new();
@@ -82,8 +87,7 @@ impl Portal {
     /// Sends a `batch` of commands made by [`command`].
     pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<BatchResults> {
         let answer = self.call("batch", &json!({"halt": u8::from(halt), "cmd": commands}), repeat)?;
-        serde_json::from_str(answer.result())
-            .map_err(|error| Error::protocol(format!("the answer to batch has an unexpected shape: {error}")))
+        serde_json::from_str(answer.result()).map_err(|error| unexpected_result("batch", &error))
     }
 }
 
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn errors_are_found_by_name_even_if_empty_maps_are_lists() {
         let results: BatchResults = serde_json::from_str(
-            r#"{"result":[],"result_error":{"a":{"error":"ACCESS_DENIED","error_description":"no"}},"result_total":[]}"#,
+            r#"{"result":[],"result_total":[],"result_error":{"a":{"error":"ACCESS_DENIED","error_description":""}}}"#,
         )
         .unwrap();
         assert_eq!(results.error("a").unwrap().code(), "ACCESS_DENIED");

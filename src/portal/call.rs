@@ -97,8 +97,8 @@ impl Portal {
         stored
     }
 
-    /// Uses tokens that come from the host (`by_host`) or from an installation, unless they are known to be outdated. If
-    /// they cannot be stored, that is the error, but they are used nevertheless.
+    /// Uses tokens that come from the host (`by_host`) or from an installation, unless they are known to be
+    /// outdated. If they cannot be stored, that is the error, but they are used nevertheless.
     pub fn present_tokens(&self, pair: TokenPair, by_host: bool) -> Result<()> {
         let stored = self.tokens.present(pair, by_host);
         self.update_address(&self.tokens.pair());
@@ -197,7 +197,8 @@ impl Portal {
         }
         if token.is_empty() {
             return Err(Error::Config(
-                "auth.access_token is not set; set it, restore a state that holds tokens, authorize with a code, or let the handler take the application's installation"
+                "auth.access_token is not set; set it, restore a state with tokens, use an authorization code, or \
+                 install the application while the handler is running"
                     .into(),
             ));
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::answer::unexpected_result;
 use super::call::Portal;
 use super::php;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::secret::Secret;
 
 /// While the portal installs an application, it waits for the handler; a later proof would be too late.
@@ -24,6 +25,6 @@ impl Portal {
         let answer = self.call_with_token(access, "app.info", PROOF_TIMEOUT)?;
         serde_json::from_str::<Application>(answer.result())
             .map(|application| application.code)
-            .map_err(|_| Error::protocol("the answer to app.info has an unexpected shape"))
+            .map_err(|error| unexpected_result("app.info", &error))
     }
 }

@@ -10,9 +10,8 @@ use once_cell::sync::Lazy;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result, Status};
 use crate::lock;
-use crate::portal::refusal;
 
 static LIMITERS: Lazy<Mutex<HashMap<String, Weak<Limiter>>>> = Lazy::new(Mutex::default);
 
@@ -51,11 +50,7 @@ impl Limiter {
             let wait = bucket.add(now);
             if wait > deadline.left(now) {
                 bucket.remove();
-                return Err(refusal::to_error(
-                    0,
-                    "QUERY_LIMIT_EXCEEDED",
-                    "held back by rate.burst and rate.per_second",
-                ));
+                return Err(held_back());
             }
             wait
         };
@@ -65,7 +60,7 @@ impl Limiter {
         cancel.sleep(wait).inspect_err(|_: &Error| lock(&self.bucket).remove())
     }
 
-    /// To be called after `QUERY_LIMIT_EXCEEDED`: another program uses the same limits, or they are lower than configured.
+    /// To be called after `QUERY_LIMIT_EXCEEDED`: another program shares the limits, or they are lower than configured.
     pub fn slow_down(&self, now: Instant) {
         lock(&self.bucket).slow_down(now);
     }
@@ -74,6 +69,18 @@ impl Limiter {
     pub fn speed_up(&self) {
         lock(&self.bucket).speed_up();
     }
+}
+
+fn held_back() -> Error {
+    Error::Refused(Box::new(Refusal {
+        status: Status::RateLimit,
+        code: "QUERY_LIMIT_EXCEEDED".into(),
+        http_status: 0,
+        text:
+            "the request was not sent, because rate.burst and rate.per_second do not allow it before http.timeout_ms \
+               is over; repeat it later, or raise http.timeout_ms"
+                .into(),
+    }))
 }
 
 /// Each request adds one to the level; `per_second` drain away.

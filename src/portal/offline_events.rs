@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::answer::unexpected_result;
 use super::batch_call::command;
 use super::call::{Portal, Repeat};
 use super::php;
@@ -280,8 +281,7 @@ pub fn read_records(json: &str) -> Result<Vec<Record>> {
 
 /// Parses a `result`. serde's text may be shown: the results of these methods hold no secrets.
 fn parse<T: serde::de::DeserializeOwned>(method: &str, json: &str) -> Result<T> {
-    serde_json::from_str(json)
-        .map_err(|error| Error::protocol(format!("the answer to {method} has an unexpected shape: {error}")))
+    serde_json::from_str(json).map_err(|error| unexpected_result(method, &error))
 }
 
 #[cfg(test)]
@@ -291,8 +291,9 @@ mod tests {
     #[test]
     fn records_are_parsed_as_php_writes_them() {
         let record: Record = serde_json::from_str(
-            r#"{"ID":"2","TIMESTAMP_X":"2026-11-24T10:00:00+03:00","EVENT_NAME":"ONCRMDEALADD","EVENT_DATA":{"FIELDS":{"ID":7}},
-               "EVENT_ADDITIONAL":[],"MESSAGE_ID":"d41d8cd98f00b204e9800998ecf8427e","PROCESS_ID":null,"ERROR":"1"}"#,
+            r#"{"ID":"2","TIMESTAMP_X":"2026-11-24T10:00:00+03:00","EVENT_NAME":"ONCRMDEALADD",
+               "EVENT_DATA":{"FIELDS":{"ID":7}},"EVENT_ADDITIONAL":[],
+               "MESSAGE_ID":"d41d8cd98f00b204e9800998ecf8427e","PROCESS_ID":null,"ERROR":"1"}"#,
         )
         .unwrap();
         assert_eq!((record.id.as_str(), record.error, record.process_id.as_str()), ("2", 1, ""));

@@ -22,7 +22,7 @@ impl<'a> Params<'a> {
             Error::InvalidArgument(format!("the parameters of {method} must be a JSON object: {error}"))
         })?;
         if map.keys().any(|name| name.eq_ignore_ascii_case("auth")) {
-            return Err(Error::InvalidArgument("the parameter auth is added by the library; leave it out".into()));
+            return Err(Error::InvalidArgument("the library adds the parameter auth; leave it out".into()));
         }
         Ok(Params(map))
     }
@@ -50,7 +50,7 @@ pub(super) fn check_method(method: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if method.is_empty() || method.len() > 200 || !method.chars().all(allowed) || method.starts_with('.') {
         return Err(Error::InvalidArgument(
-            "a method's name is letters, digits and points, such as crm.deal.get".into(),
+            "a method's name consists of letters, digits, dots, hyphens and underscores, such as crm.deal.get".into(),
         ));
     }
     Ok(())

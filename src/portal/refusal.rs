@@ -10,7 +10,7 @@ pub fn to_error(http_status: u16, code: &str, description: &str) -> Error {
     let description = short(description, 300);
     let details =
         if description.is_empty() || description == code { String::new() } else { format!(" ({description})") };
-    let text = format!("portal answered {code}{details}: {advice}");
+    let text = format!("the portal answered {code}{details}: {advice}");
     Error::Refused(Box::new(Refusal { status, code, http_status, text }))
 }
 
@@ -18,29 +18,35 @@ fn classify(code: &str, http_status: u16) -> (Status, &'static str) {
     match code.to_ascii_uppercase().as_str() {
         "EXPIRED_TOKEN" => (
             Status::Auth,
-            "the access token has expired and cannot be renewed; set auth.refresh_token, auth.client_id and auth.client_secret, or pass a new token",
+            "the access token has expired and cannot be renewed; set auth.refresh_token, auth.client_id and \
+             auth.client_secret, or set a new access token",
         ),
         "NO_AUTH_FOUND" | "INVALID_TOKEN" => (
             Status::Auth,
-            "the access token is not one of this portal; check portal.url and auth.access_token, or authorize the application again",
+            "the access token is not valid on this portal; check portal.url and auth.access_token, or authorize the \
+             application again",
         ),
         "INVALID_GRANT" => (
             Status::Auth,
-            "the refresh token was used before or has expired; authorize the application again, and store every new pair that on_tokens reports",
+            "the refresh token was used before or has expired; authorize the application again, and store every new \
+             pair that the tokens callback reports",
         ),
         "INVALID_CLIENT" | "WRONG_CLIENT" => {
-            (Status::Auth, "the application is not known; check auth.client_id and auth.client_secret")
+            (Status::Auth, "the application is unknown; check auth.client_id and auth.client_secret")
         }
         "INVALID_REQUEST" => (
             Status::Auth,
-            "the authorization server did not understand the renewal; check auth.client_id, auth.client_secret and auth.server",
+            "the authorization server did not understand the request; check auth.client_id, auth.client_secret and \
+             auth.server",
         ),
-        "ACCESS_DENIED" => {
-            (Status::AccessDenied, "the token belongs to a user who is not an administrator; offline events need one")
-        }
+        "ACCESS_DENIED" => (
+            Status::AccessDenied,
+            "the token belongs to a user who is not an administrator; use an administrator's token",
+        ),
         "INSUFFICIENT_SCOPE" => (
             Status::AccessDenied,
-            "the application lacks a scope; add it to the application (pull for Push&Pull, crm for CRM events) and authorize again",
+            "the application lacks a scope; add it to the application (pull for the push server, crm for CRM events), \
+             and authorize the application again",
         ),
         "WRONG_AUTH_TYPE" => (
             Status::WrongAuthType,
@@ -48,31 +54,38 @@ fn classify(code: &str, http_status: u16) -> (Status, &'static str) {
         ),
         "WRONG_LICENSE" => (
             Status::License,
-            "the portal's plan does not include this: for records that stay reserved set fetch.reserve=no or auto, for a queue of its own leave connector.id empty",
+            "the portal's plan does not include this; to fetch records, set fetch.reserve to auto or no; for a queue \
+             of your own, change the plan or leave connector.id empty",
         ),
         "PAYMENT_REQUIRED" => {
-            (Status::License, "the portal's plan or the application's subscription has ended; it has to be paid")
+            (Status::License, "the portal's plan or the application's subscription has expired; renew it")
         }
         "QUERY_LIMIT_EXCEEDED" => {
-            (Status::RateLimit, "too many requests to this portal from this address; wait a few seconds and repeat")
+            (Status::RateLimit, "too many requests to this portal from this IP address; wait a few seconds and repeat")
         }
         "OPERATION_TIME_LIMIT" => (
             Status::RateLimit,
-            "this method has used up its run time and is blocked for some minutes; repeat later and ask for less",
+            "this method has used up its run time and is blocked for some minutes; repeat it later, and request \
+             less at once",
         ),
         "OVERLOAD_LIMIT" => {
-            (Status::RateLimit, "the portal's owner or Bitrix24 has blocked REST by hand; ask Bitrix24's support")
+            (Status::RateLimit, "REST was blocked by the portal's owner or by Bitrix24; contact Bitrix24 support")
         }
-        "ERROR_EVENT_NOT_FOUND" => (Status::Portal, "there is no event of this name; the method `events` lists all"),
+        "ERROR_EVENT_NOT_FOUND" => {
+            (Status::Portal, "there is no event with this name; the REST method events lists all of them")
+        }
         "ERROR_METHOD_NOT_FOUND" => {
-            (Status::Portal, "there is no method of this name, or the application lacks its scope")
+            (Status::Portal, "there is no method with this name, or the application lacks its scope; check both")
         }
         _ if http_status == 401 => {
-            (Status::Auth, "the token was not accepted; check auth.access_token or authorize the application again")
+            (Status::Auth, "the token was not accepted; check auth.access_token, or authorize the application again")
         }
-        _ if http_status == 403 => (Status::AccessDenied, "the token's user or the application lacks a right for this"),
-        _ if http_status >= 500 => (Status::Portal, "the portal has a trouble of its own; repeat later"),
-        _ => (Status::Portal, "see the vendor's description of the method"),
+        _ if http_status == 403 => (
+            Status::AccessDenied,
+            "the token's user or the application lacks the right to do this; check both on the portal",
+        ),
+        _ if http_status >= 500 => (Status::Portal, "the portal has an internal problem; repeat later"),
+        _ => (Status::Portal, "see the documentation of the method"),
     }
 }
 
