@@ -241,9 +241,10 @@ impl Portal {
         let body = params.body(token, &self.connector_id);
         let url = format!("{}/{method}.json", lock(&self.rest_url));
         self.ctx.stats.requests.add(1);
-        let answer = self.http.post_json(&url, &body, self.time_left(deadline)).map_err(Failure::from)?;
-        self.ctx.log.write(Level::Debug, || format!("{method}: HTTP {}, {} bytes", answer.status, answer.body.len()));
-        let outcome = Answer::read(method, answer.status, answer.body, |text| self.tokens.redact(text));
+        let response = self.http.post_json(&url, &body, self.time_left(deadline))?;
+        let (status, length) = (response.status, response.body.len());
+        self.ctx.log.write(Level::Debug, || format!("{method}: HTTP {status}, {length} bytes"));
+        let outcome = Answer::read(method, status, response.body, |text| self.tokens.redact(text));
         if let Some(limiter) = &self.limiter {
             match &outcome {
                 Err(failure) if failure.error.code() == "QUERY_LIMIT_EXCEEDED" => {

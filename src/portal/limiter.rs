@@ -15,9 +15,9 @@ use crate::lock;
 
 static LIMITERS: Lazy<Mutex<HashMap<String, Weak<Limiter>>>> = Lazy::new(Mutex::default);
 
-/// Part of the portal's bucket stays empty on our side: what drains from it in this many seconds. The portal drains its
-/// bucket once a second, not continuously, and requests that were sent within a second can arrive together. Each of the
-/// two can put as much into the bucket as drains in a second.
+/// The bucket is not filled completely; what drains in this many seconds stays free. One second, because the portal
+/// drains its bucket once a second instead of continuously. Another one, because requests that were sent over a second
+/// can be delayed and arrive together.
 const MARGIN_SECONDS: f64 = 2.0;
 
 /// The minimum pace after refusals, as a fraction of the configured one.
@@ -72,14 +72,13 @@ impl Limiter {
 }
 
 fn held_back() -> Error {
+    let text = "the request was not sent, because rate.burst and rate.per_second do not allow it before the call times \
+                out; repeat the call later, or raise http.timeout_ms";
     Error::Refused(Box::new(Refusal {
         status: Status::RateLimit,
         code: "QUERY_LIMIT_EXCEEDED".into(),
         http_status: 0,
-        text:
-            "the request was not sent, because rate.burst and rate.per_second do not allow it before http.timeout_ms \
-               is over; repeat it later, or raise http.timeout_ms"
-                .into(),
+        text: text.into(),
     }))
 }
 
@@ -164,7 +163,7 @@ mod tests {
         }
     }
 
-    /// The moments at which a bucket lets requests go that are always waiting.
+    /// When a bucket lets requests go if there are always more waiting.
     fn departures(mut bucket: Bucket, start: Instant, count: usize) -> Vec<Instant> {
         let mut now = start;
         let mut next = || {
@@ -174,8 +173,8 @@ mod tests {
         (0..count).map(|_| next()).collect()
     }
 
-    /// How many requests a portal refuses if it drains its bucket `phase` after the first departure and every second
-    /// from then on, while all that departs in the second before each of the `stalls` arrives together at its end.
+    /// How many requests a portal refuses. It drains its bucket `phase` after the first departure and then every second.
+    /// Requests that depart in the second before one of the `stalls` arrive together, at that moment.
     fn refusals(departures: &[Instant], burst: f64, per_second: f64, phase: Duration, stalls: &[Duration]) -> usize {
         let start = departures[0];
         let mut portal = Portal { level: 0.0, burst, per_second, next_drain: start + phase };
