@@ -50,7 +50,7 @@ impl Limiter {
             let wait = bucket.add(now);
             if wait > deadline.left(now) {
                 bucket.remove();
-                return Err(held_back());
+                return Err(too_late());
             }
             wait
         };
@@ -71,7 +71,7 @@ impl Limiter {
     }
 }
 
-fn held_back() -> Error {
+fn too_late() -> Error {
     let text = "the request was not sent, because rate.burst and rate.per_second do not allow it before the call times \
                 out; repeat the call later, or raise http.timeout_ms";
     Error::Refused(Box::new(Refusal {
