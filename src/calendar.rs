@@ -3,8 +3,8 @@
 /// Seconds in a day.
 pub const DAY: i64 = 86_400;
 
-/// Days from 1970-01-01 to a date. `month` counts from 1; days beyond the end of a month carry over. `None` for years
-/// that no calendar in use has.
+/// Days from 1970-01-01 to a date. `month` starts at 1. Days beyond the end of the month run into the next one. `None`
+/// if the year is too far away, or the month or the day cannot be meant.
 pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     const YEARS: std::ops::RangeInclusive<i64> = -100_000..=100_000;
     if !YEARS.contains(&year) || !(1..=12).contains(&month) || day.unsigned_abs() > 1_000_000 {
@@ -16,15 +16,15 @@ pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(365 * year + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468)
 }
 
-/// Seconds since 1970 of an ISO 8601 time with a zone, such as `2026-11-24T21:57:48+02:00`; a fraction of a second is
-/// dropped, a time without a zone counts as UTC. `None` when it is no such time, or one before 1970.
+/// An ISO 8601 time with a zone, such as `2026-11-24T21:57:48+02:00`, in seconds since 1970. Fractions of a second are
+/// ignored; a time without a zone is UTC. `None` if the text is not such a time, or one before 1970.
 pub fn parse_iso8601(text: &str) -> Option<u64> {
     let number = |range: std::ops::Range<usize>, max: i64| {
         let digits = text.get(range).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
         digits.parse::<i64>().ok().filter(|number| *number <= max)
     };
     let days = days(number(0..4, 9999)?, number(5..7, 12)?, number(8..10, 31)?)?;
-    // A leap second may count as 60.
+    // 60 is a leap second.
     let seconds = number(11..13, 24)? * 3600 + number(14..16, 59)? * 60 + number(17..19, 60)?;
     let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     u64::try_from(days * DAY + seconds - zone_seconds(zone)?).ok()
@@ -57,14 +57,14 @@ mod tests {
         assert_eq!(days(1969, 12, 31), Some(-1));
         assert_eq!(days(2024, 2, 29), Some(19_782));
         assert_eq!(days(2000, 3, 1), Some(11_017));
-        assert_eq!(days(1900, 2, 29), days(1900, 3, 1), "1900 was no leap year");
+        assert_eq!(days(1900, 2, 29), days(1900, 3, 1), "1900 was not a leap year");
         for (year, month, day) in [(i64::MAX, 1, 1), (2024, 0, 1), (2024, 13, 1), (2024, 1, i64::MIN)] {
             assert_eq!(days(year, month, day), None);
         }
     }
 
     #[test]
-    fn times_are_read_in_every_spelling_of_the_zone() {
+    fn the_zone_may_be_written_in_several_ways() {
         for text in [
             "2026-11-24T21:57:48+02:00",
             "2026-11-24T19:57:48Z",
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none_whatever_its_length() {
+    fn a_text_of_any_length_that_is_not_a_time_gives_none() {
         let digits = "2".repeat(100);
         for text in [
             "",

@@ -5,18 +5,18 @@ use std::time::Duration;
 /// How the pauses between attempts grow.
 #[derive(Clone, Copy, Debug)]
 pub enum Schedule {
-    /// Each pause is twice the one before, up to `max`.
+    /// Each pause is twice as long as the one before, up to `max`.
     Doubling {
         /// The first pause.
         first: Duration,
-        /// The longest pause.
+        /// The maximum pause.
         max: Duration,
     },
-    /// These pauses in their order; the last one repeats.
+    /// These pauses, one after the other; then the last one again and again.
     Steps(&'static [Duration]),
 }
 
-/// Counts failures in a row and tells the pause after each.
+/// Counts consecutive failures and returns the pause after each.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     schedule: Schedule,
@@ -29,7 +29,7 @@ impl Backoff {
         Backoff { schedule, failures: 0 }
     }
 
-    /// How many failures there were in a row.
+    /// How many failures there were since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -46,7 +46,7 @@ impl Backoff {
         pause
     }
 
-    /// Starts over after a success.
+    /// Resets the count after a success.
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn doubled_pauses_stop_at_the_longest() {
+    fn pauses_double_up_to_the_maximum() {
         let schedule = Schedule::Doubling { first: millis(100), max: millis(500) };
         assert_eq!(pauses(schedule, 5), [100, 200, 400, 500, 500]);
         let mut backoff = Backoff { failures: u32::MAX, ..Backoff::new(schedule) };
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_repeat_the_last_and_a_success_starts_over() {
+    fn the_last_step_repeats_until_a_success_resets_the_count() {
         const STEPS: [Duration; 2] = [millis(1), millis(7)];
         assert_eq!(pauses(Schedule::Steps(&STEPS), 4), [1, 7, 7, 7]);
         assert_eq!(pauses(Schedule::Steps(&[]), 2), [0, 0]);

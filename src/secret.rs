@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
-/// A secret; clones share the text. `Debug` and `Display` print `***`; only [`Secret::expose`] gives the text.
+/// A secret text. `Debug` and `Display` print `***`; only [`Secret::expose`] returns the text. Clones share it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -15,18 +15,18 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for the one place that sends it to the peer it belongs to.
+    /// The text itself, for the code that sends it to the peer it belongs to.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether `guess` is this secret; how long the answer takes tells nothing but the lengths. No secret matches
-    /// nothing.
+    /// Whether `guess` is this secret. The duration of the comparison depends on the lengths only. An empty secret
+    /// matches nothing.
     pub fn matches(&self, guess: &Secret) -> bool {
         !self.is_empty() && bool::from(self.0.as_bytes().ct_eq(guess.0.as_bytes()))
     }
 
-    /// Whether there is no secret at all.
+    /// Whether the text is empty, which means that there is no secret.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_secret_matches_and_none_matches_nothing() {
+    fn a_secret_matches_itself_only_and_an_empty_one_matches_nothing() {
         let secret = Secret::new("planted");
         assert!(secret.matches(&Secret::new("planted")));
         for guess in ["", "plante", "planted ", "plantee"] {

@@ -1,4 +1,4 @@
-//! What a client counts about itself. Numbers only: nothing here can hold a secret.
+//! The counters of a client. They are numbers only, so they cannot contain a secret.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ impl Counter {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// The number now.
+    /// The current number.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -34,25 +34,25 @@ macro_rules! counters {
 }
 
 counters! {
-    /// REST requests sent, repeats included.
+    /// REST requests sent, including repeats.
     requests,
     /// Token renewals.
     renewals,
-    /// Configurations of the push server read (`pull.application.config.get`).
+    /// Configurations of the push server received (`pull.application.config.get`).
     configurations,
-    /// Long polls answered.
+    /// Long polls that were answered.
     polls,
     /// WebSockets opened.
     websockets,
-    /// Times the push connection broke or was refused.
+    /// How often the push connection broke or was refused.
     failures,
-    /// Messages of the push server, of whatever module.
+    /// Messages from the push server, for any module.
     messages,
     /// Messages that announced records for this client's connector.
     signals,
-    /// Calls of the portal that the handler has accepted.
+    /// Handler calls that were accepted.
     handler_calls,
-    /// Calls of the handler that were refused, for whatever reason.
+    /// Handler calls that were refused for any reason.
     handler_refused,
     /// Envelopes that could not be read.
     malformed,

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-/// A checked `http`/`https` address: scheme, host, port and path, no user, no query.
-/// `Debug` and `Display` print it without its path, which may hold a webhook's secret.
+/// A checked `http` or `https` address: scheme, host, port and path, without user or query.
+/// `Debug` and `Display` omit the path, which may contain the secret of a webhook.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     origin: String,
@@ -15,29 +15,29 @@ pub struct Address {
 }
 
 impl Address {
-    /// Checks an address. Plain `http` is refused except to this computer, or when it is allowed.
+    /// Checks an address. Plain `http` is refused unless it is allowed, or leads to this computer.
     pub fn parse(text: &str, allow_plain: bool) -> Result<Address, String> {
-        let wrong = |why: &str| {
+        let invalid = |why: &str| {
             Err(format!("{} {why}; allowed: an address such as https://my.bitrix24.com", without_secrets(text)))
         };
         let Ok(uri) = text.parse::<Uri>() else {
-            return wrong("is no address");
+            return invalid("is not an address");
         };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return wrong("is no address");
+            return invalid("is not an address");
         };
         if authority.as_str().contains('@') || uri.query().is_some() {
-            return wrong("must hold neither a user nor a question mark");
+            return invalid("must contain neither a user name nor a query");
         }
         let secure = match scheme {
             "https" => true,
             "http" if allow_plain || is_loopback(authority.host()) => false,
             "http" => {
-                return wrong(
-                    "is plain http, on which tokens can be read on the way; use https or set http.allow_plain=true",
+                return invalid(
+                    "is plain http, which lets others read the tokens; use https, or set http.allow_plain=true",
                 );
             }
-            _ => return wrong("is neither https nor http"),
+            _ => return invalid("is neither https nor http"),
         };
         Ok(Address { origin: format!("{scheme}://{authority}"), path: uri.path().to_owned(), secure })
     }
@@ -70,7 +70,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// An address as it may stand in a text: user, path and query are where secrets sit.
+/// An address as it may appear in a text: without user, path and query, which may contain secrets.
 pub(super) fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.split(['?', '@']).next().unwrap_or_default().to_owned();
@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_is_taken_and_http_only_at_home() {
+    fn http_is_accepted_for_loopback_only() {
         let address = Address::parse("https://my.bitrix24.ru:8443/rest/", false).unwrap();
         assert_eq!(
             (address.origin(), address.path(), address.is_secure()),
             ("https://my.bitrix24.ru:8443", "/rest/", true)
         );
-        for home in ["http://127.0.0.1:1234", "http://localhost", "http://[::1]:80/"] {
-            assert!(!Address::parse(home, false).unwrap().is_secure(), "{home}");
+        for loopback in ["http://127.0.0.1:1234", "http://localhost", "http://[::1]:80/"] {
+            assert!(!Address::parse(loopback, false).unwrap().is_secure(), "{loopback}");
         }
         assert!(Address::parse("http://my.bitrix24.ru", false).unwrap_err().contains("http.allow_plain"));
         assert!(Address::parse("http://127.0.0.1.evil.example", false).is_err());
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_without_showing_secrets() {
-        for bad in
+    fn invalid_addresses_are_refused_without_showing_secrets() {
+        for text in
             ["", "my.bitrix24.ru", "ftp://x", "https://", "https://user:planted@host", "https://host/rest?auth=planted"]
         {
-            let text = Address::parse(bad, true).unwrap_err();
-            assert!(!text.contains("planted"), "{text}");
+            let error = Address::parse(text, true).unwrap_err();
+            assert!(!error.contains("planted"), "{error}");
         }
         let webhook = Address::parse("https://host/rest/1/planted/", false).unwrap();
         assert!(!format!("{webhook} {webhook:?}").contains("planted"));

@@ -1,4 +1,4 @@
-//! Configuration: texts under keys as a host sets them, and the checked [`Settings`] that a client is made from.
+//! Configuration: the values that a host sets, and the checked [`Settings`] from which a client is made.
 
 mod address;
 mod keys;
@@ -21,34 +21,34 @@ pub use address::Address;
 use keys::{Key, Kind};
 pub use markdown::markdown;
 
-/// Values as the host has set them, each checked when it was set.
+/// The values that the host has set. Each is checked when it is set.
 #[derive(Clone, Default)]
 pub struct Config {
     values: BTreeMap<&'static str, String>,
 }
 
 impl Config {
-    /// A configuration in which every key has its default.
+    /// A configuration in which all keys have their defaults.
     pub fn new() -> Config {
         Config::default()
     }
 
-    /// Sets a key. The value is checked by itself; what depends on other keys is checked by [`Config::settings`].
+    /// Sets a key. Checks the value alone; [`Config::settings`] checks what depends on other keys.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let key = known(name)?;
-        check(key, value)?;
+        let key = find_key(name)?;
+        check_value(key, value)?;
         self.values.insert(key.name, value.to_owned());
         Ok(())
     }
 
-    /// The value of a key as it may be shown: secrets come as `***`, addresses without their path, a key without
-    /// value as `""`.
+    /// The value of a key in a form that may be shown: `***` for a secret, addresses without their path, `""` for a key
+    /// without a value.
     pub fn get(&self, name: &str) -> Result<String> {
-        let key = known(name)?;
+        let key = find_key(name)?;
         let value = self.value(key);
         Ok(match key.kind {
             Kind::Secret if !value.is_empty() => "***".into(),
-            // A webhook's address holds its secret in the path, a proxy's before the host.
+            // In a webhook's address the path is secret; in a proxy's, what is before the host.
             Kind::Address | Kind::Proxy => address::without_secrets(value),
             _ => value.to_owned(),
         })
@@ -58,11 +58,11 @@ impl Config {
         self.values.get(key.name).map(String::as_str).or(key.default).unwrap_or("")
     }
 
-    /// Everything checked and typed.
+    /// The checked settings.
     pub fn settings(&self) -> Result<Settings> {
         for key in keys::KEYS.iter().filter(|key| key.required) {
             if self.value(key).is_empty() {
-                return Err(Error::Config(format!("{} is not set; it must be {}", key.name, key.kind.allowed())));
+                return Err(Error::Config(format!("{} is not set; set it to {}", key.name, key.kind.allowed())));
             }
         }
         let allow_plain = self.text("http.allow_plain") == "true";
@@ -73,7 +73,7 @@ impl Config {
             for name in ["auth.client_id", "auth.client_secret"] {
                 if self.text(name).is_empty() {
                     return Err(Error::Config(format!(
-                        "{name} is not set, but auth.refresh_token needs it: set both or none"
+                        "{name} is not set, but auth.refresh_token needs it; set both or neither"
                     )));
                 }
             }
@@ -125,7 +125,7 @@ impl Config {
             call_timeout: self.millis("http.timeout_ms"),
             connect_timeout: self.millis("http.connect_timeout_ms"),
             proxy: Some(self.text("http.proxy")).filter(|url| !url.is_empty()).and_then(|url| Proxy::new(url).ok()),
-            authorities: self.path("tls.ca_file").map(|path| authorities(&path)).transpose()?,
+            root_certificates: self.path("tls.ca_file").map(|path| read_certificates(&path)).transpose()?,
             max_answer_bytes: self.number("http.max_answer_bytes"),
             allow_plain,
             log_level: match self.text("log.level") {
@@ -146,7 +146,7 @@ impl Config {
         Secret::new(self.text(name))
     }
 
-    // Values and defaults were checked against the table, so a number that does not parse cannot be here.
+    // Values and defaults have been checked, so they are numbers.
     fn number(&self, name: &str) -> u64 {
         self.text(name).parse().unwrap_or_default()
     }
@@ -164,7 +164,7 @@ impl Config {
     }
 }
 
-/// What a client is made from: checked, typed, complete.
+/// What a client is made from: checked and complete.
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) portal: Address,
@@ -181,7 +181,7 @@ pub struct Settings {
     pub(crate) connector_id: String,
     pub(crate) fetch_limit: u32,
     pub(crate) reserve: Reserve,
-    /// How long an unknown reservation is left alone; `None`: for ever.
+    /// How long an unknown reservation is left alone; `None`: always.
     pub(crate) orphans: Option<Duration>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) source: Source,
@@ -193,19 +193,19 @@ pub struct Settings {
     pub(crate) call_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) proxy: Option<Proxy>,
-    /// Who is trusted instead of whom the operating system trusts.
-    pub(crate) authorities: Option<Arc<Vec<Certificate<'static>>>>,
+    /// The certificates of `tls.ca_file`; `None`: those of the operating system.
+    pub(crate) root_certificates: Option<Arc<Vec<Certificate<'static>>>>,
     pub(crate) max_answer_bytes: u64,
     pub(crate) allow_plain: bool,
     pub(crate) log_level: Option<Level>,
 }
 
-/// How the client learns that the queue grew (`source`).
+/// How the client learns that the queue has grown (`source`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// It listens to the push server.
+    /// The client listens to the push server.
     Push,
-    /// The portal calls it.
+    /// The portal calls the client.
     Handler,
     /// Both.
     Both,
@@ -226,18 +226,18 @@ pub struct HandlerSettings {
 /// Whether records stay reserved until they are acknowledged (`fetch.reserve`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserve {
-    /// Where the plan allows it.
+    /// If the plan allows it.
     Auto,
-    /// Always; a plan without it is an error.
+    /// Always; it is an error if the plan does not allow it.
     Yes,
-    /// Never: the portal deletes what it hands out.
+    /// Never: the portal deletes the records that it hands out.
     No,
 }
 
 /// How to listen to the push server (`push.transport`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// By WebSocket while it works.
+    /// By WebSocket, and by long polling while WebSocket fails.
     Auto,
     /// By WebSocket only.
     WebSocket,
@@ -245,25 +245,24 @@ pub enum Transport {
     LongPolling,
 }
 
-fn known(name: &str) -> Result<&'static Key> {
+fn find_key(name: &str) -> Result<&'static Key> {
     keys::find(name).ok_or_else(|| {
-        let near = keys::KEYS.iter().filter(|key| name.split('.').next() == key.name.split('.').next());
-        let near: Vec<_> = near.map(|key| key.name).collect();
-        let hint = if near.is_empty() {
+        let siblings = keys::KEYS.iter().filter(|key| name.split('.').next() == key.name.split('.').next());
+        let siblings: Vec<_> = siblings.map(|key| key.name).collect();
+        let hint = if siblings.is_empty() {
             "CONFIGURATION.md lists all keys".into()
         } else {
-            format!("did you mean one of: {}?", near.join(", "))
+            format!("did you mean one of: {}?", siblings.join(", "))
         };
-        Error::Config(format!("{} is no configuration key; {hint}", printable(name)))
+        Error::Config(format!("{} is not a configuration key; {hint}", printable(name)))
     })
 }
 
-fn check(key: &Key, value: &str) -> Result<()> {
-    let good = !value.contains('\0')
+fn check_value(key: &Key, value: &str) -> Result<()> {
+    let valid = !value.contains('\0')
         && match key.kind {
             Kind::Text => true,
-            // Tokens are sent in JSON and forms; a line break in one is a copying mistake that the portal would
-            // answer with a text about something else.
+            // A line break in a token is a copying mistake. The portal's answer to it would be misleading.
             Kind::Secret => !value.chars().any(char::is_control),
             Kind::Address => Address::parse(value, true).is_ok(),
             Kind::Proxy => value.is_empty() || (value.contains("://") && Proxy::new(value).is_ok()),
@@ -276,27 +275,28 @@ fn check(key: &Key, value: &str) -> Result<()> {
             Kind::Boolean => matches!(value, "true" | "false"),
             Kind::Choice(words) => words.contains(&value),
         };
-    if good {
+    if valid {
         return Ok(());
     }
     let shown = match key.kind {
         Kind::Secret | Kind::Proxy => "***".into(),
         _ => printable(&address::without_secrets(value)),
     };
-    Err(Error::Config(format!("{} cannot be {shown}; allowed: {}", key.name, key.kind.allowed())))
+    Err(Error::Config(format!("{} cannot be set to {shown}; allowed: {}", key.name, key.kind.allowed())))
 }
 
-/// A value from outside as it may stand in a text: quoted, without control characters, not endless.
+/// A value from outside as it may appear in a text: quoted, without control characters, not too long.
 fn printable(value: &str) -> String {
-    const MOST: usize = 80;
-    let short: String = value.chars().take(MOST).collect();
-    let dots = if short.len() < value.len() { "…" } else { "" };
-    format!("{short:?}{dots}")
+    const MAX_CHARS: usize = 80;
+    let short: String = value.chars().take(MAX_CHARS).collect();
+    let ellipsis = if short.len() < value.len() { "…" } else { "" };
+    format!("{short:?}{ellipsis}")
 }
 
-fn authorities(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
-    let wrong = |why: String| Error::Config(format!("tls.ca_file {} {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+fn read_certificates(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
+    let invalid = |why: String| Error::Config(format!("tls.ca_file {} {why}", path.display()));
+    let bytes = std::fs::read(path)
+        .map_err(|error| invalid(format!("cannot be read: {error}; check the path and the permissions")))?;
     let certificates: Vec<_> = parse_pem(&bytes)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -304,7 +304,7 @@ fn authorities(path: &Path) -> Result<Arc<Vec<Certificate<'static>>>> {
         })
         .collect();
     if certificates.is_empty() {
-        return Err(wrong("holds no certificate; it must be PEM: -----BEGIN CERTIFICATE-----".into()));
+        return Err(invalid("contains no certificate; it must be a PEM file: -----BEGIN CERTIFICATE-----".into()));
     }
     Ok(Arc::new(certificates))
 }
@@ -314,8 +314,8 @@ fn refuse_webhook(portal: &Address) -> Result<()> {
         return Ok(());
     }
     Err(Error::Config(
-        "portal.url must be the portal's address alone, such as https://my.bitrix24.com, without a path; if it was a \
-         webhook address: offline events need an application's token (auth.access_token) instead"
+        "portal.url must be the portal's address without a path, such as https://my.bitrix24.com; if it is the address \
+         of a webhook, use an application's token instead (auth.access_token), which offline events need"
             .into(),
     ))
 }

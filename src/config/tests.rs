@@ -7,7 +7,7 @@ fn minimal() -> Config {
     config
 }
 
-fn config_text(result: Result<impl Sized>) -> String {
+fn config_error(result: Result<impl Sized>) -> String {
     match result {
         Err(Error::Config(text)) => text,
         Err(other) => panic!("not B24_CONFIG: {other:?}"),
@@ -19,7 +19,7 @@ fn config_text(result: Result<impl Sized>) -> String {
 fn every_default_is_allowed() {
     for key in keys::KEYS {
         if let Some(default) = key.default {
-            check(key, default).unwrap();
+            check_value(key, default).unwrap();
         }
         assert!(!(key.required && key.default.is_some()), "{}", key.name);
     }
@@ -41,14 +41,14 @@ fn names_in_the_code_are_in_the_table() {
 }
 
 #[test]
-fn an_unknown_key_names_its_neighbours() {
-    let text = config_text(Config::new().set("push.pol_interval", "1"));
+fn the_error_for_an_unknown_key_lists_similar_keys() {
+    let text = config_error(Config::new().set("push.pol_interval", "1"));
     assert!(text.contains("\"push.pol_interval\"") && text.contains("push.poll_interval_ms"), "{text}");
-    assert!(config_text(Config::new().get("nonsense")).contains("CONFIGURATION.md"));
+    assert!(config_error(Config::new().get("nonsense")).contains("CONFIGURATION.md"));
 }
 
 #[test]
-fn a_bad_value_is_named_with_what_is_allowed() {
+fn the_error_names_an_invalid_value_and_what_is_allowed() {
     for (key, value, allowed) in [
         ("fetch.limit", "0", "from 1 to 1000"),
         ("fetch.limit", "1001", "from 1 to 1000"),
@@ -62,69 +62,69 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         ("handler.path", "b24", "/b24"),
         ("handler.path", "/b24 x", "/b24"),
     ] {
-        let text = config_text(Config::new().set(key, value));
+        let text = config_error(Config::new().set(key, value));
         assert!(text.contains(key) && text.contains(value) && text.contains(allowed), "{text}");
     }
 }
 
 #[test]
-fn what_is_missing_is_named() {
-    assert!(config_text(Config::new().settings()).contains("portal.url"));
+fn the_error_names_a_missing_key() {
+    assert!(config_error(Config::new().settings()).contains("portal.url"));
     let mut config = Config::new();
     config.set("portal.url", "https://my.bitrix24.ru").unwrap();
     config.settings().unwrap();
     let mut config = minimal();
     config.set("auth.refresh_token", "planted").unwrap();
-    assert!(config_text(config.settings()).contains("auth.client_id"));
+    assert!(config_error(config.settings()).contains("auth.client_id"));
 }
 
 #[test]
-fn plain_http_needs_to_be_allowed() {
+fn plain_http_has_to_be_allowed() {
     let mut config = minimal();
     config.set("portal.url", "http://my.bitrix24.ru").unwrap();
-    assert!(config_text(config.settings()).contains("http.allow_plain"));
+    assert!(config_error(config.settings()).contains("http.allow_plain"));
     config.set("http.allow_plain", "true").unwrap();
     config.settings().unwrap();
 }
 
 #[test]
-fn a_webhook_is_recognised_and_not_shown() {
+fn a_webhook_is_refused_without_showing_its_secret() {
     let mut config = minimal();
     config.set("portal.url", "https://my.bitrix24.ru/rest/1/planted/").unwrap();
-    let text = config_text(config.settings());
+    let text = config_error(config.settings());
     assert!(text.contains("webhook") && !text.contains("planted"), "{text}");
 }
 
 #[test]
-fn secrets_come_masked() {
+fn secrets_are_masked() {
     let config = minimal();
     assert_eq!(config.get("auth.access_token").unwrap(), "***");
     assert_eq!(config.get("auth.refresh_token").unwrap(), "");
     assert_eq!(config.get("fetch.limit").unwrap(), "50");
-    let text = config_text(minimal().set("auth.access_token", "planted\n"));
+    let text = config_error(minimal().set("auth.access_token", "planted\n"));
     assert!(!text.contains("planted"), "{text}");
 }
 
 #[test]
 fn a_proxy_is_shown_without_its_user() {
     let mut config = minimal();
-    for good in ["http://proxy:3128", "http://user:planted@proxy:3128", "socks5://user:planted@proxy:1080"] {
-        config.set("http.proxy", good).unwrap();
-        assert!(config.get("http.proxy").unwrap().ends_with(&good[good.len() - 4..]));
-        assert!(!config.get("http.proxy").unwrap().contains("planted"), "{good}");
+    for proxy in ["http://proxy:3128", "http://user:planted@proxy:3128", "socks5://user:planted@proxy:1080"] {
+        config.set("http.proxy", proxy).unwrap();
+        assert!(config.get("http.proxy").unwrap().ends_with(&proxy[proxy.len() - 4..]));
+        assert!(!config.get("http.proxy").unwrap().contains("planted"), "{proxy}");
         assert!(config.settings().unwrap().proxy.is_some());
     }
-    for bad in ["planted", "ftp://planted", "user:planted@proxy:1080", "http://"] {
-        let text = config_text(config.set("http.proxy", bad));
+    for invalid in ["planted", "ftp://planted", "user:planted@proxy:1080", "http://"] {
+        let text = config_error(config.set("http.proxy", invalid));
         assert!(!text.contains("planted") && text.contains("socks5://"), "{text}");
     }
 }
 
 #[test]
-fn authorities_are_read_from_pem() {
+fn root_certificates_are_read_from_pem() {
     let mut config = minimal();
     config.set("tls.ca_file", "/no/such/file").unwrap();
-    assert!(config_text(config.settings()).contains("cannot be read"));
+    assert!(config_error(config.settings()).contains("cannot be read"));
     config.set("tls.ca_file", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
-    assert!(config_text(config.settings()).contains("BEGIN CERTIFICATE"));
+    assert!(config_error(config.settings()).contains("BEGIN CERTIFICATE"));
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::portal::offline_events::is_bound_already;
+use crate::portal::offline_events::is_already_bound;
 use crate::portal::{Portal, Repeat, php};
 
 const EVENT: &str = "ONOFFLINEEVENT";
@@ -22,7 +22,7 @@ pub fn bind(portal: &Portal, url: &str, min_timeout_s: u32) -> Result<()> {
             "options": {"minTimeout": min_timeout_s},
         });
         match portal.call("event.bind", &params, Repeat::Yes) {
-            Err(Error::Refused(refusal)) if is_bound_already(&refusal.code, &refusal.text) => {}
+            Err(Error::Refused(refusal)) if is_already_bound(&refusal.code, &refusal.text) => {}
             other => drop(other?),
         }
     }

@@ -1,4 +1,4 @@
-//! Connections beside ureq's requests: what a WebSocket runs over. The same sockets, proxies and TLS as for HTTP.
+//! Raw connections for WebSockets, over the same sockets, proxies and TLS as HTTP requests.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
@@ -21,28 +21,28 @@ use crate::lock;
 /// A connection that reads and writes bytes.
 pub type Connection = TransportAdapter;
 
-/// How connections are made.
+/// How connections are made: directly or through a proxy, with TLS where the address asks for it.
 #[derive(Clone)]
-pub(super) struct Connectors(Arc<Inner>);
+pub(super) struct Connectors(Arc<DynConnector>);
 
-type Inner = dyn Connector<(), Out = Box<dyn Transport>>;
+type DynConnector = dyn Connector<(), Out = Box<dyn Transport>>;
 
-/// The list of the operating system's authorities takes some hundred kilobytes; all clients of the process share it.
-static SHARED: Mutex<Option<Weak<Inner>>> = Mutex::new(None);
+/// The operating system's root certificates take a few hundred kilobytes, so all clients of the process share them.
+static SHARED: Mutex<Option<Weak<DynConnector>>> = Mutex::new(None);
 
 impl Connectors {
-    /// The connectors for the operating system's authorities; it goes with the last client.
+    /// Connectors that trust the operating system's root certificates. Freed with the last client that uses them.
     pub(super) fn shared() -> Connectors {
         let mut shared = lock(&SHARED);
-        if let Some(links) = shared.as_ref().and_then(Weak::upgrade) {
-            return Connectors(links);
+        if let Some(connectors) = shared.as_ref().and_then(Weak::upgrade) {
+            return Connectors(connectors);
         }
         let connectors = Connectors::new();
         *shared = Some(Arc::downgrade(&connectors.0));
         connectors
     }
 
-    /// A connectors for other authorities.
+    /// Connectors of one client, for other root certificates.
     pub(super) fn new() -> Connectors {
         let connectors =
             ().chain(SocksConnector::default())
@@ -65,7 +65,7 @@ impl Connector for Connectors {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
-        // A request's own time limits are no reason to read the list of authorities anew, which ureq would do.
+        // With `request_level` set, ureq would load the root certificates again for every request that has a timeout.
         let details = ConnectionDetails {
             uri: details.uri,
             addrs: details.addrs.clone(),
@@ -82,15 +82,15 @@ impl Connector for Connectors {
     }
 }
 
-/// Opens connections, and shuts all of them down at any moment of their lives.
+/// Opens connections, and can shut all of them down at any moment.
 pub(super) struct ConnectionOpener {
     config: Config,
     connectors: Connectors,
-    /// `None` once they are shut down: no new ones then.
-    open: Arc<Mutex<Option<Handles>>>,
+    /// `None` after the shutdown: no connection can be opened then.
+    open: Arc<Mutex<Option<ShutdownHandles>>>,
 }
 
-type Handles = Vec<Weak<dyn ShutdownHandle>>;
+type ShutdownHandles = Vec<Weak<dyn ShutdownHandle>>;
 
 impl ConnectionOpener {
     pub(super) fn new(config: Config, connectors: Connectors) -> ConnectionOpener {
@@ -101,9 +101,10 @@ impl ConnectionOpener {
     pub(super) fn open(&self, uri: &Uri, timeout: Duration) -> Result<Connection, Error> {
         let resolver = CallerResolver;
         let timeout = NextTimeout { after: timeout.into(), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
-        // A proxy resolves the name itself, save for the one kind that cannot.
-        let by_proxy = self.config.proxy().is_some_and(|proxy| !proxy.resolve_target() && !proxy.is_no_proxy(uri));
-        let addrs = if by_proxy { resolver.empty() } else { resolver.resolve(uri, &self.config, timeout)? };
+        // Most proxies resolve the name themselves.
+        let proxy_resolves =
+            self.config.proxy().is_some_and(|proxy| !proxy.resolve_target() && !proxy.is_no_proxy(uri));
+        let addrs = if proxy_resolves { resolver.empty() } else { resolver.resolve(uri, &self.config, timeout)? };
         let connectors = self.connectors.clone();
         let open = self.open.clone();
         let details = ConnectionDetails {
@@ -115,7 +116,7 @@ impl ConnectionOpener {
             now: Instant::now(),
             timeout,
             current_time: Arc::new(Instant::now),
-            // For the connection to the proxy itself.
+            // Connects to the proxy itself.
             run_connector: Arc::new(move |details| connectors.connect(details, None)?.ok_or(Error::ConnectionFailed)),
             register_shutdown: Arc::new(move |handle| {
                 let mut open = lock(&open);

@@ -1,4 +1,4 @@
-//! Network: HTTP requests, raw connections for WebSockets, TLS, proxies, and an end to each of them at any moment.
+//! Network: HTTP requests, raw connections for WebSockets, TLS and proxies. All of it can be interrupted.
 
 pub mod connection;
 pub mod http;

@@ -1,7 +1,7 @@
-//! A transport layer that knows when a request has been sent and is waiting for its answer.
+//! A transport layer that reports when a request has been sent and while its answer is awaited.
 //!
-//! Long polling needs both moments: *sent* is when a subscription stands, and while waiting the thread has to do small
-//! things that fall due (ring the doorbell) without giving up the connection.
+//! Long polling needs both: a subscription is up as soon as its request has been sent, and the waiting thread has to
+//! ring the doorbell now and then without giving up the connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,38 +12,39 @@ use ureq::{Error, Timeout};
 
 /// Called on the thread that waits for an answer.
 pub trait WaitObserver: Send + Sync {
-    /// The request is on its way; called at the start of the wait and each time the returned span is over.
-    /// Returns how long to wait until the next call, `None` for as long as it takes.
-    fn waiting(&self) -> Option<Duration>;
+    /// Called when the request has been sent and the wait begins, and again each time the returned duration has
+    /// elapsed. Returns when to call again; `None`: not again.
+    fn on_wait(&self) -> Option<Duration>;
 }
 
-/// A link of a connector chain: wraps the transport when there is a watch.
+/// Wraps the transports that the connector before it makes, if there is an observer.
 pub(super) struct ObservedConnector(Option<Arc<dyn WaitObserver>>);
 
 impl ObservedConnector {
-    pub(super) fn new(watch: Option<Arc<dyn WaitObserver>>) -> ObservedConnector {
-        ObservedConnector(watch)
+    pub(super) fn new(observer: Option<Arc<dyn WaitObserver>>) -> ObservedConnector {
+        ObservedConnector(observer)
     }
 
-    /// Link behind the one that opens sockets: keeps reads so short that a shutdown ends them, where that is needed.
+    /// Goes directly behind the connector that opens sockets. Where a shutdown does not interrupt a read, it keeps
+    /// reads short.
     pub(super) fn for_shutdown() -> ObservedConnector {
         ObservedConnector(cfg!(windows).then(|| Arc::new(ShortWaits) as Arc<dyn WaitObserver>))
     }
 }
 
-/// On Windows a shutdown does not end a read that has begun, only those after it fail. A live peer ends the connection then, and
-/// with it the read; for a dead one no read lasts long.
+/// On Windows a shutdown does not interrupt a read that has begun; only later reads fail. A live peer then closes the
+/// connection, which ends the read. If the peer is dead, the end of the slice does.
 struct ShortWaits;
 
 impl WaitObserver for ShortWaits {
-    fn waiting(&self) -> Option<Duration> {
+    fn on_wait(&self) -> Option<Duration> {
         Some(Duration::from_millis(250))
     }
 }
 
 impl fmt::Debug for ObservedConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WatchedConnector")
+        f.write_str("ObservedConnector")
     }
 }
 
@@ -52,7 +53,7 @@ impl<In: Transport> Connector<In> for ObservedConnector {
 
     fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         Ok(chained.map(|inner| match &self.0 {
-            Some(watch) => Box::new(ObservedTransport { inner, watch: watch.clone() }) as Box<dyn Transport>,
+            Some(observer) => Box::new(ObservedTransport { inner, observer: observer.clone() }) as Box<dyn Transport>,
             None => Box::new(inner),
         }))
     }
@@ -60,12 +61,12 @@ impl<In: Transport> Connector<In> for ObservedConnector {
 
 struct ObservedTransport<T> {
     inner: T,
-    watch: Arc<dyn WaitObserver>,
+    observer: Arc<dyn WaitObserver>,
 }
 
 impl<T: Transport> fmt::Debug for ObservedTransport<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watched").field(&self.inner).finish()
+        f.debug_tuple("ObservedTransport").field(&self.inner).finish()
     }
 }
 
@@ -78,21 +79,21 @@ impl<T: Transport> Transport for ObservedTransport<T> {
         self.inner.transmit_output(amount, timeout)
     }
 
-    /// Waits in slices that end when the watch has something to do. A slice that runs out has read nothing, so going
-    /// on with the same connection is safe, for TLS too.
+    /// Waits in slices, so that the observer is called in between. A slice that times out has read nothing, so it is
+    /// safe to keep using the connection, over TLS too.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let start = Instant::now();
-        let whole = timeout.for_read();
+        let total = timeout.for_read();
         loop {
-            let slice = self.watch.waiting();
-            let mut rest = whole;
+            let slice = self.observer.on_wait();
+            let mut rest = total;
             if !rest.after.is_not_happening() {
                 rest.after = rest.after.saturating_sub(start.elapsed()).into();
             }
             let Some(slice) = slice.filter(|slice| *slice < *rest.after) else {
                 return self.inner.await_input(rest);
             };
-            // A zero timeout would mean "none" to the socket.
+            // To the socket, zero means no timeout at all.
             let after = slice.max(Duration::from_millis(1)).into();
             match self.inner.await_input(NextTimeout { after, reason: Timeout::PerRead, ..NextTimeout::default() }) {
                 Err(Error::Timeout(_)) => continue,

@@ -6,10 +6,13 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+/// As many as ureq's list holds.
+const MAX_ADDRESSES: usize = 16;
+
 /// Resolves names on the calling thread.
 ///
-/// ureq's own resolver starts a thread when a timeout is set and leaves it behind when the time is over; a library
-/// that 1C unloads at will must not leave threads behind. The system's resolver has time limits of its own.
+/// If a timeout is set, ureq's own resolver starts a thread, and leaves it running when the time is over. This library
+/// must not leave threads behind, because 1C unloads it at will. The system's resolver has timeouts of its own.
 #[derive(Debug)]
 pub(super) struct CallerResolver;
 
@@ -18,9 +21,9 @@ impl Resolver for CallerResolver {
         let host = uri.host().ok_or(ureq::Error::HostNotFound)?.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let mut found = self.empty();
-        // An error here is the resolver's way of saying "no such name"; its text adds nothing for the reader.
+        // The text of the resolver's error would add nothing to "no such name".
         for address in (host, port).to_socket_addrs().map_err(|_| ureq::Error::HostNotFound)? {
-            if found.len() == 16 {
+            if found.len() == MAX_ADDRESSES {
                 break;
             }
             found.push(address);

@@ -1,6 +1,6 @@
-//! Which cryptography TLS uses: *ring*'s, reduced to what servers of today have.
+//! The cryptography of TLS: *ring*, reduced to what today's servers support.
 //!
-//! What is not named here is not linked: all that rustls would offer by itself is a tenth of the library.
+//! What is not named here is not linked. The full selection of rustls would be a tenth of the library.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::SigningKey;
 use webpki::ring as algorithm;
 
-/// TLS 1.3 and 1.2 with AES-GCM over P-256 and P-384, which every server has to offer. Certificates with ECDSA and RSA,
-/// as all public authorities issue them.
+/// TLS 1.3 and 1.2 with AES-GCM over P-256 and P-384, and certificates with ECDSA and RSA, which public authorities
+/// issue.
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
@@ -47,7 +47,7 @@ const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
         algorithm::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
         algorithm::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
     ],
-    // With TLS 1.2 the scheme names the hash and not the curve, so both curves stand behind it.
+    // In TLS 1.2 a scheme names only the hash, not the curve, so each one stands for both curves.
     mapping: &[
         (SignatureScheme::ECDSA_NISTP384_SHA384, &[algorithm::ECDSA_P384_SHA384, algorithm::ECDSA_P256_SHA384]),
         (SignatureScheme::ECDSA_NISTP256_SHA256, &[algorithm::ECDSA_P256_SHA256, algorithm::ECDSA_P384_SHA256]),
@@ -69,7 +69,7 @@ impl SecureRandom for Ring {
     }
 }
 
-/// Portals identify applications by tokens, never by client certificates.
+/// Portals identify applications by their tokens, not by client certificates.
 impl KeyProvider for Ring {
     fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
         Err(rustls::Error::General("client certificates are not supported".into()))

@@ -1,4 +1,4 @@
-//! The answer to a REST call: success, refusal, or no answer of a portal at all.
+//! The answer to a REST call: a success, a refusal, or something that no portal would answer.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,29 +6,29 @@ use serde_json::value::RawValue;
 use super::{php, refusal};
 use crate::error::{Error, Result};
 
-/// A successful answer: the whole JSON text, and where its `result` is.
+/// A successful answer: the complete JSON text, and the position of `result` in it.
 #[derive(Debug)]
 pub struct Answer {
     text: String,
     result: std::ops::Range<usize>,
 }
 
-/// Why one attempt failed.
+/// Why one request failed.
 pub(super) struct Failure {
-    /// What the caller gets to see if the call is not repeated.
+    /// What the caller gets if the call is not repeated.
     pub(super) error: Error,
-    /// When the portal lets the method run again, seconds since 1970; 0 when it did not say.
+    /// When the portal lets the method run again, in seconds since 1970; 0: unknown.
     pub(super) blocked_until: u64,
 }
 
-impl Failure {
-    pub(super) fn plain(error: Error) -> Failure {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
         Failure { error, blocked_until: 0 }
     }
 }
 
 #[derive(Deserialize)]
-struct Outline<'a> {
+struct AnswerBody<'a> {
     #[serde(borrow)]
     result: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "php::text")]
@@ -46,43 +46,59 @@ struct Time {
     operating_reset_at: u64,
 }
 
+const CHECK_URL: &str = "check that portal.url is the address of a Bitrix24 portal";
+
+/// The error for an answer whose `result` is not what the method returns. serde's text may quote a value, so this is
+/// not for results with secrets.
+pub(super) fn unexpected_result(method: &str, error: &serde_json::Error) -> Error {
+    Error::protocol(format!(
+        "the answer to {method} does not have the expected form: {error}; please report this text if it persists"
+    ))
+}
+
 impl Answer {
-    /// Reads the answer to a call of `method`. `redact` takes our secrets out of the portal's texts.
+    /// Reads the answer to a call of `method`. `redact` removes our secrets from the portal's texts.
     pub(super) fn read(
         method: &str,
         http_status: u16,
         body: Vec<u8>,
         redact: impl Fn(&str) -> String,
     ) -> Result<Answer, Failure> {
-        let protocol = |text: String| Failure::plain(Error::Protocol { text, http_status });
+        let malformed = |text: String| Failure::from(Error::Protocol { text, http_status });
         if (300..=399).contains(&http_status) {
-            return Err(protocol(format!(
-                "the portal answered {method} with a redirect (HTTP {http_status}), which is not followed because the token would go with it; set portal.url to the portal's present address"
+            return Err(malformed(format!(
+                "the portal answered {method} with a redirect (HTTP {http_status}), which is not followed because the \
+                 token would be sent to the new address; set portal.url to the portal's present address"
             )));
         }
-        let text = String::from_utf8(body)
-            .map_err(|_| protocol(format!("the answer to {method} (HTTP {http_status}) is not UTF-8")))?;
-        let Ok(outline) = serde_json::from_str::<Outline>(&text) else {
-            let kind = if text.trim_start().starts_with('<') { "HTML" } else { "no complete JSON" };
-            return Err(protocol(format!(
-                "the portal answered {method} with {kind} (HTTP {http_status}, {} bytes); if that stays, check that portal.url is a Bitrix24 portal",
+        let text = String::from_utf8(body).map_err(|_| {
+            malformed(format!(
+                "the answer to {method} (HTTP {http_status}) is not UTF-8; if this persists, {CHECK_URL}"
+            ))
+        })?;
+        let Ok(parsed) = serde_json::from_str::<AnswerBody>(&text) else {
+            let found = if text.trim_start().starts_with('<') { "HTML" } else { "incomplete or invalid JSON" };
+            return Err(malformed(format!(
+                "the portal answered {method} with {found} (HTTP {http_status}, {} bytes); if this persists, \
+                 {CHECK_URL}",
                 text.len()
             )));
         };
-        if !outline.error.is_empty() {
-            let error = refusal::refused(http_status, &redact(&outline.error), &redact(&outline.error_description));
-            return Err(Failure { error, blocked_until: outline.time.operating_reset_at });
+        if !parsed.error.is_empty() {
+            let error = refusal::to_error(http_status, &redact(&parsed.error), &redact(&parsed.error_description));
+            return Err(Failure { error, blocked_until: parsed.time.operating_reset_at });
         }
-        // Both are slices of one text, so the difference of their addresses is the place of `result` in it.
-        let place = outline.result.filter(|_| http_status < 400).map(|result| {
+        // `result` is a slice of `text`, so the difference of their addresses is its position.
+        let range = parsed.result.filter(|_| http_status < 400).map(|result| {
             let start = result.get().as_ptr() as usize - text.as_ptr() as usize;
             start..start + result.get().len()
         });
-        match place {
+        match range {
             Some(result) => Ok(Answer { text, result }),
-            None => {
-                Err(protocol(format!("the answer to {method} (HTTP {http_status}) holds neither result nor error")))
-            }
+            None => Err(malformed(format!(
+                "the answer to {method} (HTTP {http_status}) contains neither result nor error; if this persists, \
+                 {CHECK_URL}"
+            ))),
         }
     }
 
@@ -91,7 +107,7 @@ impl Answer {
         self.text.get(self.result.clone()).unwrap_or("null")
     }
 
-    /// The whole answer: `{"result":…,"total":…,"next":…,"time":…}`.
+    /// The complete answer: `{"result":…,"total":…,"next":…,"time":…}`.
     pub fn into_text(self) -> String {
         self.text
     }
@@ -109,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_result_is_cut_out_without_its_surroundings() {
+    fn the_result_is_extracted_as_it_is_spelled() {
         let body = r#"{"result": {"a":[1]} ,"time":{}}"#;
         let read = || Answer::read("m", 200, body.into(), str::to_owned).ok().unwrap();
         assert_eq!(read().result(), r#"{"a":[1]}"#);

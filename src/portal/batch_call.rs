@@ -1,57 +1,59 @@
-//! Several calls in one request: the portal's method `batch` (protocol.md §2).
+//! Several calls in one request: the portal's method `batch` (docs/protocol.md §2).
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use form_urlencoded::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::answer::unexpected_result;
 use super::call::{Portal, Repeat};
 use super::params::check_method;
 use super::php;
 use super::refusal;
 use crate::error::{Error, Result};
 
-/// Most calls in one batch.
-const MOST_CALLS: usize = 50;
+/// The maximum number of calls in one batch.
+const MAX_CALLS: usize = 50;
 
-/// What the host gets.
+/// What the caller gets.
 #[derive(Serialize)]
-struct Outcome {
+struct BatchOutcome {
     results: BTreeMap<String, Box<RawValue>>,
     errors: BTreeMap<String, Box<RawValue>>,
 }
 
-/// What the portal answered, by the calls' names.
+/// The portal's answer, by the names of the calls.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Results {
+pub(super) struct BatchResults {
     #[serde(deserialize_with = "php::map")]
     pub(super) result: BTreeMap<String, Box<RawValue>>,
     #[serde(deserialize_with = "php::map")]
     pub(super) result_error: BTreeMap<String, Box<RawValue>>,
 }
 
-impl Results {
+impl BatchResults {
     /// The error of one call, if it failed.
     pub(super) fn error(&self, name: &str) -> Option<Error> {
         #[derive(Deserialize, Default)]
         #[serde(default)]
-        struct Refused {
+        struct CallError {
             #[serde(deserialize_with = "php::text")]
             error: String,
             #[serde(deserialize_with = "php::text")]
             error_description: String,
         }
-        let refused: Refused = serde_json::from_str(self.result_error.get(name)?.get()).unwrap_or_default();
-        Some(refusal::refused(200, &refused.error, &refused.error_description))
+        let parsed: CallError = serde_json::from_str(self.result_error.get(name)?.get()).unwrap_or_default();
+        Some(refusal::to_error(200, &parsed.error, &parsed.error_description))
     }
 }
 
 impl Portal {
-    /// Runs up to 50 calls in one request. `calls`: JSON object, name → `{"method":…,"params":{…}}`. `halt`: stop at
-    /// the first one that fails. Returns `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
+    /// Runs up to 50 calls in one request. `calls` is a JSON object: name → `{"method":…,"params":{…}}`. With `halt`,
+    /// the portal stops at the first call that fails. Returns
+    /// `{"results":{name:…},"errors":{name:{"error":…,"error_description":…}}}`.
     pub fn call_batch(&self, calls: &str, halt: bool) -> Result<String> {
         #[derive(Deserialize)]
         struct Call {
@@ -61,11 +63,14 @@ impl Portal {
         }
         let calls: BTreeMap<String, Call> = serde_json::from_str(calls).map_err(|error| {
             Error::InvalidArgument(format!(
-                "calls must be a JSON object, name: {{\"method\":…,\"params\":{{…}}}}: {error}"
+                "calls must be a JSON object such as {{\"name\":{{\"method\":…,\"params\":{{…}}}}}}: {error}"
             ))
         })?;
-        if calls.is_empty() || calls.len() > MOST_CALLS {
-            let text = format!("a batch carries 1 to {MOST_CALLS} calls, not {}", calls.len());
+        if calls.is_empty() || calls.len() > MAX_CALLS {
+            let text = format!(
+                "a batch must have 1 to {MAX_CALLS} calls, not {}; split the calls into several batches",
+                calls.len()
+            );
             return Err(Error::InvalidArgument(text));
         }
         let mut commands = Map::new();
@@ -74,39 +79,35 @@ impl Portal {
             commands.insert(name, command(&call.method, &call.params).into());
         }
         let results = self.run_batch(&Value::Object(commands), halt, Repeat::No)?;
-        // JSON that was read as such: nothing in it can fail to be written.
-        Ok(serde_json::to_string(&Outcome { results: results.result, errors: results.result_error })
+        // This was parsed from JSON, so writing it as JSON cannot fail.
+        Ok(serde_json::to_string(&BatchOutcome { results: results.result, errors: results.result_error })
             .unwrap_or_default())
     }
 
-    /// Sends `batch` with prepared commands.
-    pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<Results> {
+    /// Sends a `batch` of commands made by [`command`].
+    pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<BatchResults> {
         let answer = self.call("batch", &json!({"halt": u8::from(halt), "cmd": commands}), repeat)?;
-        serde_json::from_str(answer.result())
-            .map_err(|error| Error::protocol(format!("the answer to batch has an unexpected shape: {error}")))
+        serde_json::from_str(answer.result()).map_err(|error| unexpected_result("batch", &error))
     }
 }
 
-/// What PHP leaves as it is in a query.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// `method?query`, the query in PHP's spelling: nested keys in brackets, all percent-encoded.
+/// A call as `batch` takes it: `method?query`, with the names of nested parameters in PHP's brackets.
 pub(super) fn command(method: &str, params: &Value) -> String {
-    let mut pairs = Vec::new();
-    flatten("", params, &mut pairs);
-    format!("{method}?{}", pairs.join("&"))
+    let start = format!("{method}?");
+    let query_start = start.len();
+    let mut query = Serializer::for_suffix(start, query_start);
+    append("", params, &mut query);
+    query.finish()
 }
 
-fn flatten(key: &str, value: &Value, pairs: &mut Vec<String>) {
-    let inner = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}[{name}]") };
-    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+/// Appends a value, or all values inside of it, under the name `key`.
+fn append(key: &str, value: &Value, query: &mut Serializer<'_, String>) {
+    let nested = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}[{name}]") };
     let scalar = match value {
-        Value::Object(map) => return map.iter().for_each(|(name, value)| flatten(&inner(name), value, pairs)),
+        Value::Object(map) => return map.iter().for_each(|(name, value)| append(&nested(name), value, query)),
         Value::Array(list) => {
-            return list
-                .iter()
-                .enumerate()
-                .for_each(|(index, value)| flatten(&inner(&index.to_string()), value, pairs));
+            let entries = list.iter().enumerate();
+            return entries.for_each(|(index, value)| append(&nested(&index.to_string()), value, query));
         }
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -114,7 +115,7 @@ fn flatten(key: &str, value: &Value, pairs: &mut Vec<String>) {
         Value::Null => String::new(),
     };
     if !key.is_empty() {
-        pairs.push(format!("{}={}", encode(key), encode(&scalar)));
+        query.append_pair(key, &scalar);
     }
 }
 
@@ -123,12 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_spelled_as_php_reads_them() {
+    fn commands_are_queries_that_php_can_read() {
         let params = json!({"filter": {">=ID": 1}, "select": ["ID", "№ & =?"], "on": true, "none": null});
         let query = command("crm.deal.list", &params);
         assert!(query.starts_with("crm.deal.list?"), "{query}");
         for part in
-            ["filter%5B%3E%3DID%5D=1", "select%5B0%5D=ID", "select%5B1%5D=%E2%84%96%20%26%20%3D%3F", "on=1", "none="]
+            ["filter%5B%3E%3DID%5D=1", "select%5B0%5D=ID", "select%5B1%5D=%E2%84%96+%26+%3D%3F", "on=1", "none="]
         {
             assert!(query.contains(part), "{part} in {query}");
         }
@@ -136,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_found_by_name_and_empty_maps_may_be_lists() {
-        let results: Results = serde_json::from_str(
-            r#"{"result":[],"result_error":{"a":{"error":"ACCESS_DENIED","error_description":"no"}},"result_total":[]}"#,
+    fn errors_are_found_by_name_even_if_empty_maps_are_lists() {
+        let results: BatchResults = serde_json::from_str(
+            r#"{"result":[],"result_total":[],"result_error":{"a":{"error":"ACCESS_DENIED","error_description":""}}}"#,
         )
         .unwrap();
         assert_eq!(results.error("a").unwrap().code(), "ACCESS_DENIED");

@@ -1,6 +1,6 @@
-//! The portal's limits, kept on our side: a leaky bucket as the portal counts it (protocol.md §2).
+//! Keeps to the portal's request limits: a leaky bucket, counted like the portal does (docs/protocol.md §2).
 //!
-//! The portal counts per portal and source address, so all clients of the process that talk to one portal share one.
+//! The portal counts the requests of each source address, so all clients of the process share one bucket per portal.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -10,14 +10,18 @@ use once_cell::sync::Lazy;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result, Status};
 use crate::lock;
-use crate::portal::refusal;
 
 static LIMITERS: Lazy<Mutex<HashMap<String, Weak<Limiter>>>> = Lazy::new(Mutex::default);
 
-/// How slow the pace may become after refusals, as a part of the configured one.
-const SLOWEST_PACE: f64 = 0.125;
+/// The bucket is not filled completely; what drains in this many seconds stays free. One second, because the portal
+/// drains its bucket once a second instead of continuously. Another one, because requests that were sent over a second
+/// can be delayed and arrive together.
+const MARGIN_SECONDS: f64 = 2.0;
+
+/// The minimum pace after refusals, as a fraction of the configured one.
+const MIN_PACE: f64 = 0.125;
 
 /// The bucket of one portal.
 pub struct Limiter {
@@ -25,8 +29,8 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// The limiter of a portal. Clients with different settings share the more careful ones.
-    pub fn of(portal: &str, burst: f64, per_second: f64, now: Instant) -> Arc<Limiter> {
+    /// The limiter of a portal. If clients have different settings, the lower limits apply.
+    pub fn shared(portal: &str, burst: f64, per_second: f64, now: Instant) -> Arc<Limiter> {
         let mut limiters = lock(&LIMITERS);
         limiters.retain(|_, limiter| limiter.strong_count() > 0);
         if let Some(limiter) = limiters.get(portal).and_then(Weak::upgrade) {
@@ -38,40 +42,51 @@ impl Limiter {
         limiter
     }
 
-    /// Waits for the turn of one request. Ends with an error when that would be after `deadline`, or on closing.
-    pub fn turn(&self, deadline: Deadline, clock: &dyn Clock, cancel: &Cancellation) -> Result<()> {
+    /// Waits until a request may be sent. Fails if that would be after `deadline`, or if the client is closed.
+    pub fn acquire(&self, deadline: Deadline, clock: &dyn Clock, cancel: &Cancellation) -> Result<()> {
         let wait = {
             let now = clock.now();
             let mut bucket = lock(&self.bucket);
-            let wait = bucket.enter(now);
+            let wait = bucket.add(now);
             if wait > deadline.left(now) {
-                bucket.leave();
-                return Err(refusal::refused(0, "QUERY_LIMIT_EXCEEDED", "held back by rate.burst and rate.per_second"));
+                bucket.remove();
+                return Err(too_late());
             }
             wait
         };
         if wait.is_zero() {
             return Ok(());
         }
-        cancel.sleep(wait).inspect_err(|_: &Error| lock(&self.bucket).leave())
+        cancel.sleep(wait).inspect_err(|_: &Error| lock(&self.bucket).remove())
     }
 
-    /// The portal answered `QUERY_LIMIT_EXCEEDED`: somebody else uses its limit too, or it is smaller than configured.
-    pub fn refused(&self, now: Instant) {
-        lock(&self.bucket).refused(now);
+    /// To be called after `QUERY_LIMIT_EXCEEDED`: another program shares the limits, or they are lower than configured.
+    pub fn slow_down(&self, now: Instant) {
+        lock(&self.bucket).slow_down(now);
     }
 
-    /// The portal took a request.
-    pub fn passed(&self) {
-        lock(&self.bucket).passed();
+    /// To be called after the portal has accepted a request.
+    pub fn speed_up(&self) {
+        lock(&self.bucket).speed_up();
     }
 }
 
-/// What is in the bucket: each request adds one, `per_second` drain away.
+fn too_late() -> Error {
+    let text = "the request was not sent, because rate.burst and rate.per_second do not allow it before the call times \
+                out; repeat the call later, or raise http.timeout_ms";
+    Error::Refused(Box::new(Refusal {
+        status: Status::RateLimit,
+        code: "QUERY_LIMIT_EXCEEDED".into(),
+        http_status: 0,
+        text: text.into(),
+    }))
+}
+
+/// Each request adds one to the level; `per_second` drain away.
 #[derive(Debug)]
 struct Bucket {
     level: f64,
-    at: Instant,
+    drained_at: Instant,
     burst: f64,
     per_second: f64,
     pace: f64,
@@ -79,7 +94,7 @@ struct Bucket {
 
 impl Bucket {
     fn new(burst: f64, per_second: f64, now: Instant) -> Bucket {
-        Bucket { level: 0.0, at: now, burst, per_second, pace: 1.0 }
+        Bucket { level: 0.0, drained_at: now, burst, per_second, pace: 1.0 }
     }
 
     fn restrict(&mut self, burst: f64, per_second: f64) {
@@ -87,31 +102,36 @@ impl Bucket {
         self.per_second = self.per_second.min(per_second);
     }
 
+    /// How many requests may be sent at once; at least half of the configured burst, and one.
+    fn capacity(&self) -> f64 {
+        (self.burst - MARGIN_SECONDS * self.per_second).max(self.burst / 2.0).max(1.0)
+    }
+
     fn drain(&mut self, now: Instant) {
-        let seconds = now.saturating_duration_since(self.at).as_secs_f64();
+        let seconds = now.saturating_duration_since(self.drained_at).as_secs_f64();
         self.level = (self.level - seconds * self.per_second * self.pace).max(0.0);
-        self.at = now;
+        self.drained_at = now;
     }
 
     /// Adds a request. Returns how long it has to wait.
-    fn enter(&mut self, now: Instant) -> Duration {
+    fn add(&mut self, now: Instant) -> Duration {
         self.drain(now);
         self.level += 1.0;
-        Duration::try_from_secs_f64((self.level - self.burst) / (self.per_second * self.pace)).unwrap_or_default()
+        Duration::try_from_secs_f64((self.level - self.capacity()) / (self.per_second * self.pace)).unwrap_or_default()
     }
 
-    /// Takes a request out that is not sent.
-    fn leave(&mut self) {
+    /// Removes a request that is not going to be sent.
+    fn remove(&mut self) {
         self.level = (self.level - 1.0).max(0.0);
     }
 
-    fn refused(&mut self, now: Instant) {
+    fn slow_down(&mut self, now: Instant) {
         self.drain(now);
-        self.level = self.level.max(self.burst);
-        self.pace = (self.pace / 2.0).max(SLOWEST_PACE);
+        self.level = self.level.max(self.capacity());
+        self.pace = (self.pace / 2.0).max(MIN_PACE);
     }
 
-    fn passed(&mut self) {
+    fn speed_up(&mut self) {
         self.pace = (self.pace * 1.05).min(1.0);
     }
 }
@@ -121,68 +141,118 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    /// The portal's own bucket.
-    struct Portal(Bucket);
+    /// The bucket of a portal, which is drained once a second.
+    struct Portal {
+        level: f64,
+        burst: f64,
+        per_second: f64,
+        next_drain: Instant,
+    }
 
     impl Portal {
-        fn takes(&mut self, now: Instant) -> bool {
-            let fits = self.0.enter(now).is_zero();
-            if !fits {
-                self.0.leave();
+        fn accepts(&mut self, now: Instant) -> bool {
+            while self.next_drain <= now {
+                self.level = (self.level - self.per_second).max(0.0);
+                self.next_drain += Duration::from_secs(1);
+            }
+            let fits = self.level + 1.0 <= self.burst;
+            if fits {
+                self.level += 1.0;
             }
             fits
         }
     }
 
-    #[test]
-    fn a_client_that_keeps_to_it_is_never_refused_and_loses_no_time() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(50.0, 2.0, start);
-        let mut portal = Portal(Bucket::new(50.0, 2.0, start));
+    /// When a bucket lets requests go if there are always more waiting.
+    fn departures(mut bucket: Bucket, start: Instant, count: usize) -> Vec<Instant> {
         let mut now = start;
-        for request in 0..1000 {
-            now += bucket.enter(now);
-            assert!(portal.takes(now + Duration::from_nanos(10)), "request {request}");
-        }
-        assert_eq!((now - start).as_secs(), 475, "50 at once, 950 at two a second");
+        let mut next = || {
+            now += bucket.add(now);
+            now
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// How many requests a portal refuses. It drains its bucket `phase` after the first departure and then every second.
+    /// Requests that depart in the second before one of the `stalls` arrive together, at that moment.
+    fn refusals(departures: &[Instant], burst: f64, per_second: f64, phase: Duration, stalls: &[Duration]) -> usize {
+        let start = departures[0];
+        let mut portal = Portal { level: 0.0, burst, per_second, next_drain: start + phase };
+        let arrival = |departure: Instant| {
+            let stall = stalls.iter().map(|end| start + *end).find(|end| *end >= departure);
+            stall.filter(|end| *end - departure <= Duration::from_secs(1)).unwrap_or(departure)
+        };
+        departures.iter().filter(|departure| !portal.accepts(arrival(**departure))).count()
     }
 
     #[test]
-    fn refusals_slow_it_down_and_it_recovers() {
+    fn no_request_is_refused_even_if_requests_arrive_late_and_together() {
+        let start = Instant::now();
+        let millis = Duration::from_millis;
+        for (burst, per_second) in [(50.0, 2.0), (250.0, 5.0)] {
+            let with_margin = departures(Bucket::new(burst, per_second, start), start, 600);
+            let full_bucket = Bucket::new(burst + MARGIN_SECONDS * per_second, per_second, start);
+            let without_margin = departures(full_bucket, start, 600);
+            let mut refused_without_margin = 0;
+            for phase in (0..1000).step_by(50).map(millis) {
+                for stall in (0..1000).step_by(50).map(millis) {
+                    let stalls: Vec<_> = (1..100).step_by(3).map(|second| millis(second * 1000) + stall).collect();
+                    let refused = |departures| refusals(departures, burst, per_second, phase, &stalls);
+                    assert_eq!(refused(&with_margin), 0, "{burst}/{per_second}: {phase:?} {stall:?}");
+                    refused_without_margin += refused(&without_margin);
+                }
+            }
+            assert!(refused_without_margin > 0, "the portal of this test refuses nothing");
+        }
+    }
+
+    #[test]
+    fn the_margin_costs_the_burst_a_few_requests_and_the_rate_none() {
+        let start = Instant::now();
+        let departures = departures(Bucket::new(50.0, 2.0, start), start, 1000);
+        let at_once = departures.iter().filter(|departure| **departure == start).count();
+        assert_eq!((at_once, (departures[999] - start).as_secs()), (46, 477), "46 at once, 954 at two a second");
+        for (burst, per_second, capacity) in [(250.0, 5.0, 240.0), (5.0, 19.0, 2.5), (1.0, 2.0, 1.0)] {
+            assert_eq!(Bucket::new(burst, per_second, start).capacity(), capacity, "{burst}/{per_second}");
+        }
+    }
+
+    #[test]
+    fn refusals_slow_requests_down_until_they_succeed_again() {
         let start = Instant::now();
         let mut bucket = Bucket::new(50.0, 2.0, start);
-        bucket.refused(start);
-        let slow = bucket.enter(start);
+        bucket.slow_down(start);
+        let slow = bucket.add(start);
         assert_eq!(slow, Duration::from_secs(1), "half the pace");
         for _ in 0..100 {
-            bucket.passed();
+            bucket.speed_up();
         }
         let later = start + Duration::from_secs(600);
-        assert_eq!(bucket.enter(later), Duration::ZERO);
+        assert_eq!(bucket.add(later), Duration::ZERO);
         assert_eq!(bucket.pace, 1.0);
-        (0..10).for_each(|_| bucket.refused(later));
-        assert_eq!(bucket.pace, SLOWEST_PACE);
+        (0..10).for_each(|_| bucket.slow_down(later));
+        assert_eq!(bucket.pace, MIN_PACE);
     }
 
     #[test]
-    fn a_turn_that_comes_too_late_is_told_and_takes_no_place() {
+    fn a_request_that_would_be_late_is_refused_and_not_counted() {
         let clock = SystemClock;
-        let limiter = Limiter::of("https://late.example", 1.0, 0.001, clock.now());
+        let limiter = Limiter::shared("https://late.example", 1.0, 0.001, clock.now());
         let cancel = Cancellation::default();
         let soon = Deadline::after(Duration::from_secs(5), clock.now());
-        limiter.turn(soon, &clock, &cancel).unwrap();
+        limiter.acquire(soon, &clock, &cancel).unwrap();
         for _ in 0..3 {
-            let error = limiter.turn(soon, &clock, &cancel).unwrap_err();
+            let error = limiter.acquire(soon, &clock, &cancel).unwrap_err();
             assert_eq!(error.code(), "QUERY_LIMIT_EXCEEDED");
         }
         assert!(lock(&limiter.bucket).level < 1.5);
     }
 
     #[test]
-    fn clients_of_one_portal_share_it() {
+    fn clients_of_one_portal_share_its_limiter() {
         let now = Instant::now();
-        let first = Limiter::of("https://shared.example", 50.0, 2.0, now);
-        let second = Limiter::of("https://shared.example", 10.0, 5.0, now);
+        let first = Limiter::shared("https://shared.example", 50.0, 2.0, now);
+        let second = Limiter::shared("https://shared.example", 10.0, 5.0, now);
         assert!(Arc::ptr_eq(&first, &second));
         let bucket = lock(&first.bucket);
         assert_eq!((bucket.burst, bucket.per_second), (10.0, 2.0));

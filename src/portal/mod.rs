@@ -1,4 +1,4 @@
-//! The REST side of the portal.
+//! The portal's REST interface: calls, retries, refusals, request limits, offline events.
 
 pub mod answer;
 pub mod batch_call;

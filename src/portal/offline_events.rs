@@ -1,4 +1,4 @@
-//! The methods of offline events, typed (protocol.md §2.1).
+//! The methods of offline events, with types (docs/protocol.md §2.1).
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::answer::unexpected_result;
 use super::batch_call::command;
 use super::call::{Portal, Repeat};
 use super::php;
@@ -30,13 +31,13 @@ pub struct Record {
     /// `EVENT_ADDITIONAL`: an object, `[]` or `false`.
     #[serde(rename = "EVENT_ADDITIONAL", default = "null")]
     pub event_additional: Box<RawValue>,
-    /// `MESSAGE_ID`: 32 characters that name the change; acknowledged by it.
+    /// `MESSAGE_ID`: 32 characters that name the change. Records are acknowledged by it.
     #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
     pub message_id: String,
-    /// `PROCESS_ID` of the reservation that holds the record; only `event.offline.list` tells it.
+    /// `PROCESS_ID` of the reservation that the record belongs to; only `event.offline.list` returns it.
     #[serde(rename = "PROCESS_ID", default, deserialize_with = "php::text")]
     pub process_id: String,
-    /// `ERROR`: whether the record is marked as failed; only `event.offline.list` tells it.
+    /// `ERROR`: whether the record is marked as failed; only `event.offline.list` returns it.
     #[serde(rename = "ERROR", default, deserialize_with = "php::number")]
     pub error: u64,
 }
@@ -45,53 +46,75 @@ fn null() -> Box<RawValue> {
     RawValue::NULL.to_owned()
 }
 
-/// What `event.offline.get` answered: the JSON as it came, and what delivery needs of it.
+/// The answer to `event.offline.get`: the JSON as it came, and what delivery needs of it.
 #[derive(Debug)]
 pub struct Fetched {
     /// `{"process_id":…,"events":[…]}`.
     pub json: String,
-    /// The reservation, when there is one.
+    /// The reservation, if there is one.
     pub process_id: Option<String>,
     /// `MESSAGE_ID` of each record.
     pub message_ids: Vec<String>,
 }
 
 impl Fetched {
-    /// From records that were kept, without a reservation.
+    fn parse(json: String) -> Result<Fetched> {
+        #[derive(Deserialize)]
+        struct Ids {
+            #[serde(default, deserialize_with = "php::text")]
+            process_id: String,
+            #[serde(default)]
+            events: Vec<MessageId>,
+        }
+        #[derive(Deserialize)]
+        struct MessageId {
+            #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
+            message_id: String,
+        }
+        let ids: Ids = parse("event.offline.get", &json)?;
+        Ok(Fetched {
+            process_id: Some(ids.process_id).filter(|id| !id.is_empty()),
+            message_ids: ids.events.into_iter().map(|record| record.message_id).collect(),
+            json,
+        })
+    }
+
+    /// From stored records, without a reservation.
     pub fn from_records(records: &[(String, Box<RawValue>)]) -> Fetched {
         #[derive(Serialize)]
-        struct Outline<'a> {
+        struct StoredRecords<'a> {
             process_id: Option<&'a str>,
             events: Vec<&'a RawValue>,
         }
-        let outline = Outline { process_id: None, events: records.iter().map(|(_, json)| json.as_ref()).collect() };
-        // JSON that was read as such: nothing in it can fail to be written.
-        let json = serde_json::to_string(&outline).unwrap_or_default();
+        let stored =
+            StoredRecords { process_id: None, events: records.iter().map(|(_, json)| json.as_ref()).collect() };
+        // This was parsed from JSON, so writing it as JSON cannot fail.
+        let json = serde_json::to_string(&stored).unwrap_or_default();
         Fetched { json, process_id: None, message_ids: records.iter().map(|(id, _)| id.clone()).collect() }
     }
 
     /// Each record's `MESSAGE_ID` and JSON.
     pub fn to_records(&self) -> Result<Vec<(String, Box<RawValue>)>> {
         #[derive(Deserialize)]
-        struct Outline {
+        struct RawRecords {
             #[serde(default)]
             events: Vec<Box<RawValue>>,
         }
-        let outline: Outline = read("event.offline.get", &self.json)?;
-        Ok(self.message_ids.iter().cloned().zip(outline.events).collect())
+        let raw: RawRecords = parse("event.offline.get", &self.json)?;
+        Ok(self.message_ids.iter().cloned().zip(raw.events).collect())
     }
 }
 
-/// How `event.offline.get` takes records.
+/// What `event.offline.get` does with the records that it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchMode {
-    /// `clear=0`: they stay in the queue, reserved.
+    /// `clear=0`: keeps them in the queue, reserved.
     Reserve,
-    /// `clear=1`: they leave the queue.
+    /// `clear=1`: deletes them.
     Remove,
 }
 
-/// Most records that this library takes at once.
+/// The maximum number of records in one fetch.
 pub const MAX_RECORDS: u32 = 1000;
 
 /// One binding of `event.get`.
@@ -103,7 +126,7 @@ pub struct Binding {
     /// The handler's address; empty for offline bindings.
     #[serde(default, deserialize_with = "php::text")]
     pub handler: String,
-    /// The queue's source key; empty for handlers and for the queue without one.
+    /// The connector id of the queue; empty for handlers and for the queue without one.
     #[serde(default, deserialize_with = "php::text")]
     pub connector_id: String,
     /// 1 for an offline binding.
@@ -121,47 +144,47 @@ pub struct Page {
 }
 
 impl Portal {
-    /// `event.bind` with `event_type=offline`: changes of this kind go into the client's queue from now on.
-    /// Binding what is bound already is no error.
+    /// `event.bind` with `event_type=offline`: from now on the portal queues these changes for the client. Binding an
+    /// event again is not an error.
     pub fn bind_offline(&self, event: &str) -> Result<()> {
         match self.call("event.bind", &json!({"event": event, "event_type": "offline"}), Repeat::Yes) {
-            Err(Error::Refused(refusal)) if is_bound_already(&refusal.code, &refusal.text) => Ok(()),
+            Err(Error::Refused(refusal)) if is_already_bound(&refusal.code, &refusal.text) => Ok(()),
             other => other.map(drop),
         }
     }
 
-    /// `event.unbind`: returns how many bindings went.
+    /// `event.unbind`: returns how many bindings were removed.
     pub fn unbind_offline(&self, event: &str) -> Result<u64> {
         #[derive(Deserialize)]
-        struct Count {
+        struct Unbound {
             #[serde(default, deserialize_with = "php::number")]
             count: u64,
         }
         let answer = self.call("event.unbind", &json!({"event": event, "event_type": "offline"}), Repeat::Yes)?;
-        Ok(read::<Count>("event.unbind", answer.result())?.count)
+        Ok(parse::<Unbound>("event.unbind", answer.result())?.count)
     }
 
     /// `event.get`: all bindings of the application.
     pub fn bindings(&self) -> Result<Vec<Binding>> {
         let answer = self.call("event.get", &json!({}), Repeat::Yes)?;
-        read("event.get", answer.result())
+        parse("event.get", answer.result())
     }
 
-    /// `event.offline.get`: takes up to `limit` records; `failed`: of those marked as failed.
+    /// `event.offline.get`: up to `limit` records; with `failed`, of those marked as failed.
     pub fn fetch_records(&self, limit: u32, mode: FetchMode, failed: bool) -> Result<Fetched> {
-        // A lost answer leaves a reservation behind that is to be found first, or has removed records: in either case a
-        // mere repetition would take more.
+        // Not repeated: if the answer was lost, the call has reserved or deleted records, and a repetition would
+        // fetch others.
         let params = json!({"limit": limit, "clear": u8::from(mode == FetchMode::Remove), "error": u8::from(failed)});
         let answer = self.call("event.offline.get", &params, Repeat::No)?;
-        fetched(answer.into_result())
+        Fetched::parse(answer.into_result())
     }
 
-    /// `event.offline.get` of a reservation: up to `limit` of the records that it still holds; `failed`: of those marked
-    /// as failed.
+    /// `event.offline.get` of a reservation: up to `limit` of the records that are still in it; with `failed`, of those
+    /// marked as failed.
     pub fn fetch_reservation(&self, process_id: &str, limit: u32, failed: bool) -> Result<Fetched> {
         let params = json!({"clear": 0, "process_id": process_id, "limit": limit, "error": u8::from(failed)});
         let answer = self.call("event.offline.get", &params, Repeat::Yes)?;
-        fetched(answer.into_result())
+        Fetched::parse(answer.into_result())
     }
 
     /// `event.offline.list`: all reservations in this queue.
@@ -174,26 +197,26 @@ impl Portal {
             found.extend(
                 reserved.map(|record| Reservation { process_id: record.process_id, failed: record.error != 0 }),
             );
-            // A page that does not lead on would be asked for for ever.
+            // A portal that names the same page again must not keep us here for ever.
             start = page.next.filter(|next| *next > from);
         }
         Ok(found)
     }
 
-    /// `event.offline.list`: a page of the queue, reserved and failed records too. Changes nothing.
+    /// `event.offline.list`: a page of the queue, including reserved and failed records. Changes nothing.
     pub fn list_queue(&self, filter: &serde_json::Value, start: u64) -> Result<Page> {
         #[derive(Deserialize)]
-        struct Outline {
+        struct QueuePage {
             #[serde(default)]
             result: Vec<Record>,
             next: Option<u64>,
         }
         let answer = self.call("event.offline.list", &json!({"filter": filter, "start": start}), Repeat::Yes)?;
-        let outline: Outline = read("event.offline.list", &answer.into_text())?;
-        Ok(Page { records: outline.result, next: outline.next })
+        let page: QueuePage = parse("event.offline.list", &answer.into_text())?;
+        Ok(Page { records: page.result, next: page.next })
     }
 
-    /// `event.offline.clear`: confirms records of a reservation, all of it when `message_ids` is `None`.
+    /// `event.offline.clear`: acknowledges records of a reservation, or all of it if `message_ids` is `None`.
     pub fn clear(&self, process_id: &str, message_ids: Option<&[&str]>) -> Result<()> {
         let params = match message_ids {
             Some(message_ids) => json!({"process_id": process_id, "message_id": message_ids}),
@@ -202,10 +225,10 @@ impl Portal {
         self.call("event.offline.clear", &params, Repeat::Yes).map(drop)
     }
 
-    /// Confirms all of a reservation and reserves up to `limit` records more, in one request. When only the second part
-    /// fails, the records are confirmed and nothing is taken.
+    /// Acknowledges all records of a reservation and reserves up to `limit` new ones, in one request. Returns `None` if
+    /// only the second part has failed: the records are acknowledged then, and nothing is reserved.
     pub fn clear_and_fetch(&self, process_id: &str, limit: u32) -> Result<Option<Fetched>> {
-        // A map keeps the order of its names, and with `halt` nothing is taken when nothing could be confirmed.
+        // Commands run in the order of their names. With `halt`, nothing is fetched unless the first one succeeds.
         let commands = json!({
             "a": command("event.offline.clear", &json!({"process_id": process_id})),
             "b": command("event.offline.get", &json!({"limit": limit, "clear": 0})),
@@ -214,7 +237,7 @@ impl Portal {
         if let Some(error) = results.error("a") {
             return Err(error);
         }
-        results.result.get("b").map(|json| fetched(json.get().to_owned())).transpose()
+        results.result.get("b").map(|json| Fetched::parse(json.get().to_owned())).transpose()
     }
 
     /// `event.offline.error`: marks records of a reservation as failed.
@@ -228,11 +251,11 @@ impl Portal {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Feature {
-            Named { value: serde_json::Value },
-            Plain(serde_json::Value),
+            Object { value: serde_json::Value },
+            Value(serde_json::Value),
         }
         let answer = self.call("feature.get", &json!({"CODE": code}), Repeat::Yes)?;
-        let (Feature::Named { value } | Feature::Plain(value)) = read("feature.get", answer.result())?;
+        let (Feature::Object { value } | Feature::Value(value)) = parse("feature.get", answer.result())?;
         Ok(match value {
             serde_json::Value::Bool(yes) => yes,
             serde_json::Value::String(text) => matches!(text.as_str(), "Y" | "y" | "1" | "true"),
@@ -242,45 +265,23 @@ impl Portal {
     }
 }
 
-pub(crate) fn is_bound_already(code: &str, text: &str) -> bool {
+pub(crate) fn is_already_bound(code: &str, text: &str) -> bool {
     code == "ERROR_EVENT_BINDING_EXISTS" || text.contains("already binded") || text.contains("already bound")
 }
 
-fn fetched(json: String) -> Result<Fetched> {
-    #[derive(Deserialize)]
-    struct Outline {
-        #[serde(default, deserialize_with = "php::text")]
-        process_id: String,
-        #[serde(default)]
-        events: Vec<Head>,
-    }
-    #[derive(Deserialize)]
-    struct Head {
-        #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
-        message_id: String,
-    }
-    let outline: Outline = read("event.offline.get", &json)?;
-    Ok(Fetched {
-        process_id: Some(outline.process_id).filter(|id| !id.is_empty()),
-        message_ids: outline.events.into_iter().map(|head| head.message_id).collect(),
-        json,
-    })
-}
-
-/// The records of an answer of `event.offline.get`.
+/// The records in an answer to `event.offline.get`.
 pub fn read_records(json: &str) -> Result<Vec<Record>> {
     #[derive(Deserialize)]
-    struct Outline {
+    struct Records {
         #[serde(default)]
         events: Vec<Record>,
     }
-    read::<Outline>("event.offline.get", json).map(|outline| outline.events)
+    parse::<Records>("event.offline.get", json).map(|parsed| parsed.events)
 }
 
-/// Reads a `result`; serde's texts name places and types, never values of secrets, as results of these methods hold none.
-fn read<T: serde::de::DeserializeOwned>(method: &str, json: &str) -> Result<T> {
-    serde_json::from_str(json)
-        .map_err(|error| Error::protocol(format!("the answer to {method} has an unexpected shape: {error}")))
+/// Parses a `result`. serde's text may be shown: the results of these methods hold no secrets.
+fn parse<T: serde::de::DeserializeOwned>(method: &str, json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| unexpected_result(method, &error))
 }
 
 #[cfg(test)]
@@ -288,21 +289,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_read_as_php_spells_them() {
+    fn records_are_parsed_as_php_writes_them() {
         let record: Record = serde_json::from_str(
-            r#"{"ID":"2","TIMESTAMP_X":"2026-11-24T10:00:00+03:00","EVENT_NAME":"ONCRMDEALADD","EVENT_DATA":{"FIELDS":{"ID":7}},
-               "EVENT_ADDITIONAL":[],"MESSAGE_ID":"d41d8cd98f00b204e9800998ecf8427e","PROCESS_ID":null,"ERROR":"1"}"#,
+            r#"{"ID":"2","TIMESTAMP_X":"2026-11-24T10:00:00+03:00","EVENT_NAME":"ONCRMDEALADD",
+               "EVENT_DATA":{"FIELDS":{"ID":7}},"EVENT_ADDITIONAL":[],
+               "MESSAGE_ID":"d41d8cd98f00b204e9800998ecf8427e","PROCESS_ID":null,"ERROR":"1"}"#,
         )
         .unwrap();
         assert_eq!((record.id.as_str(), record.error, record.process_id.as_str()), ("2", 1, ""));
         assert_eq!(record.event_data.get(), r#"{"FIELDS":{"ID":7}}"#);
-        let bare: Record = serde_json::from_str(r#"{"ID":3,"EVENT_DATA":false}"#).unwrap();
-        assert_eq!((bare.id.as_str(), bare.event_data.get(), bare.event_additional.get()), ("3", "false", "null"));
+        let minimal: Record = serde_json::from_str(r#"{"ID":3,"EVENT_DATA":false}"#).unwrap();
+        assert_eq!(
+            (minimal.id.as_str(), minimal.event_data.get(), minimal.event_additional.get()),
+            ("3", "false", "null")
+        );
     }
 
     #[test]
     fn an_empty_queue_has_no_reservation() {
-        let fetched = fetched(r#"{"process_id":null,"events":[]}"#.into()).unwrap();
+        let fetched = Fetched::parse(r#"{"process_id":null,"events":[]}"#.into()).unwrap();
         assert!(fetched.process_id.is_none() && fetched.message_ids.is_empty());
     }
 }

@@ -1,19 +1,20 @@
-//! The parameters of a REST call on their way into its body.
+//! The parameters of a REST call, and the body that is made from them.
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// The parameters of a call, each value as the caller spelled it.
+/// The parameters of a call. Each value keeps the caller's spelling.
 pub(super) struct Params<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Params<'a> {
-    /// From a JSON object, or nothing.
+    /// Reads a JSON object, or nothing.
     pub(super) fn parse(method: &str, json: &'a str) -> Result<Params<'a>> {
-        // 1C and PHP spell an empty map as a list.
+        // 1C and PHP write an empty map as a list.
         if matches!(json.trim(), "" | "[]" | "null") {
             return Ok(Params(BTreeMap::new()));
         }
@@ -21,36 +22,35 @@ impl<'a> Params<'a> {
             Error::InvalidArgument(format!("the parameters of {method} must be a JSON object: {error}"))
         })?;
         if map.keys().any(|name| name.eq_ignore_ascii_case("auth")) {
-            return Err(Error::InvalidArgument("the parameter auth is added by the library; leave it out".into()));
+            return Err(Error::InvalidArgument("the library adds the parameter auth; leave it out".into()));
         }
         Ok(Params(map))
     }
 
-    /// The body of the request. A source key given by the caller wins over the configured one.
-    pub(super) fn with(&self, token: &Secret, connector_id: &str) -> String {
-        let has_connector = self.0.keys().any(|name| name.eq_ignore_ascii_case("auth_connector"));
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let mut body = format!("{{\"auth\":{}", quoted(token.expose()));
-        if !connector_id.is_empty() && !has_connector {
-            body.push_str(&format!(",\"auth_connector\":{}", quoted(connector_id)));
+    /// The body of the request. A connector id from the caller takes precedence over the configured one.
+    pub(super) fn body(&self, token: &Secret, connector_id: &str) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            auth: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            auth_connector: Option<&'a str>,
+            #[serde(flatten)]
+            params: &'a BTreeMap<String, &'a RawValue>,
         }
-        for (name, value) in &self.0 {
-            body.push(',');
-            body.push_str(&quoted(name));
-            body.push(':');
-            body.push_str(value.get());
-        }
-        body.push('}');
-        body
+        let has_own = self.0.keys().any(|name| name.eq_ignore_ascii_case("auth_connector"));
+        let auth_connector = Some(connector_id).filter(|id| !id.is_empty() && !has_own);
+        let body = Body { auth: token.expose(), auth_connector, params: &self.0 };
+        // Texts, and values that were parsed from JSON: writing them as JSON cannot fail.
+        serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
-/// A method's name becomes part of the address, so it may not hold anything that means something there.
+/// The method's name becomes part of the address, so it must not contain characters with a meaning there.
 pub(super) fn check_method(method: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if method.is_empty() || method.len() > 200 || !method.chars().all(plain) || method.starts_with('.') {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if method.is_empty() || method.len() > 200 || !method.chars().all(allowed) || method.starts_with('.') {
         return Err(Error::InvalidArgument(
-            "a method's name is letters, digits and points, such as crm.deal.get".into(),
+            "a method's name consists of letters, digits, dots, hyphens and underscores, such as crm.deal.get".into(),
         ));
     }
     Ok(())
@@ -61,30 +61,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_holds_token_and_source_key() {
-        let json = r#"{"id": 1.50, "fields":{"TITLE":"№ \"1\""}}"#;
+    fn the_body_starts_with_token_and_connector_id() {
+        let json = r#"{"id": 1.50, "fields":{ "TITLE":"\u2116 \"1\"" ,"TITLE":1e2}}"#;
         let params = Params::parse("m", json).unwrap();
-        let body = params.with(&Secret::new("t\"k"), "OneC");
-        assert_eq!(body, r#"{"auth":"t\"k","auth_connector":"OneC","fields":{"TITLE":"№ \"1\""},"id":1.50}"#);
+        let body = params.body(&Secret::new("t\"k"), "OneC");
+        assert_eq!(
+            body,
+            r#"{"auth":"t\"k","auth_connector":"OneC","fields":{ "TITLE":"\u2116 \"1\"" ,"TITLE":1e2},"id":1.50}"#
+        );
+        let repeated = Params::parse("m", r#"{"id":1,"id":2}"#).unwrap();
+        assert_eq!(repeated.body(&Secret::new("t"), ""), r#"{"auth":"t","id":2}"#, "as PHP reads it");
         let own = Params::parse("m", r#"{"AUTH_CONNECTOR":"other"}"#).unwrap();
-        assert_eq!(own.with(&Secret::new("t"), "OneC"), r#"{"auth":"t","AUTH_CONNECTOR":"other"}"#);
+        assert_eq!(own.body(&Secret::new("t"), "OneC"), r#"{"auth":"t","AUTH_CONNECTOR":"other"}"#);
     }
 
     #[test]
-    fn parameters_are_an_object_or_nothing() {
-        for nothing in ["", "[]", " {} ", "null"] {
-            let params = Params::parse("m", nothing).unwrap();
-            assert_eq!(params.with(&Secret::new("t"), ""), r#"{"auth":"t"}"#, "{nothing}");
+    fn parameters_are_an_object_or_empty() {
+        for empty in ["", "[]", " {} ", "null"] {
+            let params = Params::parse("m", empty).unwrap();
+            assert_eq!(params.body(&Secret::new("t"), ""), r#"{"auth":"t"}"#, "{empty}");
         }
-        for bad in ["[1]", "1", "\"x\"", "{", r#"{"Auth":"x"}"#] {
-            assert!(matches!(Params::parse("m", bad), Err(Error::InvalidArgument(_))), "{bad}");
+        for invalid in ["[1]", "1", "\"x\"", "{", r#"{"Auth":"x"}"#] {
+            assert!(matches!(Params::parse("m", invalid), Err(Error::InvalidArgument(_))), "{invalid}");
         }
     }
 
     #[test]
-    fn a_method_cannot_change_the_address() {
-        for bad in ["", "../x", "a/b", "a?b", "a b", "a#b", "метод", ".x", "a%2f"] {
-            assert!(check_method(bad).is_err(), "{bad}");
+    fn a_method_name_cannot_change_the_address() {
+        for invalid in ["", "../x", "a/b", "a?b", "a b", "a#b", "метод", ".x", "a%2f"] {
+            assert!(check_method(invalid).is_err(), "{invalid}");
         }
         check_method("crm.deal.get").unwrap();
         check_method("event.offline.get").unwrap();

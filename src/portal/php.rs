@@ -1,4 +1,4 @@
-//! What PHP's `json_encode` does to answers: numbers as strings, and `[]` where an empty map is meant.
+//! JSON as PHP writes it: numbers as strings, and `[]` for an empty map (docs/protocol.md §2).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::calendar::parse_iso8601;
 
-/// A text that may come as text, number or boolean. `null` and `false` are the empty text.
+/// A text, or a number or boolean in its place. `null` and `false` are the empty text.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Text;
     impl Visitor<'_> for Text {
@@ -40,21 +40,21 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     deserializer.deserialize_any(Text)
 }
 
-/// A whole number that may come as a text. Anything that is no number is 0.
+/// A whole number, or a text in its place. Anything that is not a number is 0.
 pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = text(deserializer)?;
-    // `1795485144.12` is a time with fractions; only the seconds matter.
+    // `1795485144.12` is a time with a fraction; only the seconds matter.
     Ok(text.split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or(0))
 }
 
-/// A time as seconds since 1970, which may come as a number or as ISO 8601. Anything else is 0.
+/// A time, as a number or in ISO 8601, in seconds since 1970. Anything else is 0.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = text(deserializer)?;
     let number = text.split('.').next().and_then(|whole| whole.parse().ok());
     Ok(number.or_else(|| parse_iso8601(&text)).unwrap_or(0))
 }
 
-/// A map that may come as `[]`, `false` or `null` when it is empty.
+/// A map, or `[]`, `false` or `null` in place of an empty one.
 pub fn map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     struct Map<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Map<T> {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_texts_are_the_same() {
+    fn numbers_and_texts_are_interchangeable() {
         assert_eq!(read(r#"{"id":2,"count":"7"}"#), read(r#"{"id":"2","count":7}"#));
         assert_eq!(read(r#"{"id":null,"count":"x"}"#), Answer::default());
         assert_eq!(read(r#"{"count":1795485144.12}"#).count, 1795485144);

@@ -1,44 +1,52 @@
-//! Error answers of the portal and of the authorization server: what they mean and what to do (protocol.md §2, §2.3).
+//! Error answers of the portal and of the authorization server: what they mean, and what to do about them
+//! (docs/protocol.md §2, §2.3).
 
 use crate::error::{Error, Refusal, Status};
 
 /// The error for an answer `{"error": code, "error_description": description}`.
-pub fn refused(http_status: u16, code: &str, description: &str) -> Error {
-    let (status, advice) = meaning(code, http_status);
+pub fn to_error(http_status: u16, code: &str, description: &str) -> Error {
+    let (status, advice) = classify(code, http_status);
     let code = short(code, 64);
     let description = short(description, 300);
-    let said = if description.is_empty() || description == code { String::new() } else { format!(" ({description})") };
-    let text = format!("portal answered {code}{said}: {advice}");
+    let details =
+        if description.is_empty() || description == code { String::new() } else { format!(" ({description})") };
+    let text = format!("the portal answered {code}{details}: {advice}");
     Error::Refused(Box::new(Refusal { status, code, http_status, text }))
 }
 
-fn meaning(code: &str, http_status: u16) -> (Status, &'static str) {
+fn classify(code: &str, http_status: u16) -> (Status, &'static str) {
     match code.to_ascii_uppercase().as_str() {
         "EXPIRED_TOKEN" => (
             Status::Auth,
-            "the access token has expired and cannot be renewed; set auth.refresh_token, auth.client_id and auth.client_secret, or pass a new token",
+            "the access token has expired and cannot be renewed; set auth.refresh_token, auth.client_id and \
+             auth.client_secret, or set a new access token",
         ),
         "NO_AUTH_FOUND" | "INVALID_TOKEN" => (
             Status::Auth,
-            "the access token is not one of this portal; check portal.url and auth.access_token, or authorize the application again",
+            "the access token is not valid on this portal; check portal.url and auth.access_token, or authorize the \
+             application again",
         ),
         "INVALID_GRANT" => (
             Status::Auth,
-            "the refresh token was used before or has expired; authorize the application again, and store every new pair that on_tokens reports",
+            "the refresh token was used before or has expired; authorize the application again, and store every new \
+             pair that the tokens callback reports",
         ),
         "INVALID_CLIENT" | "WRONG_CLIENT" => {
-            (Status::Auth, "the application is not known; check auth.client_id and auth.client_secret")
+            (Status::Auth, "the application is unknown; check auth.client_id and auth.client_secret")
         }
         "INVALID_REQUEST" => (
             Status::Auth,
-            "the authorization server did not understand the renewal; check auth.client_id, auth.client_secret and auth.server",
+            "the authorization server did not understand the request; check auth.client_id, auth.client_secret and \
+             auth.server",
         ),
-        "ACCESS_DENIED" => {
-            (Status::AccessDenied, "the token belongs to a user who is not an administrator; offline events need one")
-        }
+        "ACCESS_DENIED" => (
+            Status::AccessDenied,
+            "the token belongs to a user who is not an administrator; use an administrator's token",
+        ),
         "INSUFFICIENT_SCOPE" => (
             Status::AccessDenied,
-            "the application lacks a scope; add it to the application (pull for Push&Pull, crm for CRM events) and authorize again",
+            "the application lacks a scope; add it to the application (pull for the push server, crm for CRM events), \
+             and authorize the application again",
         ),
         "WRONG_AUTH_TYPE" => (
             Status::WrongAuthType,
@@ -46,37 +54,44 @@ fn meaning(code: &str, http_status: u16) -> (Status, &'static str) {
         ),
         "WRONG_LICENSE" => (
             Status::License,
-            "the portal's plan does not include this: for records that stay reserved set fetch.reserve=no or auto, for a queue of its own leave connector.id empty",
+            "the portal's plan does not include this; to fetch records, set fetch.reserve to auto or no; for a queue \
+             of your own, change the plan or leave connector.id empty",
         ),
         "PAYMENT_REQUIRED" => {
-            (Status::License, "the portal's plan or the application's subscription has ended; it has to be paid")
+            (Status::License, "the portal's plan or the application's subscription has expired; renew it")
         }
         "QUERY_LIMIT_EXCEEDED" => {
-            (Status::RateLimit, "too many requests to this portal from this address; wait a few seconds and repeat")
+            (Status::RateLimit, "too many requests to this portal from this IP address; wait a few seconds and repeat")
         }
         "OPERATION_TIME_LIMIT" => (
             Status::RateLimit,
-            "this method has used up its run time and is blocked for some minutes; repeat later and ask for less",
+            "this method has used up its run time and is blocked for some minutes; repeat it later, and request \
+             less at once",
         ),
         "OVERLOAD_LIMIT" => {
-            (Status::RateLimit, "the portal's owner or Bitrix24 has blocked REST by hand; ask Bitrix24's support")
+            (Status::RateLimit, "REST was blocked by the portal's owner or by Bitrix24; contact Bitrix24 support")
         }
-        "ERROR_EVENT_NOT_FOUND" => (Status::Portal, "there is no event of this name; the method `events` lists all"),
+        "ERROR_EVENT_NOT_FOUND" => {
+            (Status::Portal, "there is no event with this name; the REST method events lists all of them")
+        }
         "ERROR_METHOD_NOT_FOUND" => {
-            (Status::Portal, "there is no method of this name, or the application lacks its scope")
+            (Status::Portal, "there is no method with this name, or the application lacks its scope; check both")
         }
         _ if http_status == 401 => {
-            (Status::Auth, "the token was not accepted; check auth.access_token or authorize the application again")
+            (Status::Auth, "the token was not accepted; check auth.access_token, or authorize the application again")
         }
-        _ if http_status == 403 => (Status::AccessDenied, "the token's user or the application lacks a right for this"),
-        _ if http_status >= 500 => (Status::Portal, "the portal has a trouble of its own; repeat later"),
-        _ => (Status::Portal, "see the vendor's description of the method"),
+        _ if http_status == 403 => (
+            Status::AccessDenied,
+            "the token's user or the application lacks the right to do this; check both on the portal",
+        ),
+        _ if http_status >= 500 => (Status::Portal, "the portal has an internal problem; repeat later"),
+        _ => (Status::Portal, "see the documentation of the method"),
     }
 }
 
-/// Outside text for a message: one line, not endless.
-fn short(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+/// A text from outside as it may appear in a message: on one line, and not too long.
+fn short(text: &str, max_chars: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(max_chars).collect()
 }
 
 #[cfg(test)]
@@ -84,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_become_statuses_with_advice() {
+    fn each_code_has_a_status_and_advice() {
         for (http_status, code, status) in [
             (401, "expired_token", Status::Auth),
             (401, "NO_AUTH_FOUND", Status::Auth),
@@ -101,7 +116,7 @@ mod tests {
             (400, "SOMETHING_NEW", Status::Portal),
             (403, "SOMETHING_NEW", Status::AccessDenied),
         ] {
-            let error = refused(http_status, code, "as the portal says");
+            let error = to_error(http_status, code, "as the portal says");
             assert_eq!(error.status(), status, "{code}");
             assert_eq!((error.code(), error.http_status()), (code, http_status));
             assert!(error.to_string().contains(code) && error.to_string().contains("as the portal says"), "{error}");
@@ -109,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_by_itself_is_transient() {
-        assert!(refused(503, "QUERY_LIMIT_EXCEEDED", "").is_transient());
-        assert!(refused(500, "INTERNAL", "").is_transient());
+    fn only_what_can_pass_without_a_change_is_transient() {
+        assert!(to_error(503, "QUERY_LIMIT_EXCEEDED", "").is_transient());
+        assert!(to_error(500, "INTERNAL", "").is_transient());
         for (http_status, code) in [(403, "ACCESS_DENIED"), (400, "invalid_grant"), (400, "X")] {
-            assert!(!refused(http_status, code, "").is_transient(), "{code}");
+            assert!(!to_error(http_status, code, "").is_transient(), "{code}");
         }
     }
 }

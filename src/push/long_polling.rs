@@ -5,7 +5,7 @@ use ureq::http::HeaderMap;
 use super::config::Position;
 use super::message::{PushEvent, decode};
 use super::recent::RecentMessages;
-use crate::net::http::Answer;
+use crate::net::http::HttpResponse;
 
 /// The `Expires` of an answer whose `Last-Message-Id` is the position to continue from.
 const EXPIRES_WITH_POSITION: &str = "Thu, 01 Jan 1973 11:11:01 GMT";
@@ -41,7 +41,7 @@ pub enum PollOutcome {
 }
 
 /// Reads an answer for this connector.
-pub fn read(answer: &Answer, connector_id: &str, recent: &mut RecentMessages) -> PollOutcome {
+pub fn read(answer: &HttpResponse, connector_id: &str, recent: &mut RecentMessages) -> PollOutcome {
     match answer.status {
         200 if answer.body.is_empty() => PollOutcome::PositionLost,
         200 => messages(answer, connector_id, recent),
@@ -52,7 +52,7 @@ pub fn read(answer: &Answer, connector_id: &str, recent: &mut RecentMessages) ->
     }
 }
 
-fn messages(answer: &Answer, connector_id: &str, recent: &mut RecentMessages) -> PollOutcome {
+fn messages(answer: &HttpResponse, connector_id: &str, recent: &mut RecentMessages) -> PollOutcome {
     let decoded = decode(&answer.body, connector_id, recent);
     if decoded.events.is_empty() && decoded.repeated == 0 {
         let text = format!("{} bytes without a readable message", answer.body.len());

@@ -51,7 +51,7 @@ impl PollObserver {
 }
 
 impl WaitObserver for PollObserver {
-    fn waiting(&self) -> Option<Duration> {
+    fn on_wait(&self) -> Option<Duration> {
         let just_sent = {
             let mut poll = lock(&self.poll);
             poll.sent_at.get_or_insert_with(|| self.clock.now());

@@ -213,7 +213,7 @@ void bad_input(Library &library) {
     CHECK(object.last_error().empty());
 
     // Names, values, and calls in the wrong order.
-    refused(object.call(u"GetParameter", u"no.such.key"), u"no configuration key");
+    refused(object.call(u"GetParameter", u"no.such.key"), u"not a configuration key");
     refused(object.call(u"SetParameter", u"fetch.limit", u"many"), u"fetch.limit cannot be");
     refused(object.call(u"Fetch", -1), u"Limit must be a whole number from 0 to 1000, not the number -1");
     refused(object.call(u"WaitEvent", 0), u"call Connect first");

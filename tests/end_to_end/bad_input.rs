@@ -13,8 +13,8 @@ fn broken_rest_answers() {
     let client = setting.client_of(&config);
     let long = format!("{{\"result\":\"{}\"}}", "x".repeat(5000));
     for (status, body, says) in [
-        (200, "{\"result\":", "no complete JSON"),
-        (200, "", "no complete JSON"),
+        (200, "{\"result\":", "incomplete or invalid JSON"),
+        (200, "", "incomplete or invalid JSON"),
         (200, "<html><body>login</body></html>", "HTML"),
         (200, "{\"time\":{}}", "neither result nor error"),
         (500, "{\"result\":true}", "neither result nor error"),

@@ -99,7 +99,7 @@ impl AuthServer {
         let answer: Answer = serde_json::from_slice(body).map_err(|_| unreadable())?;
         if !answer.error.is_empty() {
             // Its description is left out: it could quote what was sent, and the code says it all.
-            return Err(refusal::refused(http_status, &answer.error, ""));
+            return Err(refusal::to_error(http_status, &answer.error, ""));
         }
         match (answer.access_token, answer.refresh_token) {
             (Some(access), Some(refresh)) if !access.is_empty() && !refresh.is_empty() => Ok(TokenPair {

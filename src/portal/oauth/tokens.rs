@@ -244,7 +244,7 @@ impl Tokens {
             return family.present(pair, |family| self.write_file(family), None).1.map(|()| true);
         }
         if refresh.is_empty() {
-            return Err(refusal::refused(401, "expired_token", ""));
+            return Err(refusal::to_error(401, "expired_token", ""));
         }
         self.reserve_space(&family)?;
         let doubt = family.family().renewal_begun();

@@ -3,12 +3,12 @@
 use super::*;
 use crate::push::config::ChannelKind;
 
-fn read(answer: &Answer, connector_id: &str) -> PollOutcome {
+fn read(answer: &HttpResponse, connector_id: &str) -> PollOutcome {
     super::read(answer, connector_id, &mut RecentMessages::default())
 }
 
 /// A recorded answer: status line, headers, and a body that may be chunked.
-fn recorded(name: &str) -> Answer {
+fn recorded(name: &str) -> HttpResponse {
     let path = format!("{}/tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let text = String::from_utf8(bytes).unwrap();
@@ -28,7 +28,7 @@ fn recorded(name: &str) -> Answer {
     // A chunked body: sizes are on lines of their own, and envelopes contain no line breaks.
     let chunk_size = |line: &&str| usize::from_str_radix(line.trim(), 16).is_ok();
     let body: String = body.lines().filter(|line| !chunk_size(line)).collect();
-    Answer { status, headers, body: body.into_bytes() }
+    HttpResponse { status, headers, body: body.into_bytes() }
 }
 
 fn mid(text: &str) -> Option<String> {
@@ -109,7 +109,7 @@ fn websocket_frames_contain_the_same_envelopes() {
 
 #[test]
 fn an_answer_of_something_else_is_unusable() {
-    let answer = |status, body: &str| Answer { status, headers: HeaderMap::new(), body: body.into() };
+    let answer = |status, body: &str| HttpResponse { status, headers: HeaderMap::new(), body: body.into() };
     for (status, body, count) in
         [(200, "<html>planted</html>", 0), (200, "#!NGINXNMS!#{\"x\":planted", 1), (502, "planted", 0)]
     {

@@ -155,7 +155,7 @@ impl TokenServer for ModelServer {
                 server.good.remove(token);
             }
             server.misused.push(good);
-            return Err(refusal::refused(400, "invalid_grant", ""));
+            return Err(refusal::to_error(400, "invalid_grant", ""));
         };
         server.used.insert(refresh.expose().to_owned(), authorization);
         server.renewals += 1;
