@@ -418,15 +418,15 @@ b24_status b24_client_connect(struct b24_client *client,
  * administrator, or any other error of a REST call; `B24_CLOSED`, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`.
  * Blocks, at most for `http.timeout_ms`.
  */
-b24_status b24_client_subscribe(struct b24_client *client,
-                                const char *event_name);
+b24_status b24_client_bind_event(struct b24_client *client,
+                                 const char *event_name);
 
 /**
  * Unbinds an event (`event.unbind`). What is in the queue stays there. Unbinding again does nothing.
  *
- * Parameters, statuses and blocking as `b24_client_subscribe`.
+ * Parameters, statuses and blocking as `b24_client_bind_event`.
  */
-b24_status b24_client_unsubscribe(struct b24_client *client, const char *event_name);
+b24_status b24_client_unbind_event(struct b24_client *client, const char *event_name);
 
 /**
  * Waits for the next message `event_offline` for the client's connector. Messages that came since the last call are
@@ -617,7 +617,7 @@ void b24_client_free(struct b24_client *client);
  * `source` to `handler` or `both`, so that the client takes the calls.
  *
  * `url`: the address as the portal reaches it, such as `https://my-server.example/b24`; a web server with TLS passes the
- * calls on to `handler.listen`, or to `b24_handler_accept`. `min_timeout_s`: the portal calls at most once in so many
+ * calls on to `handler.listen`, or to `b24_client_accept_handler_call`. `min_timeout_s`: the portal calls at most once in so many
  * seconds; 0: at every change. What falls into the pause is found by a look afterwards. To change it, unbind first.
  *
  * Returns `B24_OK`, or an error as `b24_client_fetch`. Blocks for a few calls, each at most for `http.timeout_ms`.
@@ -649,11 +649,11 @@ b24_status b24_client_unbind_handler(struct b24_client *client, const char *url)
  * ONAPPUNINSTALL, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for a REST call when the application is installed,
  * at most 10 s, else not at all.
  */
-b24_status b24_handler_accept(struct b24_client *client,
-                              const void *body,
-                              size_t length,
-                              const char *content_type,
-                              int32_t *http_status);
+b24_status b24_client_accept_handler_call(struct b24_client *client,
+                                          const void *body,
+                                          size_t length,
+                                          const char *content_type,
+                                          int32_t *http_status);
 
 /**
  * Number of records in a batch; 0 for a handle that is none. Does not block.

@@ -158,12 +158,12 @@ impl Client {
     }
 
     /// `event.bind`: changes of this kind go into the queue from now on. Blocks for a REST call.
-    pub fn subscribe(&self, event: &str) -> Result<()> {
+    pub fn bind_event(&self, event: &str) -> Result<()> {
         self.portal.bind_offline(named(event)?)
     }
 
     /// `event.unbind`. Blocks for a REST call.
-    pub fn unsubscribe(&self, event: &str) -> Result<()> {
+    pub fn unbind_event(&self, event: &str) -> Result<()> {
         self.portal.unbind_offline(named(event)?).map(drop)
     }
 

@@ -28,12 +28,12 @@ impl Component {
     }
 
     pub(super) fn subscribe(&self, mut arguments: Arguments) -> Outcome {
-        self.session.client()?.subscribe(&arguments.text(0))?;
+        self.session.client()?.bind_event(&arguments.text(0))?;
         Ok(Value::Empty)
     }
 
     pub(super) fn unsubscribe(&self, mut arguments: Arguments) -> Outcome {
-        self.session.client()?.unsubscribe(&arguments.text(0))?;
+        self.session.client()?.unbind_event(&arguments.text(0))?;
         Ok(Value::Empty)
     }
 

@@ -165,7 +165,7 @@ pub static KEYS: &[Key] = &[
         "handler.listen",
         Kind::Listen,
         Some("127.0.0.1:8080"),
-        "Where `connect` waits for the portal's calls when `source` is `handler` or `both`; plain HTTP, so let a web server with TLS pass them on. Port 0: any free one, `b24_client_stats` tells which. Empty: no port is opened, the host has a web server of its own and passes the calls to `b24_handler_accept`.",
+        "Where `connect` waits for the portal's calls when `source` is `handler` or `both`; plain HTTP, so let a web server with TLS pass them on. Port 0: any free one, `b24_client_stats` tells which. Empty: no port is opened, the host has a web server of its own and passes the calls to `b24_client_accept_handler_call`.",
         "Где ждать вызовов портала, если `source` — `handler` или `both`; без TLS, его берёт на себя веб-сервер перед нами. Порт 0 — любой свободный, его назовёт `Статистика`. Пусто — порт не открывается: вызовы принимает ваш веб-сервер и передаёт в `ПринятьВызовОбработчика`.",
     ),
     key(

@@ -99,24 +99,24 @@ pub extern "C" fn b24_client_connect(client: *mut b24_client, timeout_ms: i32) -
 /// administrator, or any other error of a REST call; `B24_CLOSED`, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`.
 /// Blocks, at most for `http.timeout_ms`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn b24_client_subscribe(client: *mut b24_client, event_name: *const c_char) -> b24_status {
+pub unsafe extern "C" fn b24_client_bind_event(client: *mut b24_client, event_name: *const c_char) -> b24_status {
     boundary::status(|| {
         let client = CLIENTS.get(client)?;
         // SAFETY: by contract.
-        client.client.subscribe(unsafe { text::borrowed("event_name", event_name)? })?;
+        client.client.bind_event(unsafe { text::borrowed("event_name", event_name)? })?;
         Ok(Status::Ok)
     })
 }
 
 /// Unbinds an event (`event.unbind`). What is in the queue stays there. Unbinding again does nothing.
 ///
-/// Parameters, statuses and blocking as `b24_client_subscribe`.
+/// Parameters, statuses and blocking as `b24_client_bind_event`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn b24_client_unsubscribe(client: *mut b24_client, event_name: *const c_char) -> b24_status {
+pub unsafe extern "C" fn b24_client_unbind_event(client: *mut b24_client, event_name: *const c_char) -> b24_status {
     boundary::status(|| {
         let client = CLIENTS.get(client)?;
         // SAFETY: by contract.
-        client.client.unsubscribe(unsafe { text::borrowed("event_name", event_name)? })?;
+        client.client.unbind_event(unsafe { text::borrowed("event_name", event_name)? })?;
         Ok(Status::Ok)
     })
 }

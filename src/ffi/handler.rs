@@ -13,7 +13,7 @@ use crate::handler::form::MAX_BYTES;
 /// `source` to `handler` or `both`, so that the client takes the calls.
 ///
 /// `url`: the address as the portal reaches it, such as `https://my-server.example/b24`; a web server with TLS passes the
-/// calls on to `handler.listen`, or to `b24_handler_accept`. `min_timeout_s`: the portal calls at most once in so many
+/// calls on to `handler.listen`, or to `b24_client_accept_handler_call`. `min_timeout_s`: the portal calls at most once in so many
 /// seconds; 0: at every change. What falls into the pause is found by a look afterwards. To change it, unbind first.
 ///
 /// Returns `B24_OK`, or an error as `b24_client_fetch`. Blocks for a few calls, each at most for `http.timeout_ms`.
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url:
 /// ONAPPUNINSTALL, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for a REST call when the application is installed,
 /// at most 10 s, else not at all.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn b24_handler_accept(
+pub unsafe extern "C" fn b24_client_accept_handler_call(
     client: *mut b24_client,
     body: *const c_void,
     length: usize,

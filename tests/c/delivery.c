@@ -90,8 +90,8 @@ void records(void)
     b24_batch_free(batch);
     CHECK_OK(b24_client_next(client, 10000, &batch));
     CHECK(b24_batch_len(batch) == 1);
-    CHECK_OK(b24_client_unsubscribe(client, "ONCRMDEALADD"));
-    CHECK_OK(b24_client_unsubscribe(client, "ONCRMDEALADD"));
+    CHECK_OK(b24_client_unbind_event(client, "ONCRMDEALADD"));
+    CHECK_OK(b24_client_unbind_event(client, "ONCRMDEALADD"));
     b24_client_free(client);
     CHECK_TEXT("ONCRMDEALADD", record_of(batch, 0).event_name);
     CHECK_STATUS(B24_CLOSED, b24_batch_ack(batch));
@@ -143,14 +143,14 @@ void refusals(void)
     CHECK_TEXT("", b24_last_error_message());
     CHECK_TEXT("", b24_last_error_code());
     CHECK(b24_last_error_http_status() == 0);
-    CHECK_STATUS(B24_PORTAL, b24_client_subscribe(client, "ONNOSUCHEVENT"));
+    CHECK_STATUS(B24_PORTAL, b24_client_bind_event(client, "ONNOSUCHEVENT"));
     CHECK_TEXT("ERROR_EVENT_NOT_FOUND", b24_last_error_code());
     b24_client_free(client);
 
     /* Somebody who is no administrator. */
     CHECK_OK(b24_config_set(config, "auth.access_token", variable("B24_EMPLOYEE_TOKEN")));
     CHECK_OK(b24_client_new(config, &client));
-    CHECK_FAILS(B24_ACCESS_DENIED, "administrator", b24_client_subscribe(client, "ONCRMDEALADD"));
+    CHECK_FAILS(B24_ACCESS_DENIED, "administrator", b24_client_bind_event(client, "ONCRMDEALADD"));
     CHECK(strstr(b24_last_error_message(), variable("B24_EMPLOYEE_TOKEN")) == NULL);
     CHECK(b24_last_error_http_status() >= 400);
     b24_client_free(client);

@@ -27,8 +27,8 @@ static void no_client(b24_client *none)
     int32_t http_status = 0;
 
     CHECK_FAILS(B24_INVALID_HANDLE, "b24_client", b24_client_connect(none, 0));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_subscribe(none, "ONCRMDEALADD"));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unsubscribe(none, "ONCRMDEALADD"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_bind_event(none, "ONCRMDEALADD"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unbind_event(none, "ONCRMDEALADD"));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_wait(none, -1, NULL));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_fetch(none, 0, &batch));
     CHECK(batch == NULL);
@@ -48,7 +48,7 @@ static void no_client(b24_client *none)
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_set_tokens(none, "token", NULL, 0));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_bind_handler(none, "https://my-server.example/b24", 1));
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unbind_handler(none, NULL));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_handler_accept(none, "x", 1, NULL, &http_status));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_accept_handler_call(none, "x", 1, NULL, &http_status));
     CHECK(http_status == 503);
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_stats(none, &text));
     CHECK(text == NULL);
@@ -127,10 +127,10 @@ void arguments_that_are_none(void)
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_config_get(config, NULL, &text));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_new(config, NULL));
 
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_subscribe(client, NULL));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_subscribe(client, ""));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_subscribe(client, not_utf8));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_unsubscribe(client, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, ""));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, not_utf8));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_unbind_event(client, NULL));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_fetch(client, 0, NULL));
     CHECK_FAILS(B24_INVALID_ARGUMENT, "1001", b24_client_fetch(client, 1001, &batch));
     CHECK(batch == NULL);

@@ -116,7 +116,7 @@ void threads_share_a_client()
 {
     const b24::Client client = portal_client();
     Taken taken;
-    b24::check(b24_client_subscribe(client.get(), "ONCRMDEALADD"));
+    b24::check(b24_client_bind_event(client.get(), "ONCRMDEALADD"));
     b24::check(b24_client_connect(client.get(), 10000));
     std::vector<std::future<void>> changers, takers;
     for (int i = 0; i < TAKERS; i++)

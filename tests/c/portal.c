@@ -45,7 +45,7 @@ b24_client *listening_client(const char *connector, const char *event)
     b24_client *client = portal_client(connector);
     b24_notification look;
 
-    CHECK_OK(b24_client_subscribe(client, event));
+    CHECK_OK(b24_client_bind_event(client, event));
     CHECK_OK(b24_client_connect(client, 10000));
     CHECK_OK(b24_client_wait(client, 10000, &look));
     CHECK(look.signalled == 0 && look.count == 0);

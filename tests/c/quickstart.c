@@ -22,7 +22,7 @@ int main(int argc, char **argv)
     check(b24_config_set(config, "portal.url", getenv("B24_PORTAL_URL")));
     check(b24_config_set(config, "auth.access_token", getenv("B24_ACCESS_TOKEN")));
     check(b24_client_new(config, &client));
-    check(b24_client_subscribe(client, "ONCRMDEALADD"));
+    check(b24_client_bind_event(client, "ONCRMDEALADD"));
     check(b24_client_connect(client, 30000));
 
     for (size_t seen = 0; seen < wanted; b24_batch_free(batch)) {

@@ -180,7 +180,7 @@ void closing(void)
     CHECK_OK(b24_client_close(client));
     CHECK_FAILS(B24_CLOSED, "closed", b24_client_wait(client, -1, NULL));
     CHECK_STATUS(B24_CLOSED, b24_client_connect(client, -1));
-    CHECK_STATUS(B24_CLOSED, b24_client_subscribe(client, "ONCRMDEALADD"));
+    CHECK_STATUS(B24_CLOSED, b24_client_bind_event(client, "ONCRMDEALADD"));
     CHECK_STATUS(B24_CLOSED, b24_client_call(client, "profile", NULL, &answer));
     CHECK_STATUS(B24_CLOSED, slow_fetch(client));
     start = now();

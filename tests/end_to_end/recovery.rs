@@ -108,7 +108,7 @@ fn the_state_in_a_folder_goes_on_after_the_process() {
         let folder = Folder::new(&format!("process-{offline_extended}"));
         let config = folder.of(&setting);
         let first = setting.client_of(&config);
-        first.subscribe("ONCRMDEALADD").unwrap();
+        first.bind_event("ONCRMDEALADD").unwrap();
         setting.deals([1, 2]);
         let mut batch = first.fetch(0).unwrap();
         let json = batch.detach_json();
@@ -135,7 +135,7 @@ fn a_folder_that_cannot_be_written_stops_before_anything_is_taken() {
     let setting = Setting::new();
     let folder = Folder::new("unwritable");
     let client = setting.client_of(&folder.of(&setting));
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     // Root writes where it may not, so the folder itself is taken away.
     std::fs::remove_dir_all(&folder.0).unwrap();
@@ -147,7 +147,7 @@ fn a_folder_that_cannot_be_written_stops_before_anything_is_taken() {
 fn a_lost_answer_is_found_again_by_the_only_consumer() {
     let setting = Setting::new();
     let client = setting.client_of(&exclusive(&setting));
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     setting.control(json!({"drop_next": {"method": "event.offline.get", "times": 1, "when": "after_handling"}}));
     let mut seen = Vec::new();
@@ -224,7 +224,7 @@ fn failed_records_are_there_until_they_are_acknowledged() {
 fn a_lost_answer_with_failed_records_is_found_too() {
     let setting = Setting::new();
     let client = setting.client_of(&exclusive(&setting));
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     let mut batch = client.fetch(0).unwrap();
     let json = batch.detach_json();
@@ -265,7 +265,7 @@ fn what_cannot_be_read_again_does_not_stop_what_is_new() {
     let folder = Folder::new("refused");
     let config = folder.of(&setting);
     let first = setting.client_of(&config);
-    first.subscribe("ONCRMDEALADD").unwrap();
+    first.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     drop(first.fetch(0).unwrap());
     drop(first);
@@ -287,7 +287,7 @@ fn a_batch_that_outlives_its_client_does_not_hold_the_folder() {
     let folder = Folder::new("outlives");
     let config = folder.of(&setting);
     let first = setting.client_of(&config);
-    first.subscribe("ONCRMDEALADD").unwrap();
+    first.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     let batch = first.fetch(0).unwrap();
     drop(first);
@@ -302,7 +302,7 @@ fn a_call_that_removes_is_not_repeated() {
     let mut config = setting.config();
     config.set("http.max_answer_bytes", "2048").unwrap();
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals(1..=100);
     let error = client.fetch(20).err().unwrap();
     assert!(error.to_string().contains("http.max_answer_bytes"), "{error}");

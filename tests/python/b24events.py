@@ -1,7 +1,7 @@
 """Bitrix24's offline events from Python: libb24events over ctypes, with nothing but the standard library.
 
     with Client({"portal.url": "https://my.bitrix24.com", "auth.access_token": token}) as client:
-        client.subscribe("ONCRMDEALADD")
+        client.bind_event("ONCRMDEALADD")
         client.connect()
         for batch in client:
             with batch:
@@ -130,8 +130,8 @@ _FUNCTIONS = {
     "config_free": (None, [c_void_p]),
     "client_new": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "client_connect": (c_int32, [c_void_p, c_int32]),
-    "client_subscribe": (c_int32, [c_void_p, c_char_p]),
-    "client_unsubscribe": (c_int32, [c_void_p, c_char_p]),
+    "client_bind_event": (c_int32, [c_void_p, c_char_p]),
+    "client_unbind_event": (c_int32, [c_void_p, c_char_p]),
     "client_wait": (c_int32, [c_void_p, c_int32, POINTER(_Notification)]),
     "client_fetch": (c_int32, [c_void_p, c_uint32, POINTER(c_void_p)]),
     "client_next": (c_int32, [c_void_p, c_int32, POINTER(c_void_p)]),
@@ -145,7 +145,7 @@ _FUNCTIONS = {
     "client_set_tokens": (c_int32, [c_void_p, c_char_p, c_char_p, c_uint64]),
     "client_bind_handler": (c_int32, [c_void_p, c_char_p, c_uint32]),
     "client_unbind_handler": (c_int32, [c_void_p, c_char_p]),
-    "handler_accept": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, POINTER(c_int32)]),
+    "client_accept_handler_call": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, POINTER(c_int32)]),
     "client_stats": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "client_fd": (c_ssize_t, [c_void_p]),
     "client_close": (c_int32, [c_void_p]),
@@ -301,13 +301,13 @@ class Client(_Handle):
         """Subscribes to the push server. False when the time was too short; it is tried further then."""
         return _check(_library.b24_client_connect(self, _milliseconds(timeout))) == OK
 
-    def subscribe(self, event: str) -> None:
+    def bind_event(self, event: str) -> None:
         """From now on changes of this kind go into the queue, for good."""
-        _check(_library.b24_client_subscribe(self, event.encode()))
+        _check(_library.b24_client_bind_event(self, event.encode()))
 
-    def unsubscribe(self, event: str) -> None:
-        """Ends what `subscribe` began."""
-        _check(_library.b24_client_unsubscribe(self, event.encode()))
+    def unbind_event(self, event: str) -> None:
+        """Ends what `bind_event` began."""
+        _check(_library.b24_client_unbind_event(self, event.encode()))
 
     def wait(self, timeout: Optional[float] = None) -> Optional[Notification]:
         """Waits for the next notification; None when the time is over."""
@@ -394,10 +394,10 @@ class Client(_Handle):
         """Ends what `bind_handler` began; None: for every address of this application."""
         _check(_library.b24_client_unbind_handler(self, None if url is None else url.encode()))
 
-    def accept(self, body: bytes, content_type: str = "") -> int:
+    def accept_handler_call(self, body: bytes, content_type: str = "") -> int:
         """Takes a call of the portal that came to a web server of one's own; returns the HTTP status to answer."""
         status = c_int32()
-        _check(_library.b24_handler_accept(self, body, len(body), content_type.encode(), byref(status)))
+        _check(_library.b24_client_accept_handler_call(self, body, len(body), content_type.encode(), byref(status)))
         return status.value
 
     def stats(self) -> dict:

@@ -15,7 +15,7 @@ def main() -> None:
         "auth.access_token": os.environ["B24_ACCESS_TOKEN"],
     }
     with Client(config) as client:
-        client.subscribe("ONCRMDEALADD")
+        client.bind_event("ONCRMDEALADD")
         client.connect(timeout=30)
         for batch in client:  # sleeps until the portal has something
             with batch:

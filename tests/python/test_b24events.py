@@ -48,7 +48,7 @@ class PortalTest(unittest.TestCase):
 
     def listen(self) -> None:
         """From here on every notification is one of this test."""
-        self.client.subscribe("ONCRMDEALADD")
+        self.client.bind_event("ONCRMDEALADD")
         self.assertTrue(self.client.connect(PATIENCE))
         self.assertFalse(self.client.wait(PATIENCE).signalled)
 
@@ -189,7 +189,7 @@ class CallTest(PortalTest):
         config = portal_config("")
         config["auth.access_token"] = os.environ["B24_EMPLOYEE_TOKEN"]
         with Client(config) as employee:
-            error = self.assertFails(b24events.ACCESS_DENIED, employee.subscribe, "ONCRMDEALADD")
+            error = self.assertFails(b24events.ACCESS_DENIED, employee.bind_event, "ONCRMDEALADD")
         self.assertNotIn(os.environ["B24_EMPLOYEE_TOKEN"], str(error))
 
     def test_wait_before_connect(self) -> None:
@@ -306,11 +306,11 @@ class HandlerTest(PortalTest):
         with Client(config) as client:
             self.assertTrue(client.connect())
             self.assertFalse(client.wait(PATIENCE).signalled)
-            self.assertEqual(client.accept(self.call(token), "application/json"), 200)
+            self.assertEqual(client.accept_handler_call(self.call(token), "application/json"), 200)
             self.assertTrue(client.wait(0).signalled)
-            self.assertEqual(client.accept(self.call("guess")), 403)
-            self.assertEqual(client.accept(b"\x00\xff"), 400)
-            self.assertEqual(client.accept(b"x" * 100_000), 413)
+            self.assertEqual(client.accept_handler_call(self.call("guess")), 403)
+            self.assertEqual(client.accept_handler_call(b"\x00\xff"), 400)
+            self.assertEqual(client.accept_handler_call(b"x" * 100_000), 413)
             self.assertIsNone(client.wait(0))
             self.assertEqual(client.stats()["handler_refused"], 3)
 
