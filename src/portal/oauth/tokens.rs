@@ -11,7 +11,7 @@ use super::server::AuthServer;
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
 use crate::config::Settings;
-use crate::error::{Error, Refusal, Result, Status};
+use crate::error::{Error, Result};
 use crate::lock;
 use crate::portal::refusal;
 use crate::secret::Secret;
@@ -168,7 +168,7 @@ impl Tokens {
             return Ok(false);
         }
         if self.renewed_by_host {
-            return Err(host_must_renew());
+            return Err(Error::HostMustRenew);
         }
         let fallback = if refresh.is_empty() { lock(&self.fallback).take() } else { None };
         if let Some(pair) = fallback {
@@ -235,13 +235,4 @@ fn read_kept(file: &PrivateFile, client_id: &str) -> Result<Option<StoredTokens>
         )));
     }
     Ok(Some(stored))
-}
-
-fn host_must_renew() -> Error {
-    Error::Refused(Box::new(Refusal {
-        status: Status::Auth,
-        code: "expired_token".into(),
-        http_status: 401,
-        text: "the access token has expired, and auth.renew=host leaves its renewal to the host: put the new pair in with b24_client_set_tokens (1C: УстановитьТокены)".into(),
-    }))
 }
