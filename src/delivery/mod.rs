@@ -33,6 +33,8 @@ pub struct Delivery {
     next_search: Mutex<Option<Instant>>,
     /// Records that were reserved together with an acknowledgement; the ledger has them as due.
     prefetched: Mutex<HashMap<store::Key, Fetched>>,
+    /// How often each pending batch was handed out by this client.
+    attempts: Mutex<HashMap<store::Key, u32>>,
     /// Whether reservations of this client are found again at once when it ends: only then it may reserve ahead.
     survives_restart: bool,
     ctx: Context,
@@ -60,6 +62,7 @@ impl Delivery {
             orphans: settings.orphans,
             next_search: Mutex::new(Some(ctx.clock.now())),
             prefetched: Mutex::default(),
+            attempts: Mutex::default(),
             survives_restart: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
             ctx,
         }
@@ -175,7 +178,25 @@ impl Delivery {
             self.ctx.log.write(Level::Error, || format!("what was taken could not be kept: {error}"));
         }
         let failed = failed && mode == FetchMode::Reserve;
-        Ok(Batch::new(fetched, BatchKind { full, failed, partial: false }, Some(key), self.clone()))
+        let kind = BatchKind { full, failed, partial: false, attempt: self.count_attempt(key) };
+        Ok(Batch::new(fetched, kind, Some(key), self.clone()))
+    }
+
+    /// Counts that a batch is handed out; returns how many times it was.
+    fn count_attempt(&self, key: store::Key) -> u32 {
+        let mut attempts = lock(&self.attempts);
+        let attempt = attempts.entry(key).or_default();
+        *attempt = attempt.saturating_add(1);
+        *attempt
+    }
+
+    /// Corrects how often a batch was handed out. 0 forgets it.
+    fn set_attempts(&self, key: store::Key, attempts: u32) {
+        let mut counts = lock(&self.attempts);
+        match attempts {
+            0 => counts.remove(&key),
+            _ => counts.insert(key, attempts),
+        };
     }
 
     /// The next taking that is due again and still holds records.
@@ -196,12 +217,14 @@ impl Delivery {
                 }
             };
             if fetched.message_ids.is_empty() {
+                self.set_attempts(key, 0);
                 self.store.complete(key, &[], true)?;
                 continue;
             }
             self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
             // Whether there is something new after it was not looked at.
-            return Ok(Some(Batch::new(fetched, BatchKind { full: true, failed, partial }, Some(key), self.clone())));
+            let kind = BatchKind { full: true, failed, partial, attempt: self.count_attempt(key) };
+            return Ok(Some(Batch::new(fetched, kind, Some(key), self.clone())));
         }
         Ok(None)
     }
