@@ -11,6 +11,9 @@ const FRAME: [&str; 5] =
     ["#ifndef B24EVENTS_H", "#define B24EVENTS_H", "#include <stddef.h>", "#include <stdint.h>", "#endif"];
 const FRAME_FOR_CPP: [&str; 2] = ["extern \"C\" {", "}"];
 
+/// What the names of the macros with the version of the library begin with.
+const LIBRARY_VERSION: &str = "B24EVENTS_VERSION";
+
 /// Words of C that are types; several in a row are one type.
 const TYPES: [&str; 9] = ["char", "double", "float", "int", "long", "short", "signed", "unsigned", "void"];
 /// Words of C that are neither a type nor a name.
@@ -22,12 +25,17 @@ pub fn read(header: &str) -> Result<Items, String> {
     let mut declaration = String::new();
     let mut for_cpp = false;
     let bare = without_comments(header)?;
-    for line in bare.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let mut lines = bare.lines().map(str::trim).filter(|line| !line.is_empty());
+    while let Some(line) = lines.next() {
         if for_cpp {
             match line {
                 "#endif" => for_cpp = false,
                 line if FRAME_FOR_CPP.contains(&line) => {}
                 _ => return Err(unknown(line)),
+            }
+        } else if line == "#if defined(__cplusplus)" && declaration.is_empty() {
+            for item in enumeration(&mut lines)? {
+                add(&mut items, item)?;
             }
         } else if line.starts_with('#') {
             match line {
@@ -75,7 +83,7 @@ fn add(items: &mut Items, line: String) -> Result<(), String> {
 fn name(line: &str) -> Option<&str> {
     match line.split_once(' ')? {
         ("fn", rest) => rest.split_once('(')?.0.rsplit([' ', '*']).next(),
-        ("define" | "opaque" | "struct" | "type", rest) => rest.split(' ').next(),
+        ("define" | "enum" | "enumerator" | "opaque" | "struct" | "type", rest) => rest.split(' ').next(),
         _ => None,
     }
 }
@@ -112,11 +120,56 @@ fn without_comments(header: &str) -> Result<String, String> {
     Ok(bare)
 }
 
-/// A constant. Macros with parameters or without a value are none.
+/// A constant. Macros with parameters or without a value are not supported.
 fn define(line: &str) -> Option<String> {
     let (name, value) = line.strip_prefix("#define ")?.trim_start().split_once(char::is_whitespace)?;
-    let constant = name.chars().all(is_of_word) && !value.ends_with('\\');
-    constant.then(|| format!("define {name} {}", value.trim_start()))
+    let is_constant = is_name(name) && !value.ends_with('\\');
+    // The version of the library changes while the ABI stays the same.
+    let value = if name.starts_with(LIBRARY_VERSION) { "(of each release)" } else { value.trim_start() };
+    is_constant.then(|| format!("define {name} {value}"))
+}
+
+/// The rest of an enumeration whose values have a fixed type, which each language has to be told in its own way.
+fn enumeration<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
+    let mut next = || lines.next().ok_or("the header ends in the middle of an enumeration");
+    let first = next()?;
+    let (name, base) = first
+        .strip_prefix("enum ")
+        .and_then(|rest| rest.split_once(" : "))
+        .filter(|(name, base)| is_name(name) && is_name(base))
+        .ok_or_else(|| unknown(first))?;
+    for expected in [
+        "#elif __STDC_VERSION__ >= 202311L",
+        &format!("enum {name} : {base};"),
+        &format!("typedef enum {name} {name};"),
+        &format!("enum {name} : {base}"),
+        "#else",
+        &format!("typedef {base} {name};"),
+        &format!("enum {name}_values"),
+        "#endif",
+        "{",
+    ] {
+        let line = next()?;
+        if line != expected {
+            return Err(unknown(line));
+        }
+    }
+    let mut items = vec![format!("enum {name} : {base}")];
+    loop {
+        let line = next()?;
+        if line == "};" {
+            return Ok(items);
+        }
+        let enumerator = line.strip_suffix(',').and_then(|line| line.split_once(" = "));
+        let (value_name, value) = enumerator
+            .filter(|(value_name, value)| is_name(value_name) && value.parse::<i32>().is_ok())
+            .ok_or_else(|| unknown(line))?;
+        items.push(format!("enumerator {value_name} = {value} of {name}"));
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_of_word)
 }
 
 fn is_of_word(character: char) -> bool {

@@ -14,7 +14,9 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
+use b24events::error::Status;
 use b24events::ffi::b24_abi_version;
+use b24events::log::Level;
 
 const RECORD: &str = "B24_WRITE=1 cargo test --test abi";
 
@@ -89,6 +91,24 @@ fn the_header_keeps_what_its_abi_version_promises() {
         Ok(Some(text)) => fs::write(&path, text).unwrap(),
         Err(error) => panic!("{error}"),
     }
+}
+
+#[test]
+fn every_status_and_log_level_has_its_enumerator() {
+    let items = header::read(HEADER).unwrap();
+    let mut expected: Vec<String> = Status::ALL
+        .iter()
+        .map(|status| format!("enumerator B24_{} = {} of b24_status", status.name(), *status as i32))
+        .collect();
+    let levels = [Level::Error, Level::Warning, Level::Info, Level::Debug];
+    expected.extend(levels.iter().map(|level| {
+        let name = format!("{level:?}").to_uppercase();
+        format!("enumerator B24_LOG_{name} = {} of b24_log_level", *level as i32)
+    }));
+    expected.sort();
+    let mut found: Vec<_> = items.values().filter(|line| line.starts_with("enumerator ")).collect();
+    found.sort();
+    assert_eq!(found, expected.iter().collect::<Vec<_>>());
 }
 
 /// Versions only grow, so that raising the number is the only way to break what was promised.
