@@ -31,9 +31,9 @@ fn main() {
         let version = header.lines().find_map(|line| line.strip_prefix("#define B24_ABI_VERSION "));
         let version = version.expect("src/ffi/library.rs has it");
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libb24events.so.{version}");
-        // Once loaded, the library stays mapped even if the host (1C) unloads it: threads of the host hold values of the
-        // Rust runtime, whose destructors must be there when such a thread ends. From glibc 2.18 on the loader makes
-        // sure of that. On older systems (1C servers run on 2.17) the thread would jump to unmapped memory.
+        // Once loaded, the library stays mapped even if the host (1C) unloads it: threads of the host hold values of
+        // the Rust runtime, whose destructors must be there when such a thread ends. From glibc 2.18 on the loader
+        // makes sure of that. On older systems (1C servers run on 2.17) the thread would jump to unmapped memory.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }
@@ -72,8 +72,8 @@ fn header(root: &Path) -> String {
     header
 }
 
-/// The enumeration with a tag of its own in old C, where the type is a plain number: C++ cannot have a tag and a type of
-/// the same name that differ, and some compilers of C warn about it.
+/// Gives the enumeration a tag of its own in C before C23, where the type is a plain number: in C++ a tag and a type of
+/// one name have to be the same, and compilers of C can be told to warn if they are not.
 fn with_plain_enum(header: &str, name: &str) -> String {
     const TYPED: &str = "defined(__cplusplus) || __STDC_VERSION__ >= 202311L";
     const C23: &str = "__STDC_VERSION__ >= 202311L";
@@ -85,7 +85,9 @@ fn with_plain_enum(header: &str, name: &str) -> String {
     assert!(header.contains(&head) && header.contains(&tail), "cbindgen writes {name} in another way");
     let plain = format!(
         "#if defined(__cplusplus)\nenum {name} : int32_t\n#elif {C23}\nenum {name} : int32_t;\n\
-         typedef enum {name} {name};\nenum {name} : int32_t\n#else\ntypedef int32_t {name};\nenum {name}_values\n#endif\n{{\n"
+         typedef enum {name} {name};\nenum {name} : int32_t\n#else\n\
+         typedef int32_t {name}; /* a debugger shows the name for (enum {name}_values) */\n\
+         enum {name}_values\n#endif\n{{\n"
     );
     header.replace(&head, &plain).replace(&tail, "")
 }

@@ -28,7 +28,7 @@
  *   - An "error of a REST call" is one of B24_NETWORK, B24_TLS, B24_PROTOCOL, B24_CONFIG (no token is set), B24_AUTH,
  *     B24_ACCESS_DENIED, B24_WRONG_AUTH_TYPE, B24_LICENSE, B24_RATE_LIMIT and B24_PORTAL. If the portal sent an error
  *     code, b24_last_error_code() returns it.
- *   - Every function may return B24_PANIC.
+ *   - Every function that returns a b24_status may return B24_PANIC.
  *   - Texts are UTF-8 and end with NUL. The description of each function says who owns them.
  *   - Out-parameters are always set, also when the function fails: to NULL or 0 unless the description says otherwise.
  *   - Functions that block say so. Timeouts are in milliseconds: 0 means do not wait, -1 means no limit.
@@ -68,7 +68,7 @@ enum b24_status : int32_t;
 typedef enum b24_status b24_status;
 enum b24_status : int32_t
 #else
-typedef int32_t b24_status;
+typedef int32_t b24_status; /* a debugger shows the name for (enum b24_status_values) */
 enum b24_status_values
 #endif
 {
@@ -152,7 +152,7 @@ enum b24_log_level : int32_t;
 typedef enum b24_log_level b24_log_level;
 enum b24_log_level : int32_t
 #else
-typedef int32_t b24_log_level;
+typedef int32_t b24_log_level; /* a debugger shows the name for (enum b24_log_level_values) */
 enum b24_log_level_values
 #endif
 {
@@ -175,8 +175,8 @@ enum b24_log_level_values
 };
 
 /**
- * Records that were fetched together. Acknowledge them when your program has processed them and stored the result, then
- * free the batch.
+ * Records that were fetched together. Acknowledge them when your program has processed them and stored the result,
+ * then free the batch.
  */
 typedef struct b24_batch b24_batch;
 
@@ -192,9 +192,9 @@ typedef struct b24_client b24_client;
 typedef struct b24_config b24_config;
 
 /**
- * Receives a log line. Called on any thread, including threads of the library, and on several threads at once. It should
- * return quickly. The only functions of this library that it may call are b24_client_close and b24_status_name. It must
- * not throw a C++ exception or call longjmp.
+ * Receives a log line. Called on any thread, including threads of the library, and on several threads at once. It
+ * should return quickly. Of the functions that take a handle it may call b24_client_close only. It must not throw a
+ * C++ exception or call longjmp.
  *
  * @param user_data The pointer that was passed to b24_config_on_log.
  * @param level How important the line is.
@@ -233,9 +233,9 @@ typedef struct b24_tokens {
 } b24_tokens;
 
 /**
- * Receives a new pair of tokens. Store it, because the old pair is no longer valid. Called on the thread that renewed the
- * tokens, before they are used. Other calls wait until it returns, so do not call the library from inside. It must not
- * throw a C++ exception or call longjmp.
+ * Receives a new pair of tokens. Store it, because the old pair is no longer valid. Called on the thread that
+ * renewed the tokens, before they are used. Other calls wait until it returns, so do not call the library from
+ * inside. It must not throw a C++ exception or call longjmp.
  *
  * @param user_data The pointer that was passed to b24_config_on_tokens.
  * @param tokens The new pair.
@@ -247,7 +247,8 @@ typedef void (*b24_tokens_fn)(void *user_data, const struct b24_tokens *tokens);
  */
 typedef struct b24_notification {
   /**
-   * The connector id of the queue (key `connector.id`), "" for the queue without one. Valid until the client is freed.
+   * The connector id of the queue (key `connector.id`), "" for the queue without one. Valid until the client is
+   * freed.
    */
   const char *connector_id;
   /**
@@ -333,34 +334,35 @@ uint32_t b24_abi_version(void);
 const char *b24_status_name(b24_status status);
 
 /**
- * Returns what went wrong in the last call of this thread, and what to do about it. The text holds no tokens and no
- * secrets.
+ * Returns what went wrong in the last call of this thread that failed, and what to do about it. The text holds no
+ * tokens and no secrets. A call that returns B24_OK or B24_TIMEOUT clears the error. Functions that do not return a
+ * status, such as b24_batch_free, do not clear it.
  *
- * @return Text, or "" if the last call did not fail. Never NULL. Do not free it. Valid until this thread calls the
- * library again; calls of b24_last_error_... and of the functions above do not count.
+ * @return Text, or "" if there is no error. Never NULL. Do not free it. Valid until this thread calls another
+ * function of the library than b24_last_error_....
  */
 const char *b24_last_error_message(void);
 
 /**
- * Returns the portal's error code for the last call of this thread.
+ * Returns the portal's error code for the error that b24_last_error_message describes.
  *
- * @return Text such as "ACCESS_DENIED", or "" if the last call did not fail or the portal gave no code. Valid as long
- * as the text of b24_last_error_message. Never NULL. Do not free it.
+ * @return Text such as "ACCESS_DENIED", or "" if there is no error or the portal gave no code. Never NULL. Do not
+ * free it. Valid as long as the text of b24_last_error_message.
  */
 const char *b24_last_error_code(void);
 
 /**
- * Returns the HTTP status of the answer that made the last call of this thread fail.
+ * Returns the HTTP status of the answer that caused the error that b24_last_error_message describes.
  *
- * @return A number such as 403, or 0 if the last call did not fail or there was no HTTP answer.
+ * @return A number such as 403, or 0 if there is no error or there was no HTTP answer.
  */
 int32_t b24_last_error_http_status(void);
 
 /**
- * Tells whether the call that failed may succeed later although nobody changes anything. Then wait a moment and repeat
- * it. Otherwise somebody has to act first: b24_last_error_message says how.
+ * Returns whether the error that b24_last_error_message describes may pass without anybody doing something. If so,
+ * wait a moment and repeat the call. If not, somebody has to act first.
  *
- * @return 1 if repeating makes sense, 0 if not or if the last call of this thread did not fail.
+ * @return 1 if the call may succeed later, 0 if not or if there is no error.
  */
 int32_t b24_last_error_is_transient(void);
 
@@ -387,12 +389,10 @@ b24_status b24_config_new(struct b24_config **out);
  * @param config The configuration.
  * @param key The key, such as "portal.url".
  * @param value The value. Numbers and booleans are passed as text too: "50", "true". It is copied.
- * @return B24_OK; B24_CONFIG if there is no such key or the value is not allowed (the error text says what is allowed);
- * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @return B24_OK; B24_CONFIG if there is no such key or the value is not allowed (the error text says what is
+ * allowed); B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
-b24_status b24_config_set(struct b24_config *config,
-                          const char *key,
-                          const char *value);
+b24_status b24_config_set(struct b24_config *config, const char *key, const char *value);
 
 /**
  * Returns the value of a key: the one that was set, or the default. Does not block.
@@ -407,8 +407,8 @@ b24_status b24_config_get(const struct b24_config *config,
                           char **out);
 
 /**
- * Sets the function that receives the log lines of clients created from this configuration. The key `log.level` decides
- * which lines. Does not block.
+ * Sets the function that receives the log lines of clients created from this configuration. The key `log.level`
+ * decides which lines. Does not block.
  *
  * @param config The configuration.
  * @param callback The function. NULL: none.
@@ -420,8 +420,9 @@ b24_status b24_config_on_log(struct b24_config *config,
                              void *user_data);
 
 /**
- * Sets the function that receives the new tokens of clients created from this configuration. If neither this function nor
- * `state.dir` stores them, the application has to be authorized again after the next start. Does not block.
+ * Sets the function that receives the new tokens of clients created from this configuration. If neither this
+ * function nor `state.dir` stores them, the application has to be authorized again after the next start. Does not
+ * block.
  *
  * @param config The configuration.
  * @param callback The function. NULL: none.
@@ -446,27 +447,27 @@ void b24_config_free(struct b24_config *config);
  *
  * @param config The configuration. It is copied, so later changes do not affect the client.
  * @param out Receives the handle. Free it with b24_client_free.
- * @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir` cannot
- * be used; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir`
+ * cannot be used; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_new(const struct b24_config *config,
                           struct b24_client **out);
 
 /**
- * Starts listening for changes and waits until the client is connected. From then on the library listens on a thread of
- * its own and reconnects when the connection breaks; b24_client_wait and b24_client_next report the changes.
+ * Starts listening for changes and waits until the client is connected. From then on the library listens on a thread
+ * of its own and reconnects when the connection breaks; b24_client_wait and b24_client_next report the changes.
  *
  * The key `source` decides what is started: `push` subscribes to the portal's push server, `handler` opens the port
- * `handler.listen` for calls of the portal, `both` does both. With `both`, the port stays open even if the push server
- * cannot be reached, and an application without tokens subscribes as soon as its installation brings them.
+ * `handler.listen` for calls of the portal, `both` does both. With `both`, the port stays open even if the push
+ * server cannot be reached, and an application without tokens subscribes as soon as its installation brings them.
  *
- * When this function fails with a transient error (see b24_last_error_is_transient), the library keeps trying. Call the
- * function again to keep waiting. When the client is connected already, it returns at once.
+ * If the time is over before the client is connected, the library keeps trying. Call the function again to keep
+ * waiting. If the client is already connected, the function returns at once. Blocks.
  *
  * @param client The client.
  * @param timeout_ms How long to wait, in milliseconds. 0: do not wait. -1: no limit.
  * @return B24_OK if the client is connected. If the time is over: B24_TIMEOUT, or the error of the last attempt
- * (B24_NETWORK, B24_TLS, B24_PROTOCOL or B24_RATE_LIMIT). If somebody has to act before a connection is possible:
+ * (B24_NETWORK, B24_TLS, B24_PROTOCOL or B24_RATE_LIMIT). If somebody has to act before the client can connect:
  * B24_AUTH, B24_ACCESS_DENIED, B24_WRONG_AUTH_TYPE, B24_LICENSE or B24_PORTAL; call the function again afterwards.
  * B24_CONFIG if the port cannot be opened; B24_STATE if no thread can be started; B24_CLOSED; B24_INVALID_HANDLE.
  */
@@ -486,31 +487,30 @@ b24_status b24_client_stats(const struct b24_client *client,
                             char **json);
 
 /**
- * Returns a file descriptor for poll, epoll or select (Linux). It is readable while b24_client_wait would return at once:
- * a notification is pending, somebody has to act, or the client is closed. Do not read, write or close it.
+ * Returns a file descriptor for poll, epoll or select (Linux). It is readable while b24_client_wait would return at
+ * once: a notification is pending, somebody has to act, or the client is closed. Do not read, write or close it.
  * b24_client_free closes it. Does not block.
  *
  * @param client The client.
- * @return The descriptor. -1 on other systems and on failure; b24_last_error_message then says why, or is "" on other
- * systems.
+ * @return The descriptor. -1 on other systems, and if it cannot be created (b24_last_error_message says why).
  */
 ptrdiff_t b24_client_fd(const struct b24_client *client);
 
 /**
  * Returns an event for WaitForSingleObject, WaitForMultipleObjects and the like (Windows). It is set while
- * b24_client_wait would return at once: a notification is pending, somebody has to act, or the client is closed. Do not
- * set, reset or close it. b24_client_free closes it. Does not block.
+ * b24_client_wait would return at once: a notification is pending, somebody has to act, or the client is closed. Do
+ * not set, reset or close it. b24_client_free closes it. Does not block.
  *
  * @param client The client.
- * @return The HANDLE of a manual-reset event. NULL on other systems and on failure; b24_last_error_message then says why,
- * or is "" on other systems.
+ * @return The HANDLE of a manual-reset event. NULL on other systems, and if it cannot be created
+ * (b24_last_error_message says why).
  */
 void *b24_client_wait_handle(const struct b24_client *client);
 
 /**
- * Closes a client. Every blocked call of it returns B24_CLOSED, requests are interrupted, and later calls fail with
- * B24_CLOSED. Records that are not acknowledged stay reserved in the portal. Any thread may call this function, and so
- * may a log callback. Closing again does nothing. Does not block.
+ * Closes a client. Requests are interrupted, and every blocked call returns B24_CLOSED, as does every later call that
+ * waits or needs the portal. Records that are not acknowledged stay reserved in the portal. Any thread may call this
+ * function, and so may a log callback. Closing again does nothing. Does not block.
  *
  * @param client The client.
  * @return B24_OK; B24_INVALID_HANDLE.
@@ -518,12 +518,12 @@ void *b24_client_wait_handle(const struct b24_client *client);
 b24_status b24_client_close(struct b24_client *client);
 
 /**
- * Closes and frees a client. Batches remain valid, but their records can no longer be acknowledged. Do not call it from a
- * callback of this client.
+ * Closes and frees a client. Batches remain valid, but their records can no longer be acknowledged. Do not call it
+ * from a callback of this client.
  *
- * Blocks until the client's threads have ended. That takes only a moment, except while a thread resolves a name, opens a
- * connection, or renews tokens, because the answer must not get lost (20 s at most). On Windows it takes up to a second
- * if a peer no longer responds.
+ * Blocks until the client's threads have ended. That takes a moment; it takes longer while a thread resolves a name
+ * or opens a connection, and while tokens are renewed, because the new tokens must not get lost (20 s at most). On
+ * Windows it takes up to a second if a peer no longer responds.
  *
  * @param client The client. NULL and freed handles are ignored.
  */
@@ -532,8 +532,8 @@ void b24_client_free(struct b24_client *client);
 /* Events ------------------------------------------------------------------------------------------------------- */
 
 /**
- * Binds an event (`event.bind`): from now on, changes of this kind go into the client's queue. The binding is permanent,
- * it outlives the client. Binding again does nothing. Blocks, at most for `http.timeout_ms`.
+ * Binds an event (`event.bind`): from now on, changes of this kind go into the client's queue. The binding is
+ * permanent: it outlives the client. Binding again does nothing. Blocks, at most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
  * @param event_name Name such as "ONCRMDEALADD". The REST method `events` lists all names.
@@ -541,12 +541,11 @@ void b24_client_free(struct b24_client *client);
  * B24_ACCESS_DENIED if the user of the token is not an administrator; B24_CLOSED; B24_INVALID_ARGUMENT;
  * B24_INVALID_HANDLE.
  */
-b24_status b24_client_bind_event(struct b24_client *client,
-                                 const char *event_name);
+b24_status b24_client_bind_event(struct b24_client *client, const char *event_name);
 
 /**
- * Unbinds an event (`event.unbind`). Records that are in the queue stay there. Unbinding again does nothing. Blocks, at
- * most for `http.timeout_ms`.
+ * Unbinds an event (`event.unbind`). Records that are in the queue stay there. Unbinding again does nothing. Blocks,
+ * at most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
  * @param event_name Name such as "ONCRMDEALADD".
@@ -560,7 +559,7 @@ b24_status b24_client_unbind_event(struct b24_client *client,
  *
  * @param client The client. Call b24_client_connect first.
  * @param timeout_ms How long to wait, in milliseconds. 0: do not wait. -1: no limit.
- * @param out Receives the notification. May be NULL.
+ * @param out Receives the notification; its connector_id is "" if the function fails. May be NULL.
  * @return B24_OK with a notification; B24_TIMEOUT; B24_CLOSED; B24_STATE if the client is not connected; B24_AUTH,
  * B24_ACCESS_DENIED and the like if somebody has to act before the library can listen again; B24_INVALID_HANDLE. After
  * the application was uninstalled, every call returns B24_AUTH with the code APPLICATION_UNINSTALLED.
@@ -572,17 +571,17 @@ b24_status b24_client_wait(struct b24_client *client,
 /* Records ------------------------------------------------------------------------------------------------------ */
 
 /**
- * Fetches records that are in the queue now (`event.offline.get`). If the portal's plan allows it, the portal reserves
- * them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches that have to
- * be redelivered come first.
+ * Fetches records that are in the queue now (`event.offline.get`). If the portal's plan allows it, the portal
+ * reserves them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches
+ * that have to be redelivered come first.
  *
  * Blocks for one request as a rule, and for a few after network errors, each at most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
  * @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
  * @param out Receives the batch, which may be empty. Free it with b24_batch_free.
- * @return B24_OK; an error of a REST call; B24_STATE if the records could not be stored in `state.dir`; B24_CLOSED;
- * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @return B24_OK; an error of a REST call; B24_STATE if `state.dir` has no room for the records, and then nothing is
+ * fetched; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_fetch(struct b24_client *client,
                             uint32_t limit,
@@ -590,11 +589,11 @@ b24_status b24_client_fetch(struct b24_client *client,
 
 /**
  * Waits for a notification and fetches the next batch that is not empty. A main loop consists of this call and
- * b24_batch_ack. While the queue holds more than one batch, this function does not wait. Blocks.
+ * b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
  *
  * @param client The client. Call b24_client_connect first.
- * @param timeout_ms How long to wait for a notification, in milliseconds. 0: do not wait. -1: no limit. A fetch that has
- * begun is not interrupted when the time is over, because that could lose records.
+ * @param timeout_ms How long to wait for a notification, in milliseconds. 0: do not wait. -1: no limit. A fetch that
+ * has begun is not interrupted when the time is over, because that could lose records.
  * @param out Receives the batch. Free it with b24_batch_free.
  * @return B24_OK with a batch; B24_TIMEOUT without one; otherwise as b24_client_wait and b24_client_fetch. After a
  * transient error (see b24_last_error_is_transient) the next call fetches again.
@@ -644,35 +643,35 @@ b24_status b24_client_state(const struct b24_client *client,
                             char **json);
 
 /**
- * Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered before
- * anything new. Its tokens are used, unless `auth.access_token` was set to other tokens since then. Call this function
- * once, before the first fetch. Does not block.
+ * Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
+ * before anything new. Its tokens are used, unless `auth.access_token` was set to other tokens since then. Call this
+ * function once, before the first fetch. Does not block.
  *
  * @param client The client.
  * @param json The state.
- * @return B24_OK; B24_STATE if the text is not a state, if it belongs to another `connector.id`, or if `state.dir` cannot
- * be written; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @return B24_OK; B24_STATE if the text is not a state, if it belongs to another `connector.id`, or if `state.dir`
+ * cannot be written; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_restore(struct b24_client *client,
                               const char *json);
 
 /**
  * Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`,
- * b24_config_on_tokens) and uses it. Needs the keys `auth.client_id` and `auth.client_secret`. Blocks for one request,
- * at most for `http.timeout_ms`.
+ * b24_config_on_tokens) and uses it. Needs the keys `auth.client_id` and `auth.client_secret`. Blocks for one
+ * request, at most for `http.timeout_ms`.
  *
  * @param client The client.
- * @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds and
- * works once.
- * @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another error
- * of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds
+ * and works once.
+ * @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
+ * error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_authorize(struct b24_client *client,
                                 const char *code);
 
 /**
- * Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application that
- * was authorized again. Does not block.
+ * Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application
+ * that was authorized again. Does not block.
  *
  * @param client The client.
  * @param access_token The access token.
@@ -688,15 +687,15 @@ b24_status b24_client_set_tokens(struct b24_client *client,
 /* REST --------------------------------------------------------------------------------------------------------- */
 
 /**
- * Calls a REST method of the portal. The library adds the token and the connector id, renews an expired token, and waits
- * when the portal's request limits require it. It does not repeat the call after a network error, because the portal may
- * have carried it out. Blocks, at most for `http.timeout_ms`.
+ * Calls a REST method of the portal. The library adds the token and the connector id, renews an expired token, and
+ * waits when the portal's request limits require it. It does not repeat the call after a network error, because the
+ * portal may have carried it out. Blocks, at most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
  * @param method Name of the method, such as "crm.deal.get".
  * @param params_json The parameters as a JSON object, such as "{\"id\":1}". NULL or "": no parameters.
- * @param result_json Receives the portal's whole answer, {"result":...,"total":...,"next":...,"time":...}. Free it with
- * b24_string_free.
+ * @param result_json Receives the portal's whole answer, {"result":...,"total":...,"next":...,"time":...}. Free it
+ * with b24_string_free.
  * @return B24_OK; an error of a REST call, and b24_last_error_code then has the portal's code; B24_CLOSED;
  * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
@@ -706,15 +705,16 @@ b24_status b24_client_call(struct b24_client *client,
                            char **result_json);
 
 /**
- * Makes up to 50 calls in one request (the REST method `batch`). Like b24_client_call, it does not repeat the request
- * after a network error. Blocks, at most for `http.timeout_ms`.
+ * Makes up to 50 calls in one request (the REST method `batch`). Like b24_client_call, it does not repeat the
+ * request after a network error. Blocks, at most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
- * @param calls_json A JSON object with a name for each call: {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A
- * call may use the result of an earlier one: "$result[deal][CONTACT_ID]".
+ * @param calls_json A JSON object with a name for each call:
+ * {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A call may use the result of an earlier one:
+ * "$result[deal][CONTACT_ID]".
  * @param halt 0: make all calls. Otherwise: stop at the first call that fails.
- * @param result_json Receives {"results":{"deal":{...}},"errors":{"other":{"error":...,"error_description":...}}}. Free
- * it with b24_string_free.
+ * @param result_json Receives {"results":{"deal":{...}},"errors":{"other":{"error":...,"error_description":...}}}.
+ * Free it with b24_string_free.
  * @return As b24_client_call. If the request succeeds, the result is B24_OK even if calls in it failed.
  */
 b24_status b24_client_call_batch(struct b24_client *client,
@@ -725,17 +725,17 @@ b24_status b24_client_call_batch(struct b24_client *client,
 /* Handler ------------------------------------------------------------------------------------------------------ */
 
 /**
- * Binds a handler (`event.bind` of ONOFFLINEEVENT): from now on the portal calls this address when the queue grows. The
- * binding is permanent, it outlives the client. Binding again does nothing. Other handler addresses of this application
- * are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so that the client
- * accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
+ * Binds a handler (`event.bind` of ONOFFLINEEVENT): from now on the portal calls this address when the queue grows.
+ * The binding is permanent: it outlives the client. Binding again does nothing. Other handler addresses of this
+ * application are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so
+ * that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
  *
  * @param client The client.
- * @param url The address under which the portal reaches the host, such as "https://my-server.example/b24". A web server
- * with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
- * @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change. The
- * library checks the queue after each pause, so no change is missed. To change the value of a bound address, unbind it
- * first.
+ * @param url The address under which the portal reaches the host, such as "https://my-server.example/b24". A web
+ * server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
+ * @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
+ * The library checks the queue after each pause, so no change is missed. To change the value of a bound address,
+ * unbind it first.
  * @return B24_OK; an error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_bind_handler(struct b24_client *client,
@@ -743,8 +743,8 @@ b24_status b24_client_bind_handler(struct b24_client *client,
                                    uint32_t min_timeout_s);
 
 /**
- * Unbinds a handler (`event.unbind`): the portal no longer calls this address. It is not an error if the address is not
- * bound. Blocks as b24_client_bind_handler.
+ * Unbinds a handler (`event.unbind`): the portal no longer calls this address. It is not an error if the address is
+ * not bound. Blocks as b24_client_bind_handler.
  *
  * @param client The client.
  * @param url The address that was bound. NULL: every handler address of this application.
@@ -754,21 +754,22 @@ b24_status b24_client_unbind_handler(struct b24_client *client,
                                      const char *url);
 
 /**
- * Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal sent it
- * (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation of the
- * application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client: every later call
- * returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls arrive this way.
+ * Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal
+ * sent it (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation
+ * of the application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client:
+ * every later call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls
+ * arrive this way.
  *
  * Blocks for a REST call while the application is being installed, at most for 10 s. Otherwise it does not block.
  *
- * @param client The client. Call b24_client_connect first.
+ * @param client The client. It need not be connected, but b24_client_wait needs a connected client.
  * @param body The body of the POST request, unchanged. It is not used after the call.
  * @param length Length of the body in bytes.
  * @param content_type The Content-Type of the request. NULL or "" if not known.
- * @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it was
- * refused because it is not a valid call of the portal; 503 whenever this function fails.
- * @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL; B24_INVALID_ARGUMENT;
- * B24_INVALID_HANDLE.
+ * @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it
+ * was refused because it is not a valid call of the portal; 503 whenever this function fails.
+ * @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL;
+ * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_accept_handler_call(struct b24_client *client,
                                           const void *body,
@@ -792,8 +793,8 @@ size_t b24_batch_len(const struct b24_batch *batch);
  * @param batch The batch.
  * @param index From 0 to b24_batch_len - 1.
  * @param out Receives the record. Its texts belong to the batch. All fields are NULL or 0 if this function fails.
- * @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent records
- * in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
+ * @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent
+ * records in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
  */
 b24_status b24_batch_record(const struct b24_batch *batch,
                             size_t index,
@@ -804,8 +805,8 @@ b24_status b24_batch_record(const struct b24_batch *batch,
  *
  * @param batch The batch.
  * @return JSON: {"process_id":...,"events":[{"ID":...,"TIMESTAMP_X":...,"EVENT_NAME":...,"EVENT_DATA":...,
- * "EVENT_ADDITIONAL":...,"MESSAGE_ID":...},...]}. Belongs to the batch and is valid until it is freed. NULL if the handle
- * is not valid.
+ * "EVENT_ADDITIONAL":...,"MESSAGE_ID":...},...]}. Belongs to the batch and is valid until it is freed. NULL if the
+ * handle is not valid.
  */
 const char *b24_batch_json(const struct b24_batch *batch);
 
@@ -813,20 +814,20 @@ const char *b24_batch_json(const struct b24_batch *batch);
  * Returns the `process_id` of the reservation in the portal. Does not block.
  *
  * @param batch The batch.
- * @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the batch
- * and is valid until it is freed. NULL if the handle is not valid.
+ * @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the
+ * batch and is valid until it is freed. NULL if the handle is not valid.
  */
 const char *b24_batch_process_id(const struct b24_batch *batch);
 
 /**
- * Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`). They
- * leave the queue. Acknowledging again does nothing.
+ * Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`).
+ * They leave the queue. Acknowledging again does nothing.
  *
  * Blocks for one request, or for two if the answer to the first one is lost, each at most for `http.timeout_ms`.
  *
  * @param batch The batch.
- * @return B24_OK; an error of a REST call, and then the records stay reserved and the call may be repeated; B24_STATE if
- * the result cannot be stored in `state.dir`; B24_CLOSED; B24_INVALID_HANDLE.
+ * @return B24_OK; an error of a REST call, and then the records stay reserved and the call may be repeated;
+ * B24_STATE if the result cannot be stored in `state.dir`; B24_CLOSED; B24_INVALID_HANDLE.
  */
 b24_status b24_batch_ack(struct b24_batch *batch);
 

@@ -138,16 +138,16 @@ impl Client {
         is_pushed && is_called
     }
 
-    /// Binds the handler (`event.bind`): from now on the portal calls `url` at most once in `min_timeout_s` seconds, and
-    /// no other address of this application. Blocks for a few REST calls.
+    /// Binds the handler (`event.bind`): from now on the portal calls `url` at most once in `min_timeout_s` seconds,
+    /// and no other address of this application. Blocks for a few REST calls.
     pub fn bind_handler(&self, url: &str, min_timeout_s: u32) -> Result<()> {
         binding::bind(&self.portal, url, min_timeout_s)?;
         self.handler.set_pause(min_timeout_s);
         Ok(())
     }
 
-    /// Unbinds the handler (`event.unbind`): the portal no longer calls `url`, or any address of this application when it
-    /// is `None`. Blocks for a few REST calls.
+    /// Unbinds the handler (`event.unbind`): the portal no longer calls `url`, or any address of this application
+    /// when it is `None`. Blocks for a few REST calls.
     pub fn unbind_handler(&self, url: Option<&str>) -> Result<()> {
         binding::unbind(&self.portal, url)
     }
@@ -196,8 +196,8 @@ impl Client {
         self.delivery.fetch_failed(limit)
     }
 
-    /// Has the next fetches redeliver abandoned batches, and orphans as far as `recover.orphans` allows. Returns how many
-    /// batches that is. Blocks for REST calls.
+    /// Has the next fetches redeliver abandoned batches, and orphans as far as `recover.orphans` allows. Returns how
+    /// many batches that is. Blocks for REST calls.
     pub fn recover(&self) -> Result<usize> {
         let recovered = self.delivery.recover()?;
         if recovered > 0 {
@@ -206,8 +206,8 @@ impl Client {
         Ok(recovered)
     }
 
-    /// Tokens and pending batches as JSON, for [`Client::restore`] of the next client. Holds secrets on purpose. Works on a
-    /// closed client too.
+    /// Tokens and pending batches as JSON, for [`Client::restore`] of the next client. Holds secrets on purpose.
+    /// Works on a closed client too.
     pub fn state(&self) -> String {
         self.store.to_json(&self.portal.tokens())
     }
@@ -242,8 +242,9 @@ impl Client {
         self.doorbell.give_back(notification);
     }
 
-    /// Waits for a notification and fetches, until there is a batch that is not empty. Returns `None` when the time is
-    /// over. The time limits the waiting only: a fetch that has begun is not interrupted, as that could lose its records.
+    /// Waits for a notification and fetches, until there is a batch that is not empty. Returns `None` when the time
+    /// is over. The time limits the waiting only: a fetch that has begun is not interrupted, as that could lose its
+    /// records.
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
@@ -274,8 +275,8 @@ impl Client {
         self.portal.authorize(code)
     }
 
-    /// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application
-    /// that was authorized again. `expires` is in seconds since 1970, 0 when not known.
+    /// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an
+    /// application that was authorized again. `expires` is in seconds since 1970, 0 when not known.
     pub fn set_tokens(&self, access: &str, refresh: &str, expires: u64) -> Result<()> {
         if access.is_empty() {
             return Err(Error::InvalidArgument("the access token is empty; pass the new access token".into()));
@@ -317,8 +318,8 @@ impl Client {
         }
     }
 
-    /// Waits until the client's threads have ended. Call it after [`Client::close`]. It returns at once unless a name is
-    /// being resolved or a connection opened, which the system does not let us interrupt.
+    /// Waits until the client's threads have ended. Call it after [`Client::close`]. It returns at once unless a name
+    /// is being resolved or a connection opened, which the system does not let us interrupt.
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();

@@ -215,8 +215,8 @@ impl fmt::Display for Error {
             Error::Refused(refusal) => f.write_str(&refusal.text),
             Error::InvalidHandle(name) => write!(
                 f,
-                "the handle is not a valid {name}: it is NULL, was freed, or is of another type; pass a handle that the \
-                 library returned and that is not freed yet"
+                "the handle is not a valid {name}: it is NULL, was freed, or is of another type; pass a handle that \
+                 the library returned and that is not freed yet"
             ),
             Error::HostMustRenew => f.write_str(
                 "the access token has expired, and auth.renew=host leaves its renewal to the host; renew it and set \

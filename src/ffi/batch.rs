@@ -10,8 +10,8 @@ use crate::delivery::Batch;
 use crate::error::{Error, Result, Status};
 use crate::portal::offline_events::{Record, read_records};
 
-/// Records that were fetched together. Acknowledge them when your program has processed them and stored the result, then
-/// free the batch.
+/// Records that were fetched together. Acknowledge them when your program has processed them and stored the result,
+/// then free the batch.
 #[allow(non_camel_case_types)]
 pub struct b24_batch {
     _private: (),
@@ -66,8 +66,8 @@ pub(super) fn new_handle(mut batch: Batch) -> *mut b24_batch {
 }
 
 impl BatchHandle {
-    /// The texts of the records. They are read when the host asks for the first one, as a host that uses the JSON does not
-    /// need them.
+    /// The texts of the records. They are read when the host asks for the first one, as a host that uses the JSON
+    /// does not need them.
     fn records(&self) -> Result<&[RecordTexts]> {
         if let Some(records) = self.records.get() {
             return Ok(records);
@@ -104,8 +104,8 @@ pub extern "C" fn b24_batch_len(batch: *const b24_batch) -> usize {
 /// @param batch The batch.
 /// @param index From 0 to b24_batch_len - 1.
 /// @param out Receives the record. Its texts belong to the batch. All fields are NULL or 0 if this function fails.
-/// @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent records
-/// in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent
+/// records in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_record(batch: *const b24_batch, index: usize, out: *mut b24_record) -> b24_status {
     boundary::status(|| {
@@ -151,8 +151,8 @@ pub unsafe extern "C" fn b24_batch_record(batch: *const b24_batch, index: usize,
 ///
 /// @param batch The batch.
 /// @return JSON: {"process_id":...,"events":[{"ID":...,"TIMESTAMP_X":...,"EVENT_NAME":...,"EVENT_DATA":...,
-/// "EVENT_ADDITIONAL":...,"MESSAGE_ID":...},...]}. Belongs to the batch and is valid until it is freed. NULL if the handle
-/// is not valid.
+/// "EVENT_ADDITIONAL":...,"MESSAGE_ID":...},...]}. Belongs to the batch and is valid until it is freed. NULL if the
+/// handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_json(batch: *const b24_batch) -> *const c_char {
     borrowed(batch, |batch| &batch.json)
@@ -161,8 +161,8 @@ pub extern "C" fn b24_batch_json(batch: *const b24_batch) -> *const c_char {
 /// Returns the `process_id` of the reservation in the portal. Does not block.
 ///
 /// @param batch The batch.
-/// @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the batch
-/// and is valid until it is freed. NULL if the handle is not valid.
+/// @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the
+/// batch and is valid until it is freed. NULL if the handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_process_id(batch: *const b24_batch) -> *const c_char {
     borrowed(batch, |batch| &batch.process_id)
@@ -172,14 +172,14 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
     boundary::value(std::ptr::null(), || Ok(pick(&*BATCHES.get(batch)?).as_ptr()))
 }
 
-/// Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`). They
-/// leave the queue. Acknowledging again does nothing.
+/// Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`).
+/// They leave the queue. Acknowledging again does nothing.
 ///
 /// Blocks for one request, or for two if the answer to the first one is lost, each at most for `http.timeout_ms`.
 ///
 /// @param batch The batch.
-/// @return B24_OK; an error of a REST call, and then the records stay reserved and the call may be repeated; B24_STATE if
-/// the result cannot be stored in `state.dir`; B24_CLOSED; B24_INVALID_HANDLE.
+/// @return B24_OK; an error of a REST call, and then the records stay reserved and the call may be repeated;
+/// B24_STATE if the result cannot be stored in `state.dir`; B24_CLOSED; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     boundary::status(|| {
@@ -255,7 +255,7 @@ unsafe fn texts<'a>(list: *const *const c_char, count: usize) -> Result<Vec<&'a 
     }
     if list.is_null() || count > MAX_COUNT {
         return Err(Error::InvalidArgument(format!(
-            "message_ids is NULL, or count ({count}) is more than {MAX_COUNT}; pass the message_id of records of this batch"
+            "message_ids is NULL, or count ({count}) is more than {MAX_COUNT}; pass message_id of records of this batch"
         )));
     }
     // SAFETY: not NULL, and the caller promises `count` pointers.

@@ -31,8 +31,8 @@ pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b
 ///
 /// @param config The configuration. It is copied, so later changes do not affect the client.
 /// @param out Receives the handle. Free it with b24_client_free.
-/// @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir` cannot
-/// be used; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir`
+/// cannot be used; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mut b24_client) -> b24_status {
     boundary::status(|| {
@@ -54,20 +54,20 @@ pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mu
     })
 }
 
-/// Starts listening for changes and waits until the client is connected. From then on the library listens on a thread of
-/// its own and reconnects when the connection breaks; b24_client_wait and b24_client_next report the changes.
+/// Starts listening for changes and waits until the client is connected. From then on the library listens on a thread
+/// of its own and reconnects when the connection breaks; b24_client_wait and b24_client_next report the changes.
 ///
 /// The key `source` decides what is started: `push` subscribes to the portal's push server, `handler` opens the port
-/// `handler.listen` for calls of the portal, `both` does both. With `both`, the port stays open even if the push server
-/// cannot be reached, and an application without tokens subscribes as soon as its installation brings them.
+/// `handler.listen` for calls of the portal, `both` does both. With `both`, the port stays open even if the push
+/// server cannot be reached, and an application without tokens subscribes as soon as its installation brings them.
 ///
-/// When this function fails with a transient error (see b24_last_error_is_transient), the library keeps trying. Call the
-/// function again to keep waiting. When the client is connected already, it returns at once.
+/// If the time is over before the client is connected, the library keeps trying. Call the function again to keep
+/// waiting. If the client is already connected, the function returns at once. Blocks.
 ///
 /// @param client The client.
 /// @param timeout_ms How long to wait, in milliseconds. 0: do not wait. -1: no limit.
 /// @return B24_OK if the client is connected. If the time is over: B24_TIMEOUT, or the error of the last attempt
-/// (B24_NETWORK, B24_TLS, B24_PROTOCOL or B24_RATE_LIMIT). If somebody has to act before a connection is possible:
+/// (B24_NETWORK, B24_TLS, B24_PROTOCOL or B24_RATE_LIMIT). If somebody has to act before the client can connect:
 /// B24_AUTH, B24_ACCESS_DENIED, B24_WRONG_AUTH_TYPE, B24_LICENSE or B24_PORTAL; call the function again afterwards.
 /// B24_CONFIG if the port cannot be opened; B24_STATE if no thread can be started; B24_CLOSED; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
@@ -97,13 +97,12 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
     })
 }
 
-/// Returns a file descriptor for poll, epoll or select (Linux). It is readable while b24_client_wait would return at once:
-/// a notification is pending, somebody has to act, or the client is closed. Do not read, write or close it.
+/// Returns a file descriptor for poll, epoll or select (Linux). It is readable while b24_client_wait would return at
+/// once: a notification is pending, somebody has to act, or the client is closed. Do not read, write or close it.
 /// b24_client_free closes it. Does not block.
 ///
 /// @param client The client.
-/// @return The descriptor. -1 on other systems and on failure; b24_last_error_message then says why, or is "" on other
-/// systems.
+/// @return The descriptor. -1 on other systems, and if it cannot be created (b24_last_error_message says why).
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_fd(client: *const b24_client) -> libc::intptr_t {
     boundary::value(-1, || {
@@ -113,12 +112,12 @@ pub extern "C" fn b24_client_fd(client: *const b24_client) -> libc::intptr_t {
 }
 
 /// Returns an event for WaitForSingleObject, WaitForMultipleObjects and the like (Windows). It is set while
-/// b24_client_wait would return at once: a notification is pending, somebody has to act, or the client is closed. Do not
-/// set, reset or close it. b24_client_free closes it. Does not block.
+/// b24_client_wait would return at once: a notification is pending, somebody has to act, or the client is closed. Do
+/// not set, reset or close it. b24_client_free closes it. Does not block.
 ///
 /// @param client The client.
-/// @return The HANDLE of a manual-reset event. NULL on other systems and on failure; b24_last_error_message then says why,
-/// or is "" on other systems.
+/// @return The HANDLE of a manual-reset event. NULL on other systems, and if it cannot be created
+/// (b24_last_error_message says why).
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_wait_handle(client: *const b24_client) -> *mut c_void {
     boundary::value(std::ptr::null_mut(), || {
@@ -127,9 +126,9 @@ pub extern "C" fn b24_client_wait_handle(client: *const b24_client) -> *mut c_vo
     })
 }
 
-/// Closes a client. Every blocked call of it returns B24_CLOSED, requests are interrupted, and later calls fail with
-/// B24_CLOSED. Records that are not acknowledged stay reserved in the portal. Any thread may call this function, and so
-/// may a log callback. Closing again does nothing. Does not block.
+/// Closes a client. Requests are interrupted, and every blocked call returns B24_CLOSED, as does every later call that
+/// waits or needs the portal. Records that are not acknowledged stay reserved in the portal. Any thread may call this
+/// function, and so may a log callback. Closing again does nothing. Does not block.
 ///
 /// @param client The client.
 /// @return B24_OK; B24_INVALID_HANDLE.
@@ -141,19 +140,19 @@ pub extern "C" fn b24_client_close(client: *mut b24_client) -> b24_status {
     })
 }
 
-/// Closes and frees a client. Batches remain valid, but their records can no longer be acknowledged. Do not call it from a
-/// callback of this client.
+/// Closes and frees a client. Batches remain valid, but their records can no longer be acknowledged. Do not call it
+/// from a callback of this client.
 ///
-/// Blocks until the client's threads have ended. That takes only a moment, except while a thread resolves a name, opens a
-/// connection, or renews tokens, because the answer must not get lost (20 s at most). On Windows it takes up to a second
-/// if a peer no longer responds.
+/// Blocks until the client's threads have ended. That takes a moment; it takes longer while a thread resolves a name
+/// or opens a connection, and while tokens are renewed, because the new tokens must not get lost (20 s at most). On
+/// Windows it takes up to a second if a peer no longer responds.
 ///
 /// @param client The client. NULL and freed handles are ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_free(client: *mut b24_client) {
     boundary::value((), || {
         if let Some(handle) = CLIENTS.remove(client) {
-            // Calls that are blocked in other threads hold the client a little longer. Do not wait for the last of them.
+            // Calls that are blocked in other threads hold the client a little longer. Do not wait for them.
             handle.client.close();
             handle.client.join();
         }

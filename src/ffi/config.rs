@@ -18,9 +18,9 @@ pub struct b24_config {
     _private: (),
 }
 
-/// Receives a log line. Called on any thread, including threads of the library, and on several threads at once. It should
-/// return quickly. The only functions of this library that it may call are b24_client_close and b24_status_name. It must
-/// not throw a C++ exception or call longjmp.
+/// Receives a log line. Called on any thread, including threads of the library, and on several threads at once. It
+/// should return quickly. Of the functions that take a handle it may call b24_client_close only. It must not throw a
+/// C++ exception or call longjmp.
 ///
 /// @param user_data The pointer that was passed to b24_config_on_log.
 /// @param level How important the line is.
@@ -47,9 +47,9 @@ pub struct b24_tokens {
     pub reserved: [*const c_void; 4],
 }
 
-/// Receives a new pair of tokens. Store it, because the old pair is no longer valid. Called on the thread that renewed the
-/// tokens, before they are used. Other calls wait until it returns, so do not call the library from inside. It must not
-/// throw a C++ exception or call longjmp.
+/// Receives a new pair of tokens. Store it, because the old pair is no longer valid. Called on the thread that
+/// renewed the tokens, before they are used. Other calls wait until it returns, so do not call the library from
+/// inside. It must not throw a C++ exception or call longjmp.
 ///
 /// @param user_data The pointer that was passed to b24_config_on_tokens.
 /// @param tokens The new pair.
@@ -100,8 +100,8 @@ pub unsafe extern "C" fn b24_config_new(out: *mut *mut b24_config) -> b24_status
 /// @param config The configuration.
 /// @param key The key, such as "portal.url".
 /// @param value The value. Numbers and booleans are passed as text too: "50", "true". It is copied.
-/// @return B24_OK; B24_CONFIG if there is no such key or the value is not allowed (the error text says what is allowed);
-/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_CONFIG if there is no such key or the value is not allowed (the error text says what is
+/// allowed); B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_config_set(
     config: *mut b24_config,
@@ -144,8 +144,8 @@ pub unsafe extern "C" fn b24_config_get(
     })
 }
 
-/// Sets the function that receives the log lines of clients created from this configuration. The key `log.level` decides
-/// which lines. Does not block.
+/// Sets the function that receives the log lines of clients created from this configuration. The key `log.level`
+/// decides which lines. Does not block.
 ///
 /// @param config The configuration.
 /// @param callback The function. NULL: none.
@@ -169,8 +169,9 @@ pub extern "C" fn b24_config_on_log(
     })
 }
 
-/// Sets the function that receives the new tokens of clients created from this configuration. If neither this function nor
-/// `state.dir` stores them, the application has to be authorized again after the next start. Does not block.
+/// Sets the function that receives the new tokens of clients created from this configuration. If neither this
+/// function nor `state.dir` stores them, the application has to be authorized again after the next start. Does not
+/// block.
 ///
 /// @param config The configuration.
 /// @param callback The function. NULL: none.

@@ -13,7 +13,8 @@ use crate::error::Status;
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]
 pub struct b24_notification {
-    /// The connector id of the queue (key `connector.id`), "" for the queue without one. Valid until the client is freed.
+    /// The connector id of the queue (key `connector.id`), "" for the queue without one. Valid until the client is
+    /// freed.
     pub connector_id: *const c_char,
     /// Number of records that the portal announced since the last notification, or 0 if it gave no number.
     pub count: u64,
@@ -24,8 +25,8 @@ pub struct b24_notification {
     pub reserved: [i32; 5],
 }
 
-/// Binds an event (`event.bind`): from now on, changes of this kind go into the client's queue. The binding is permanent,
-/// it outlives the client. Binding again does nothing. Blocks, at most for `http.timeout_ms`.
+/// Binds an event (`event.bind`): from now on, changes of this kind go into the client's queue. The binding is
+/// permanent: it outlives the client. Binding again does nothing. Blocks, at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
 /// @param event_name Name such as "ONCRMDEALADD". The REST method `events` lists all names.
@@ -42,8 +43,8 @@ pub unsafe extern "C" fn b24_client_bind_event(client: *mut b24_client, event_na
     })
 }
 
-/// Unbinds an event (`event.unbind`). Records that are in the queue stay there. Unbinding again does nothing. Blocks, at
-/// most for `http.timeout_ms`.
+/// Unbinds an event (`event.unbind`). Records that are in the queue stay there. Unbinding again does nothing. Blocks,
+/// at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
 /// @param event_name Name such as "ONCRMDEALADD".
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn b24_client_unbind_event(client: *mut b24_client, event_
 ///
 /// @param client The client. Call b24_client_connect first.
 /// @param timeout_ms How long to wait, in milliseconds. 0: do not wait. -1: no limit.
-/// @param out Receives the notification. May be NULL.
+/// @param out Receives the notification; its connector_id is "" if the function fails. May be NULL.
 /// @return B24_OK with a notification; B24_TIMEOUT; B24_CLOSED; B24_STATE if the client is not connected; B24_AUTH,
 /// B24_ACCESS_DENIED and the like if somebody has to act before the library can listen again; B24_INVALID_HANDLE. After
 /// the application was uninstalled, every call returns B24_AUTH with the code APPLICATION_UNINSTALLED.

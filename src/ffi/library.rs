@@ -41,37 +41,38 @@ pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
     found.map_or(c"B24_UNKNOWN", |(_, name)| name).as_ptr()
 }
 
-/// Returns what went wrong in the last call of this thread, and what to do about it. The text holds no tokens and no
-/// secrets.
+/// Returns what went wrong in the last call of this thread that failed, and what to do about it. The text holds no
+/// tokens and no secrets. A call that returns B24_OK or B24_TIMEOUT clears the error. Functions that do not return a
+/// status, such as b24_batch_free, do not clear it.
 ///
-/// @return Text, or "" if the last call did not fail. Never NULL. Do not free it. Valid until this thread calls the
-/// library again; calls of b24_last_error_... and of the functions above do not count.
+/// @return Text, or "" if there is no error. Never NULL. Do not free it. Valid until this thread calls another
+/// function of the library than b24_last_error_....
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_message() -> *const c_char {
     boundary::pointer(|last| &last.message)
 }
 
-/// Returns the portal's error code for the last call of this thread.
+/// Returns the portal's error code for the error that b24_last_error_message describes.
 ///
-/// @return Text such as "ACCESS_DENIED", or "" if the last call did not fail or the portal gave no code. Valid as long
-/// as the text of b24_last_error_message. Never NULL. Do not free it.
+/// @return Text such as "ACCESS_DENIED", or "" if there is no error or the portal gave no code. Never NULL. Do not
+/// free it. Valid as long as the text of b24_last_error_message.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_code() -> *const c_char {
     boundary::pointer(|last| &last.code)
 }
 
-/// Returns the HTTP status of the answer that made the last call of this thread fail.
+/// Returns the HTTP status of the answer that caused the error that b24_last_error_message describes.
 ///
-/// @return A number such as 403, or 0 if the last call did not fail or there was no HTTP answer.
+/// @return A number such as 403, or 0 if there is no error or there was no HTTP answer.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_http_status() -> i32 {
     boundary::last_error(|last| last.http_status).unwrap_or(0)
 }
 
-/// Tells whether the call that failed may succeed later although nobody changes anything. Then wait a moment and repeat
-/// it. Otherwise somebody has to act first: b24_last_error_message says how.
+/// Returns whether the error that b24_last_error_message describes may pass without anybody doing something. If so,
+/// wait a moment and repeat the call. If not, somebody has to act first.
 ///
-/// @return 1 if repeating makes sense, 0 if not or if the last call of this thread did not fail.
+/// @return 1 if the call may succeed later, 0 if not or if there is no error.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_is_transient() -> i32 {
     boundary::last_error(|last| last.is_transient.into()).unwrap_or(0)

@@ -1,12 +1,12 @@
 //! The library as a part of the process that has loaded it.
 //!
-//! Once used, the library stays loaded until the process ends, even when a host such as 1C unloads it. Threads of the host
-//! hold values of the Rust runtime, and a call that never returns may outlive its object. On Windows each load would also
-//! take several of the process's 1088 slots for thread-local values, which the runtime never returns: after about a
-//! hundred loads there would be none left, and the process would end.
+//! Once used, the library stays loaded until the process ends, even when a host such as 1C unloads it. Threads of the
+//! host hold values of the Rust runtime, and a call that never returns may outlive its object. On Windows each load
+//! would also take several of the process's 1088 slots for thread-local values, which the runtime never returns:
+//! after about a hundred loads there would be none left, and the process would end.
 
-/// Keeps the library loaded, however often it is unloaded. The same goes for a library that contains the static one. Both
-/// doors call it before they do anything that outlasts the call.
+/// Keeps the library loaded, however often it is unloaded. The same goes for a library that contains the static one.
+/// Both doors call it before they do anything that outlasts the call.
 #[cfg(windows)]
 pub(crate) fn keep() {
     use std::ptr;

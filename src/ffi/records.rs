@@ -7,17 +7,17 @@ use super::{boundary, text};
 use crate::clock::Timeout;
 use crate::error::Status;
 
-/// Fetches records that are in the queue now (`event.offline.get`). If the portal's plan allows it, the portal reserves
-/// them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches that have to
-/// be redelivered come first.
+/// Fetches records that are in the queue now (`event.offline.get`). If the portal's plan allows it, the portal
+/// reserves them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches
+/// that have to be redelivered come first.
 ///
 /// Blocks for one request as a rule, and for a few after network errors, each at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
 /// @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
 /// @param out Receives the batch, which may be empty. Free it with b24_batch_free.
-/// @return B24_OK; an error of a REST call; B24_STATE if the records could not be stored in `state.dir`; B24_CLOSED;
-/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; an error of a REST call; B24_STATE if `state.dir` has no room for the records, and then nothing is
+/// fetched; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, out: *mut *mut b24_batch) -> b24_status {
     boundary::status(|| {
@@ -31,11 +31,11 @@ pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, o
 }
 
 /// Waits for a notification and fetches the next batch that is not empty. A main loop consists of this call and
-/// b24_batch_ack. While the queue holds more than one batch, this function does not wait. Blocks.
+/// b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
 ///
 /// @param client The client. Call b24_client_connect first.
-/// @param timeout_ms How long to wait for a notification, in milliseconds. 0: do not wait. -1: no limit. A fetch that has
-/// begun is not interrupted when the time is over, because that could lose records.
+/// @param timeout_ms How long to wait for a notification, in milliseconds. 0: do not wait. -1: no limit. A fetch that
+/// has begun is not interrupted when the time is over, because that could lose records.
 /// @param out Receives the batch. Free it with b24_batch_free.
 /// @return B24_OK with a batch; B24_TIMEOUT without one; otherwise as b24_client_wait and b24_client_fetch. After a
 /// transient error (see b24_last_error_is_transient) the next call fetches again.

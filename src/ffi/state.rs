@@ -27,14 +27,14 @@ pub unsafe extern "C" fn b24_client_state(client: *const b24_client, json: *mut 
     })
 }
 
-/// Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered before
-/// anything new. Its tokens are used, unless `auth.access_token` was set to other tokens since then. Call this function
-/// once, before the first fetch. Does not block.
+/// Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
+/// before anything new. Its tokens are used, unless `auth.access_token` was set to other tokens since then. Call this
+/// function once, before the first fetch. Does not block.
 ///
 /// @param client The client.
 /// @param json The state.
-/// @return B24_OK; B24_STATE if the text is not a state, if it belongs to another `connector.id`, or if `state.dir` cannot
-/// be written; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_STATE if the text is not a state, if it belongs to another `connector.id`, or if `state.dir`
+/// cannot be written; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *const c_char) -> b24_status {
     boundary::status(|| {
@@ -46,14 +46,14 @@ pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *cons
 }
 
 /// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`,
-/// b24_config_on_tokens) and uses it. Needs the keys `auth.client_id` and `auth.client_secret`. Blocks for one request,
-/// at most for `http.timeout_ms`.
+/// b24_config_on_tokens) and uses it. Needs the keys `auth.client_id` and `auth.client_secret`. Blocks for one
+/// request, at most for `http.timeout_ms`.
 ///
 /// @param client The client.
-/// @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds and
-/// works once.
-/// @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another error
-/// of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds
+/// and works once.
+/// @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
+/// error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *const c_char) -> b24_status {
     boundary::status(|| {
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *co
     })
 }
 
-/// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application that
-/// was authorized again. Does not block.
+/// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application
+/// that was authorized again. Does not block.
 ///
 /// @param client The client.
 /// @param access_token The access token.

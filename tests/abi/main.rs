@@ -2,8 +2,8 @@
 //! version. What the header of a version has is recorded in `tests/abi/v<version>.txt`: it may grow, but nothing in it
 //! may go or change.
 //!
-//! `B24_WRITE=1 cargo test --test abi` records what was added. `B24_ABI_RECORDED=1` makes unrecorded additions an error:
-//! for libraries that are handed out, as what is not recorded is not guarded.
+//! `B24_WRITE=1 cargo test --test abi` records what was added. With `B24_ABI_RECORDED=1` an addition that is not
+//! recorded is an error: for releases, because what is not recorded is not guarded.
 
 mod header;
 mod proofs;
@@ -31,7 +31,7 @@ enum Additions {
     Recorded,
 }
 
-/// Compares a header with what is recorded for its version of the ABI. Returns the file to write, if it is to be written.
+/// Compares a header with what is recorded for its version of the ABI. Returns the file to write, if any.
 fn judge(header: &str, version: u32, recorded: Option<&str>, additions: Additions) -> Result<Option<String>, String> {
     let file = format!("tests/abi/v{version}.txt");
     let present = header::read(header)?;

@@ -103,7 +103,8 @@ void errors_are_of_the_thread()
         b24::call(client, "no.such.method");
         check(false, "an unknown method is refused");
     } catch (const b24::Error &error) {
-        check(error.status == B24_PORTAL && error.code == "ERROR_METHOD_NOT_FOUND" && error.http_status == 404 && !error.is_transient,
+        check(error.status == B24_PORTAL && error.code == "ERROR_METHOD_NOT_FOUND" && error.http_status == 404
+                  && !error.is_transient,
               std::string("the error is complete: ") + error.what());
     }
     check(*b24_last_error_message() != '\0', "this thread has an error");

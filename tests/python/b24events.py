@@ -9,8 +9,8 @@
                     print(record["EVENT_NAME"], record["EVENT_DATA"])
                 batch.ack()
 
-CONFIGURATION.md lists the keys of the configuration. Timeouts are in seconds; None means no limit. The library is loaded
-from the path in the environment variable B24EVENTS_LIBRARY, or from where the system looks for libraries.
+CONFIGURATION.md lists the keys of the configuration. Timeouts are in seconds; None means no limit. The library is
+loaded from the path in the environment variable B24EVENTS_LIBRARY, or from where the system looks for libraries.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ _PIECE = 0.5
 class B24Error(Exception):
     """A call that failed.
 
-    Holds the status, the portal's error code ("" if none), the HTTP status (0 if none), whether the same call may succeed
-    later although nobody changes anything, and a message that says what happened and what to do.
+    Holds the status, the portal's error code ("" if none), the HTTP status (0 if none), whether the same call may
+    succeed later although nobody changes anything, and a message that says what happened and what to do.
     """
 
     def __init__(self, status: int, code: str, http_status: int, is_transient: bool, message: str) -> None:
@@ -233,7 +233,7 @@ def _milliseconds(timeout: Optional[float]) -> int:
 
 
 def _in_pieces(call: Callable[[int], int], timeout: Optional[float]) -> bool:
-    """Makes a call that waits, in pieces: Python handles Ctrl-C only between them. Returns False if the time is over."""
+    """Makes a call that waits, in pieces: Python handles Ctrl-C only between them. False if the time is over."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     while True:
         left = max(deadline - time.monotonic(), 0)
