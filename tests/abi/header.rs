@@ -1,20 +1,20 @@
-//! Reads the C header in the shape that cbindgen gives it. What is not of this shape is an error, never skipped:
-//! what the guard does not see, it does not guard.
+//! Reads the C header in the format that cbindgen writes. Everything else is an error and never skipped, because what is
+//! skipped is not guarded.
 
 use std::collections::BTreeMap;
 
-/// What a program can be built against, each by its name: a line such as `define B24_OK 0`.
+/// What programs use, by name. Each is a line such as `define B24_ABI_VERSION 1`.
 pub type Items = BTreeMap<String, String>;
 
-/// Lines that frame the declarations and are no part of the ABI.
+/// Lines around the declarations that are not part of the ABI.
 const FRAME: [&str; 5] =
     ["#ifndef B24EVENTS_H", "#define B24EVENTS_H", "#include <stddef.h>", "#include <stdint.h>", "#endif"];
 const FRAME_FOR_CPP: [&str; 2] = ["extern \"C\" {", "}"];
 
-/// What the names of the macros with the version of the library begin with.
+/// The prefix of the macros that hold the version of the library.
 const LIBRARY_VERSION: &str = "B24EVENTS_VERSION";
 
-/// Words of C that are types; several in a row are one type.
+/// Words of C that are types. Several in a row are one type.
 const TYPES: [&str; 9] = ["char", "double", "float", "int", "long", "short", "signed", "unsigned", "void"];
 /// Words of C that are neither a type nor a name.
 const KEYWORDS: [&str; 11] =
@@ -92,7 +92,7 @@ fn unknown(line: &str) -> String {
     format!("cannot read this line of the header: {}", line.trim_end())
 }
 
-/// As the preprocessor does it: a comment is a space.
+/// Replaces each comment by a space, as the preprocessor does.
 fn without_comments(header: &str) -> Result<String, String> {
     let mut bare = String::new();
     let mut rest = header;
@@ -103,7 +103,7 @@ fn without_comments(header: &str) -> Result<String, String> {
         } else if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if next == '"' {
-            // What looks like a comment in a text is none.
+            // A comment cannot begin inside a text.
             let length = 2 + rest[1..].find('"').ok_or("a text in the header has no end")?;
             let text = &rest[..length];
             if text.contains(['\\', '\n']) {
@@ -129,7 +129,7 @@ fn define(line: &str) -> Option<String> {
     is_constant.then(|| format!("define {name} {value}"))
 }
 
-/// The rest of an enumeration whose values have a fixed type, which each language has to be told in its own way.
+/// The rest of an enumeration whose values have a fixed type. Each version of C and C++ declares that in its own way.
 fn enumeration<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
     let mut next = || lines.next().ok_or("the header ends in the middle of an enumeration");
     let first = next()?;
@@ -220,7 +220,7 @@ fn tokens(text: &str) -> Option<Vec<&str>> {
     Some(tokens)
 }
 
-/// A function, parameter, field or type: what stands before its name, the name or "", and what stands after it.
+/// A function, parameter, field or type: the text before its name, the name or "", and the text after it.
 struct Thing<'a> {
     before: String,
     name: &'a str,
@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
 
     fn type_before_name(&mut self) -> Option<String> {
         let mut text = if self.take("const") { "const ".to_owned() } else { String::new() };
-        // Each struct has a type of its own name, so the word says nothing.
+        // Each struct has a type of the same name, so the word can be left out.
         self.take("struct");
         let first = self.word()?;
         text += first;
@@ -311,7 +311,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Their names may change without harm, so the text does without.
+    /// Their names may change without breaking a program, so the text leaves them out.
     fn parameters(&mut self) -> Option<String> {
         let mut types = Vec::new();
         loop {

@@ -1,8 +1,8 @@
-//! The guard finds what it is there for, and nothing else.
+//! The guard finds every break, and nothing else.
 
 use super::{Additions, HEADER, b24_abi_version, judge};
 
-/// In the shape of the real one, which may change.
+/// In the format of the real header, which may change.
 const SMALL: &str = r#"/*
  * A small header; #define B24_OLD 1
  */
@@ -112,7 +112,7 @@ fn is_the_same(changed: &str) {
 }
 
 #[test]
-fn the_file_is_for_people() {
+fn the_recorded_file_is_readable() {
     let expected = "\
 # What programs that use version 1 of the ABI rely on: lines may be added, never removed or changed.
 # Written by: B24_WRITE=1 cargo test --test abi
@@ -267,7 +267,7 @@ fn additions_pass_and_are_recorded() {
         let recorded = judge(&grown, 1, Some(&recorded), Additions::Recorded).unwrap().unwrap();
         assert!(recorded.lines().any(|recorded| recorded == line), "{recorded}");
         judge(&grown, 1, Some(&recorded), Additions::Refused).unwrap();
-        // From now on it is guarded as well.
+        // From now on it is guarded, too.
         let error = judge(SMALL, 1, Some(&recorded), Additions::Recorded).unwrap_err();
         assert!(error.contains(&format!("  removed: {line}\n")), "{error}");
     }
@@ -328,7 +328,7 @@ fn what_is_not_understood_is_an_error() {
     assert_eq!(error, "tests/abi/v1.txt: cannot read this recorded line: B24_TIMEOUT 1");
 }
 
-/// No line of the real header is skipped: the guard notices each one that is taken away, but for what frames it.
+/// The guard notices every line that is removed from the real header, except for the lines around the declarations.
 #[test]
 fn every_line_of_the_header_is_guarded() {
     let version = b24_abi_version();

@@ -8,9 +8,9 @@
 
 #include <time.h>
 
-/* How long after a close the port may still take connections. */
+/* How long after a close the port may still accept connections. */
 #ifdef _WIN32
-#define FREE_AFTER_MS 1000.0 /* Wine holds a closed socket until the thread that polled it has woken up */
+#define FREE_AFTER_MS 1000.0 /* Wine keeps a closed socket open until the thread that polled it has woken up */
 #else
 #define FREE_AFTER_MS 0.0
 #endif

@@ -6,7 +6,7 @@
 
 #define MADE_UP 0xdeadbeefu
 
-/* What out-parameters hold before a call that has to set them. */
+/* The value of out-parameters before a call that has to set them. */
 #define POISON ((void *)(uintptr_t)0x5a5a5a5au)
 
 /* Functions that have no out-parameters. */

@@ -30,7 +30,7 @@ void failed_records(void)
     b24_client_free(somebody);
 }
 
-/* The next fetch delivers this record again, for the given time. */
+/* The next fetch delivers this record again, as this attempt. */
 static void is_redelivered(b24_client *client, const char *message_id, uint32_t attempt)
 {
     b24_batch *batch;

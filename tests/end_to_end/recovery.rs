@@ -250,6 +250,7 @@ fn a_reservation_that_is_larger_than_a_batch_comes_in_parts() {
     for expected in [50, 50, 20] {
         let mut batch = client.fetch(0).unwrap();
         assert_eq!((batch.len(), batch.process_id()), (expected, process_id.as_str()));
+        assert_eq!(batch.attempt(), 1, "each record is handed out once");
         seen.extend(numbers(&mut batch));
         batch.acknowledge().unwrap();
     }
@@ -317,9 +318,30 @@ fn a_batch_that_did_not_reach_the_host_comes_first_again() {
     client.fetch(0).unwrap().give_back();
     setting.deals([2]);
     let mut again = client.fetch(0).unwrap();
-    assert_eq!(numbers(&mut again), [1]);
+    assert_eq!((numbers(&mut again), again.attempt()), (vec![1], 1));
     again.acknowledge().unwrap();
     assert_eq!(numbers(&mut client.fetch(0).unwrap()), [2]);
+}
+
+#[test]
+fn attempts_are_counted_until_the_records_are_acknowledged() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals(1..=120);
+    assert_eq!(client.fetch(120).unwrap().attempt(), 1);
+    assert_eq!(client.recover().unwrap(), 1);
+    // The reservation is read again in parts of 50.
+    let part = client.fetch(0).unwrap();
+    assert_eq!((part.len(), part.attempt()), (50, 2));
+    part.acknowledge().unwrap();
+    drop(part);
+    let part = client.fetch(0).unwrap();
+    assert_eq!((part.len(), part.attempt()), (50, 2), "the rest was handed out once, too");
+    drop(part);
+    assert_eq!(client.recover().unwrap(), 1);
+    let part = client.fetch(0).unwrap();
+    assert_eq!((part.len(), part.attempt()), (50, 3));
+    part.acknowledge().unwrap();
 }
 
 #[test]
