@@ -26,12 +26,14 @@
  *     is an error. b24_status_name() returns its name. After an error, b24_last_error_message() says what happened and
  *     what to do about it.
  *   - An "error of a REST call" is one of B24_NETWORK, B24_TLS, B24_PROTOCOL, B24_CONFIG (no token is set), B24_AUTH,
- *     B24_ACCESS_DENIED, B24_WRONG_AUTH_TYPE, B24_LICENSE, B24_RATE_LIMIT and B24_PORTAL. If the portal sent an error
- *     code, b24_last_error_code() returns it.
+ *     B24_ACCESS_DENIED, B24_WRONG_AUTH_TYPE, B24_LICENSE, B24_RATE_LIMIT, B24_PORTAL and B24_STATE (new tokens cannot
+ *     be stored, or another process is renewing them and takes too long). If the portal sent an error code,
+ *     b24_last_error_code() returns it.
  *   - Every function that returns a b24_status may return B24_PANIC.
  *   - Texts are UTF-8 and end with NUL. The description of each function says who owns them.
  *   - Out-parameters are always set, also when the function fails: to NULL or 0 unless the description says otherwise.
- *   - Functions that block say so. Timeouts are in milliseconds: 0 means do not wait, -1 means no limit.
+ *   - Functions that block say so. Only b24_client_connect(), b24_client_wait() and b24_client_next() return
+ *     B24_TIMEOUT. Timeouts are in milliseconds: 0 means do not wait, -1 means no limit.
  *   - Any thread may call any function. b24_client_close() ends every blocked call of a client.
  *   - A handle that is NULL, was freed or was never valid gives B24_INVALID_HANDLE. It never crashes the program.
  *   - Delivery is at least once: records that are not acknowledged are delivered again.
@@ -644,13 +646,14 @@ b24_status b24_client_state(const struct b24_client *client,
 
 /**
  * Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
- * before anything new. Its tokens are used, unless `auth.access_token` was set to other tokens since then. Call this
- * function once, before the first fetch. Does not block.
+ * before anything new. Its tokens are used, unless the client has newer tokens or tokens of another authorization.
+ * Call this function once, before the first fetch. Blocks only while the tokens are being renewed, at most for 20 s.
  *
  * @param client The client.
  * @param json The state.
- * @return B24_OK; B24_STATE if the text is not a state, if it belongs to another `connector.id`, or if `state.dir`
- * cannot be written; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @return B24_OK; B24_STATE if the text is not a state, if it belongs to another portal or `connector.id`, if
+ * `state.dir` cannot be written, or if the renewal takes too long; B24_CLOSED; B24_INVALID_ARGUMENT;
+ * B24_INVALID_HANDLE.
  */
 b24_status b24_client_restore(struct b24_client *client,
                               const char *json);
@@ -671,13 +674,15 @@ b24_status b24_client_authorize(struct b24_client *client,
 
 /**
  * Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application
- * that was authorized again. Does not block.
+ * that was authorized again. If the library has already renewed these tokens, it uses the newest pair. Blocks only
+ * while the tokens are being renewed, at most for 20 s.
  *
  * @param client The client.
  * @param access_token The access token.
  * @param refresh_token The refresh token. May be NULL or "".
  * @param expires When the access token expires, in seconds since 1970. 0 if not known.
- * @return B24_OK; B24_STATE if the tokens cannot be stored; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ * @return B24_OK; B24_STATE if the tokens cannot be stored, or if the renewal takes too long; B24_CLOSED;
+ * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_set_tokens(struct b24_client *client,
                                  const char *access_token,

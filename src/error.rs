@@ -119,7 +119,9 @@ pub enum Error {
     NotConnected,
     /// The library cannot store its state, or the call does not fit it.
     State(String),
-    /// The time given for the call has passed.
+    /// Something that the call needs is in use for longer than the call may wait.
+    Busy(String),
+    /// The time that the caller has given for the call has passed. Not an error at the doors.
     Timeout(String),
     /// The client was closed.
     Closed,
@@ -155,7 +157,7 @@ impl Error {
             Error::Protocol { .. } => Status::Protocol,
             Error::Refused(refusal) => refusal.status,
             Error::HostMustRenew => Status::Auth,
-            Error::NotConnected | Error::State(_) => Status::State,
+            Error::NotConnected | Error::State(_) | Error::Busy(_) => Status::State,
             Error::Timeout(_) => Status::Timeout,
             Error::Closed => Status::Closed,
             Error::Panic(_) => Status::Panic,
@@ -189,7 +191,7 @@ impl Error {
     /// Whether the same call may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Network(_) | Error::Timeout(_) => true,
+            Error::Network(_) | Error::Busy(_) | Error::Timeout(_) => true,
             // An answer that is malformed or too long would be the same again. An incomplete one, or one that a
             // gateway sent, would not.
             Error::Protocol { http_status, .. } => !matches!(http_status, 0 | 300..=399),
@@ -211,6 +213,7 @@ impl fmt::Display for Error {
             | Error::Tls(text)
             | Error::Protocol { text, .. }
             | Error::State(text)
+            | Error::Busy(text)
             | Error::Timeout(text) => f.write_str(text),
             Error::Refused(refusal) => f.write_str(&refusal.text),
             Error::InvalidHandle(name) => write!(
@@ -252,6 +255,12 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(status.name().replace('_', ""), format!("{status:?}").to_uppercase());
         }
+    }
+
+    #[test]
+    fn what_is_busy_is_an_error_that_passes() {
+        let error = Error::Busy("in use; repeat the call later".into());
+        assert!((error.status() as i32) < 0 && error.is_transient());
     }
 
     #[test]

@@ -28,13 +28,14 @@ pub unsafe extern "C" fn b24_client_state(client: *const b24_client, json: *mut 
 }
 
 /// Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
-/// before anything new. Its tokens are used, unless `auth.access_token` was set to other tokens since then. Call this
-/// function once, before the first fetch. Does not block.
+/// before anything new. Its tokens are used, unless the client has newer tokens or tokens of another authorization.
+/// Call this function once, before the first fetch. Blocks only while the tokens are being renewed, at most for 20 s.
 ///
 /// @param client The client.
 /// @param json The state.
-/// @return B24_OK; B24_STATE if the text is not a state, if it belongs to another `connector.id`, or if `state.dir`
-/// cannot be written; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_STATE if the text is not a state, if it belongs to another portal or `connector.id`, if
+/// `state.dir` cannot be written, or if the renewal takes too long; B24_CLOSED; B24_INVALID_ARGUMENT;
+/// B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *const c_char) -> b24_status {
     boundary::status(|| {
@@ -65,13 +66,15 @@ pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *co
 }
 
 /// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application
-/// that was authorized again. Does not block.
+/// that was authorized again. If the library has already renewed these tokens, it uses the newest pair. Blocks only
+/// while the tokens are being renewed, at most for 20 s.
 ///
 /// @param client The client.
 /// @param access_token The access token.
 /// @param refresh_token The refresh token. May be NULL or "".
 /// @param expires When the access token expires, in seconds since 1970. 0 if not known.
-/// @return B24_OK; B24_STATE if the tokens cannot be stored; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_STATE if the tokens cannot be stored, or if the renewal takes too long; B24_CLOSED;
+/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_set_tokens(
     client: *mut b24_client,

@@ -324,7 +324,7 @@ impl Tokens {
                 return Ok(Some(locked));
             }
             if deadline.has_passed(self.ctx.clock.now()) {
-                return Err(Error::Timeout(
+                return Err(Error::Busy(
                     "another process is renewing the tokens in auth.tokens_file and takes too long; repeat this call \
                      later"
                         .into(),

@@ -108,7 +108,7 @@ fn the_end_of_the_application_is_told_to_everyone() {
                 }
                 let error = ended.unwrap_err();
                 assert_eq!((error.status(), error.code()), (Status::Auth, "APPLICATION_UNINSTALLED"));
-                assert!(error.to_string().contains("install it again"), "{error}");
+                assert!(error.to_string().contains("install the application again"), "{error}");
             }
         });
         for error in [
