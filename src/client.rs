@@ -1,18 +1,19 @@
 //! The client: what every door calls.
 
+mod shutdown;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, SystemClock, Timeout};
 use crate::config::{Config, Settings, Source};
 use crate::context::Context;
 use crate::delivery::{Batch, Delivery};
-use crate::error::{Error, Refusal, Result, Status};
+use crate::error::{Error, Result};
 use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
-use crate::handler::{Handler, InstallationCallbacks, binding};
+use crate::handler::{Handler, binding};
 use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
@@ -26,39 +27,40 @@ use crate::state::tokens::TokenPair;
 use crate::state::tokens_file::TokensFile;
 use crate::state::{PortalName, PrivateFile};
 use crate::stats::Stats;
+use shutdown::Shutdown;
 
-/// What the host wants to be told while the client lives.
+/// Callbacks of the host.
 #[derive(Clone, Default)]
 pub struct Hooks {
-    /// Log lines.
+    /// Receives log lines.
     pub log: Option<LogSink>,
-    /// New tokens.
+    /// Receives new tokens.
     pub tokens: Option<TokensSink>,
 }
 
-/// One application on one portal. Every method may be called from any thread; those that block say so.
+/// One application on one portal. Every method may be called from any thread. Those that block say so.
 pub struct Client {
     portal: Arc<Portal>,
     source: Source,
     listener: Arc<Listener>,
     handler: Arc<Handler>,
     receiver: Receiver,
-    ends: Ends,
+    shutdown: Shutdown,
     doorbell: Arc<Doorbell>,
     delivery: Arc<Delivery>,
     store: Arc<Store>,
-    /// The last batch was full: the next one is fetched without waiting for a signal.
+    /// The last batch was full, so the next one is fetched without waiting for a notification.
     more: AtomicBool,
     ctx: Context,
 }
 
 impl Client {
-    /// Checks the configuration. No network.
+    /// Checks the configuration. Does not use the network.
     pub fn new(config: &Config, hooks: Hooks) -> Result<Client> {
         Client::with_clock(config, hooks, Arc::new(SystemClock))
     }
 
-    /// The same with a clock of the caller's.
+    /// The same with the given clock.
     pub fn with_clock(config: &Config, hooks: Hooks, clock: Arc<dyn Clock>) -> Result<Client> {
         let settings = config.settings()?;
         let ctx = Context {
@@ -73,7 +75,7 @@ impl Client {
         let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, ctx.cancel.clone()));
         let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), ctx.clone()));
         let port = Arc::new(Port::default());
-        let ends = Ends {
+        let shutdown = Shutdown {
             portal: portal.clone(),
             listener: listener.clone(),
             port: port.clone(),
@@ -86,13 +88,13 @@ impl Client {
             doorbell.clone(),
             store.clone(),
             port.clone(),
-            effects(settings.source, ends.clone()),
+            shutdown.clone().installation_callbacks(settings.source),
             ctx.clone(),
         ));
         Ok(Client {
             receiver: Receiver::new(&settings, handler.clone(), port, doorbell.clone(), ctx.clone()),
             source: settings.source,
-            ends,
+            shutdown,
             listener,
             handler,
             delivery: Arc::new(Delivery::new(&settings, portal.clone(), store.clone(), ctx.clone())),
@@ -104,16 +106,16 @@ impl Client {
         })
     }
 
-    /// The source key of this client's queue, `""` for the queue without one.
+    /// The connector id of this client's queue, `""` for the queue without one.
     pub fn connector_id(&self) -> &str {
         self.portal.connector_id()
     }
 
-    /// Starts what `source` says. The handler's port is open when this returns; a subscription to the push server stands
-    /// then, or the time is over. An application that has no tokens yet subscribes when its installation brings them.
+    /// Starts what `source` names. When this succeeds, the handler's port is open and the subscription to the push
+    /// server is active. An application without tokens subscribes later, when its installation brings them.
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
         if self.source != Source::Push && self.receiver.start()? && self.portal.has_token() {
-            // What was queued before.
+            // Records that were queued before.
             self.doorbell.ring_unsignalled();
         }
         if self.source == Source::Handler || (self.source == Source::Both && !self.portal.has_token()) {
@@ -125,45 +127,45 @@ impl Client {
         })
     }
 
-    /// Whether everything that [`Client::connect`] starts stands at this moment.
+    /// Whether everything that [`Client::connect`] starts is active now.
     pub fn is_connected(&self) -> bool {
-        let pushed = self.source == Source::Handler || self.listener.is_subscribed();
-        let called = self.source == Source::Push || self.receiver.is_running();
-        pushed && called
+        let is_pushed = self.source == Source::Handler || self.listener.is_subscribed();
+        let is_called = self.source == Source::Push || self.receiver.is_running();
+        is_pushed && is_called
     }
 
-    /// `event.bind` of the handler: the portal calls `url` from now on, and no other address of this application, at
-    /// most once in `min_timeout_s` seconds. Blocks for a few REST calls.
+    /// Binds the handler (`event.bind`): from now on the portal calls `url` at most once in `min_timeout_s` seconds,
+    /// and no other address of this application. Blocks for a few REST calls.
     pub fn bind_handler(&self, url: &str, min_timeout_s: u32) -> Result<()> {
         binding::bind(&self.portal, url, min_timeout_s)?;
         self.handler.set_min_timeout(min_timeout_s);
         Ok(())
     }
 
-    /// `event.unbind` of the handler: the portal no longer calls `url`; `None`: any address of this application.
-    /// Blocks for a few REST calls.
+    /// Unbinds the handler (`event.unbind`): the portal no longer calls `url`, or any address of this application
+    /// when it is `None`. Blocks for a few REST calls.
     pub fn unbind_handler(&self, url: Option<&str>) -> Result<()> {
         binding::unbind(&self.portal, url)
     }
 
-    /// Takes a call of the portal that came to a web server of the host's. Returns the HTTP status that answers it.
-    /// Blocks for a REST call when the application is installed.
+    /// Accepts a call of the portal that arrived at a web server of the host. Returns the HTTP status to answer with.
+    /// Blocks for a REST call when the application is being installed.
     pub fn accept_handler_call(&self, body: &[u8], content_type: &str) -> Result<u16> {
         self.ctx.cancel.check()?;
         Ok(self.handler.accept(body, content_type))
     }
 
-    /// `event.bind`: changes of this kind go into the queue from now on. Blocks for a REST call.
-    pub fn subscribe(&self, event: &str) -> Result<()> {
-        self.portal.bind_offline(named(event)?)
+    /// Binds an event (`event.bind`): from now on changes of this kind go into the queue. Blocks for a REST call.
+    pub fn bind_event(&self, event: &str) -> Result<()> {
+        self.portal.bind_offline(event_name(event)?)
     }
 
-    /// `event.unbind`. Blocks for a REST call.
-    pub fn unsubscribe(&self, event: &str) -> Result<()> {
-        self.portal.unbind_offline(named(event)?).map(drop)
+    /// Unbinds an event (`event.unbind`). Blocks for a REST call.
+    pub fn unbind_event(&self, event: &str) -> Result<()> {
+        self.portal.unbind_offline(event_name(event)?).map(drop)
     }
 
-    /// Blocks until the doorbell rings; `None` when the time is over.
+    /// Waits for the next notification. Returns `None` when the time is over.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         self.ctx.cancel.check()?;
         if !self.listener.is_listening() && !self.receiver.is_running() {
@@ -172,10 +174,10 @@ impl Client {
         self.doorbell.wait(timeout)
     }
 
-    /// Takes up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call.
+    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call.
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
         let batch = self.delivery.fetch(limit).inspect_err(|error| {
-            // The host has used up a notification for this: it is to get another one when a repeat makes sense.
+            // The failed fetch used up a notification. The host gets another one if trying again makes sense.
             self.more.store(false, Ordering::Relaxed);
             if error.is_transient() {
                 self.doorbell.ring_unsignalled();
@@ -185,30 +187,29 @@ impl Client {
         Ok(batch)
     }
 
-    /// Takes up to `limit` records (0: `fetch.limit`) that were marked as failed. Blocks for a REST call.
+    /// Fetches up to `limit` records (0: `fetch.limit`) that were marked as failed. Blocks for a REST call.
     pub fn fetch_failed(&self, limit: u32) -> Result<Batch> {
         self.delivery.fetch_failed(limit)
     }
 
-    /// Makes due again what was dropped without acknowledging, and reservations that nobody knows as far as
-    /// `recover.orphans` allows: the next fetch hands them out first. Returns how many reservations. Blocks for REST
-    /// calls.
+    /// Has the next fetches redeliver abandoned batches, and orphans as far as `recover.orphans` allows. Returns how
+    /// many batches that is. Blocks for REST calls.
     pub fn recover(&self) -> Result<usize> {
-        let due = self.delivery.recover()?;
-        if due > 0 {
+        let recovered = self.delivery.recover()?;
+        if recovered > 0 {
             self.doorbell.ring_unsignalled();
         }
-        Ok(due)
+        Ok(recovered)
     }
 
-    /// Tokens and open reservations as JSON, to go on elsewhere with [`Client::restore`]. Holds secrets by purpose.
-    /// Works after closing too.
+    /// Tokens and pending batches as JSON, for [`Client::restore`] of the next client. Holds secrets on purpose.
+    /// Works on a closed client too.
     pub fn state(&self) -> String {
         self.store.to_json(&self.portal.token_family())
     }
 
-    /// Goes on from what [`Client::state`] gave: its open reservations are handed out first. Its tokens are used, unless
-    /// the configured ones are newer.
+    /// Continues from what [`Client::state`] returned: its pending batches are redelivered first. Its tokens are used
+    /// unless the configured ones are newer.
     pub fn restore(&self, json: &str) -> Result<()> {
         let family = self.store.restore(json)?;
         self.portal.restore_tokens(family)?;
@@ -216,8 +217,8 @@ impl Client {
         Ok(())
     }
 
-    /// Whether a state holds tokens that are or were this client's own: then it tells nothing that the client does not
-    /// know better.
+    /// Whether a state holds tokens that this client has now or had before. Then the client knows everything in it, or
+    /// something newer.
     pub fn has_outgrown(&self, state: &str) -> bool {
         #[derive(serde::Deserialize)]
         struct Outline {
@@ -231,13 +232,14 @@ impl Client {
         outline.is_ok_and(|outline| self.portal.knows_token(&outline.tokens.access_token))
     }
 
-    /// Gives a notification back that could not be used, so that nobody misses it.
+    /// Returns a notification that could not be used, so that it is not lost.
     pub fn give_back(&self, notification: Notification) {
         self.doorbell.give_back(notification);
     }
 
-    /// Waits for a notification and fetches, until there is a batch that is not empty; `None` when the time is over.
-    /// The time bounds the waiting; a fetch under way is not cut short, as that could lose its records.
+    /// Waits for a notification and fetches, until there is a batch that is not empty. Returns `None` when the time
+    /// is over. The time limits the waiting only: a fetch that has begun is not interrupted, as that could lose its
+    /// records.
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
@@ -251,7 +253,7 @@ impl Client {
         }
     }
 
-    /// Calls any REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.
+    /// Calls a REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.
     pub fn call(&self, method: &str, params_json: &str) -> Result<String> {
         self.portal.call_json(method, params_json, Repeat::No).map(|answer| answer.into_text())
     }
@@ -261,55 +263,55 @@ impl Client {
         self.portal.call_batch(calls_json, halt)
     }
 
-    /// Buys the first pair of tokens with an authorization code (good for 30 s), stores it and uses it. Blocks for one
-    /// request.
+    /// Exchanges an authorization code, which is valid for 30 s, for the first pair of tokens, then stores and uses it.
+    /// Blocks for one request.
     pub fn authorize(&self, code: &str) -> Result<()> {
         self.portal.authorize(code)
     }
 
-    /// Uses these tokens from now on: for hosts that renew them themselves (`auth.renew=host`), and after the application
-    /// was authorized anew. `expires`: seconds since 1970, 0 when not known.
+    /// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an
+    /// application that was authorized again. `expires` is in seconds since 1970, 0 when not known.
     pub fn set_tokens(&self, access: &str, refresh: &str, expires: u64) -> Result<()> {
         if access.is_empty() {
-            return Err(Error::InvalidArgument("the access token is empty".into()));
+            return Err(Error::InvalidArgument("the access token is empty; pass the new access token".into()));
         }
         let (access, refresh) = (Secret::new(access), Secret::new(refresh));
         self.portal.present_tokens(TokenPair { access, refresh, expires, ..TokenPair::none() }, true)
     }
 
-    /// Counters and state as a JSON object. Holds no secret.
+    /// Counters and state as a JSON object. Holds no secrets.
     pub fn stats(&self) -> String {
         let mut json = self.ctx.stats.to_json();
         json.insert("subscribed".into(), self.is_connected().into());
         json.insert("closed".into(), self.ctx.cancel.is_cancelled().into());
-        json.insert("handler_address".into(), self.ends.port.address().map(|address| address.to_string()).into());
-        let end = Some(self.ctx.cancel.reason()).filter(|_| self.ctx.cancel.is_cancelled());
-        let last_error = end.or(self.listener.last_error()).filter(|error| *error != Error::Closed);
+        json.insert("handler_address".into(), self.shutdown.port.address().map(|address| address.to_string()).into());
+        let reason = Some(self.ctx.cancel.reason()).filter(|_| self.ctx.cancel.is_cancelled());
+        let last_error = reason.or(self.listener.last_error()).filter(|error| *error != Error::Closed);
         json.insert("last_error".into(), last_error.map(|error| error.to_string()).into());
         serde_json::Value::Object(json).to_string()
     }
 
-    /// Shows from now on whether a notification waits.
+    /// From now on `readiness` shows whether a notification is pending.
     pub fn set_readiness(&self, readiness: Arc<dyn Readiness>) {
         self.doorbell.set_readiness(readiness);
     }
 
-    /// Whether it has come to its end, by [`Client::close`] or because the application was uninstalled.
+    /// Whether the client was closed, by [`Client::close`] or because the application was uninstalled.
     pub fn is_closed(&self) -> bool {
         self.ctx.cancel.is_cancelled()
     }
 
     /// Ends every blocked call with [`Error::Closed`] and interrupts every request. Does not wait for the threads to
-    /// end; dropping the client does. Cancellation again does nothing.
+    /// end; dropping the client does. Closing again does nothing.
     pub fn close(&self) {
         if self.ctx.cancel.cancel() {
-            self.ends.wake();
+            self.shutdown.wake();
             self.ctx.log.write(Level::Info, || "closed".into());
         }
     }
 
-    /// Waits until the listening threads have ended. Call after [`Client::close`]; at once, save for a name resolution or
-    /// a connection attempt under way, which the system does not let us interrupt.
+    /// Waits until the client's threads have ended. Call it after [`Client::close`]. It returns at once unless a name
+    /// is being resolved or a connection opened, which the system does not let us interrupt.
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();
@@ -319,10 +321,7 @@ impl Client {
     }
 
     fn not_listening(&self) -> Error {
-        match self.listener.last_error() {
-            Some(error) => error,
-            None => Error::State("not connected: call b24_client_connect (1C: Connect/Подключить) first".into()),
-        }
+        self.listener.last_error().unwrap_or(Error::NotConnected)
     }
 }
 
@@ -331,55 +330,6 @@ impl Drop for Client {
         self.close();
         self.join();
     }
-}
-
-/// Everything that waits, to be woken when the client ends.
-#[derive(Clone)]
-struct Ends {
-    portal: Arc<Portal>,
-    listener: Arc<Listener>,
-    port: Arc<Port>,
-    doorbell: Arc<Doorbell>,
-    ctx: Context,
-}
-
-impl Ends {
-    fn wake(&self) {
-        self.port.close();
-        self.listener.shutdown();
-        self.portal.shutdown();
-        self.doorbell.cancelled();
-    }
-}
-
-/// What a client does when its application comes or goes.
-fn effects(source: Source, ends: Ends) -> InstallationCallbacks {
-    let listener = ends.listener.clone();
-    InstallationCallbacks {
-        on_install: Box::new(move || {
-            if source == Source::Both {
-                // It goes on by itself; what needs a person is told to who waits.
-                let _ = listener.connect(Timeout::After(Duration::ZERO));
-            }
-        }),
-        on_uninstall: Box::new(move || {
-            if ends.ctx.cancel.cancel_because(uninstalled()) {
-                ends.wake();
-            }
-        }),
-    }
-}
-
-fn uninstalled() -> Error {
-    Error::Refused(Box::new(Refusal {
-        status: Status::Auth,
-        code: "APPLICATION_UNINSTALLED".into(),
-        http_status: 0,
-        text:
-            "the application was uninstalled from the portal, and this client has ended with it; install it again, and \
-               make a new client (1C: Disconnect/Отключить, then Connect/Подключить)"
-                .into(),
-    }))
 }
 
 /// Name of the file in `state.dir`.
@@ -419,11 +369,13 @@ fn tokens_setup(
     })
 }
 
-fn named(event: &str) -> Result<&str> {
+fn event_name(event: &str) -> Result<&str> {
     let plain = !event.is_empty() && event.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:.\\".contains(&byte));
     if plain {
         Ok(event)
     } else {
-        Err(Error::InvalidArgument("an event's name is letters and digits, such as ONCRMDEALADD".into()))
+        let text =
+            "the event name is empty or holds a character that no event name has; pass a name such as ONCRMDEALADD";
+        Err(Error::InvalidArgument(text.into()))
     }
 }

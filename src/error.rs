@@ -1,108 +1,127 @@
-//! The one error of the library and the status it becomes at the doors.
+//! The one error type of the library, and the status that the doors report for it.
 //!
-//! Texts are written for the person who reads them at three in the morning: what happened, and what to do next.
-//! No text ever holds a token, a secret, a channel id or a whole address.
+//! Texts say what happened and what to do next. They never hold a token, a secret, a channel id or a whole address.
+//! They name no function of a door: each door adds that itself.
 
 use std::fmt;
 
-/// Outcome of a call. Zero is success, positive values are no errors, negative values are errors.
+/// The outcome of a call. Zero is success, positive values are not errors, negative values are errors.
 ///
-/// `b24_status_name` gives the name of a value, `b24_last_error_message` the text that says what to do.
-/// New values may be added; treat an unknown negative value as an error.
-///
-/// cbindgen:prefix-with-name=false
+/// Later versions may add values. Treat an unknown negative value as an error.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Done.
+    /// Success.
     Ok = 0,
-    /// Nothing came within the given time. No error: call again.
+    /// The given time passed and nothing came. This is not an error: call again.
     Timeout = 1,
-    /// An argument is NULL, not UTF-8, out of range or otherwise not usable.
+    /// An argument is NULL, out of range, not UTF-8, or not usable for another reason.
     InvalidArgument = -1,
-    /// The handle is NULL, was freed, or was never given out for this type.
+    /// The handle is NULL, was freed, or is of another type.
     InvalidHandle = -2,
-    /// The configuration is not usable; the text names the key, its value and what is allowed.
+    /// The configuration is not usable. The error text names the key and the values that are allowed.
     Config = -3,
-    /// The host could not be reached, or the connection broke. The call may be repeated later.
+    /// The portal or the push server could not be reached, or the connection broke. Try again later.
     Network = -4,
     /// The server's certificate was not accepted, or the TLS handshake failed.
     Tls = -5,
-    /// The answer is not what the protocol says: no JSON, too long, cut, a redirect.
+    /// The answer is not what the protocol requires: not JSON, too long, incomplete, or a redirect.
     Protocol = -6,
-    /// The tokens were refused and could not be renewed: the application must be authorized again.
+    /// The tokens were refused and could not be renewed. Authorize the application again.
     Auth = -7,
-    /// The token's user or the application lacks a right (administrator, scope).
+    /// The user of the token, or the application, lacks a right (administrator, scope).
     AccessDenied = -8,
-    /// A webhook was used where an application token is needed.
+    /// A webhook was used where the token of an application is needed.
     WrongAuthType = -9,
     /// The portal's plan does not include this.
     License = -10,
-    /// The portal's request limits are exhausted. Repeat later.
+    /// The portal's request limits are used up. Try again later.
     RateLimit = -11,
-    /// Any other error of the portal; see the code in `b24_last_error_code`.
+    /// Any other error of the portal. The portal's error code says which.
     Portal = -12,
-    /// The library's own state cannot be kept.
+    /// The client is not in the state that the call needs, or the library cannot store its own state.
     State = -13,
     /// The client was closed.
     Closed = -14,
-    /// A defect inside the library was caught at the boundary. The handle should be freed; please report the text.
+    /// The library caught a defect of its own. Free the handle and report the error text.
     Panic = -15,
 }
 
-impl Status {
-    /// Every status, in the order of its value's absolute size.
-    pub const ALL: [Status; 17] = [
-        Status::Ok,
-        Status::Timeout,
-        Status::InvalidArgument,
-        Status::InvalidHandle,
-        Status::Config,
-        Status::Network,
-        Status::Tls,
-        Status::Protocol,
-        Status::Auth,
-        Status::AccessDenied,
-        Status::WrongAuthType,
-        Status::License,
-        Status::RateLimit,
-        Status::Portal,
-        Status::State,
-        Status::Closed,
-        Status::Panic,
-    ];
+/// Gives each status its name. The compiler makes sure that none is missing.
+macro_rules! names {
+    ($($status:ident => $name:literal,)*) => {
+        impl Status {
+            /// Every status.
+            pub const ALL: [Status; [$($name),*].len()] = [$(Status::$status),*];
 
+            /// The name of the status, such as `"INVALID_ARGUMENT"`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Status::$status => $name,)*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    Ok => "OK",
+    Timeout => "TIMEOUT",
+    InvalidArgument => "INVALID_ARGUMENT",
+    InvalidHandle => "INVALID_HANDLE",
+    Config => "CONFIG",
+    Network => "NETWORK",
+    Tls => "TLS",
+    Protocol => "PROTOCOL",
+    Auth => "AUTH",
+    AccessDenied => "ACCESS_DENIED",
+    WrongAuthType => "WRONG_AUTH_TYPE",
+    License => "LICENSE",
+    RateLimit => "RATE_LIMIT",
+    Portal => "PORTAL",
+    State => "STATE",
+    Closed => "CLOSED",
+    Panic => "PANIC",
+}
+
+impl Status {
     /// The status with this value, if there is one.
     pub fn from_value(value: i32) -> Option<Status> {
         Status::ALL.into_iter().find(|status| *status as i32 == value)
     }
 }
 
-/// What went wrong. [`Error::status`] is what the doors report, the `Display` text is for people.
+/// What went wrong. [`Error::status`] is for programs, the `Display` text is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The caller passed something unusable.
     InvalidArgument(String),
-    /// The handle is not (or no longer) one of ours; holds the C name of its type.
+    /// The handle is not valid. Holds the name of the type that the call expects.
     InvalidHandle(&'static str),
-    /// A configuration key is unknown, missing, or has a value that is not allowed.
+    /// A configuration key is unknown or missing, or its value is not allowed.
     Config(String),
     /// The peer could not be reached, or the connection broke.
     Network(String),
     /// The certificate or the TLS handshake was not accepted.
     Tls(String),
-    /// The answer breaks the protocol. `http_status` is 0 when no HTTP answer came.
+    /// The answer breaks the protocol.
     Protocol {
         /// What is wrong with the answer.
         text: String,
-        /// HTTP status of the answer, or 0.
+        /// HTTP status of the answer, or 0 when there was no HTTP answer.
         http_status: u16,
     },
     /// The portal or the authorization server answered with an error of its own.
     Refused(Box<Refusal>),
-    /// The library's state cannot be kept.
+    /// The access token has expired, and `auth.renew=host` leaves its renewal to the host.
+    HostMustRenew,
+    /// The call needs a client that is connected.
+    NotConnected,
+    /// The library cannot store its state, or the call does not fit it.
     State(String),
-    /// The time given for the call is over.
+    /// Something that the call needs is in use for longer than the call may wait.
+    Busy(String),
+    /// The time that the caller has given for the call has passed. Not an error at the doors.
     Timeout(String),
     /// The client was closed.
     Closed,
@@ -110,7 +129,7 @@ pub enum Error {
     Panic(String),
 }
 
-/// An error answer of the portal (or of its authorization server), protocol.md §2.
+/// An error answer of the portal or of its authorization server (docs/protocol.md §2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What it means for the caller.
@@ -137,7 +156,8 @@ impl Error {
             Error::Tls(_) => Status::Tls,
             Error::Protocol { .. } => Status::Protocol,
             Error::Refused(refusal) => refusal.status,
-            Error::State(_) => Status::State,
+            Error::HostMustRenew => Status::Auth,
+            Error::NotConnected | Error::State(_) | Error::Busy(_) => Status::State,
             Error::Timeout(_) => Status::Timeout,
             Error::Closed => Status::Closed,
             Error::Panic(_) => Status::Panic,
@@ -148,6 +168,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Error::Refused(refusal) => &refusal.code,
+            Error::HostMustRenew => "expired_token",
             _ => "",
         }
     }
@@ -156,25 +177,26 @@ impl Error {
     pub fn http_status(&self) -> u16 {
         match self {
             Error::Refused(refusal) => refusal.http_status,
+            Error::HostMustRenew => 401,
             Error::Protocol { http_status, .. } => *http_status,
             _ => 0,
         }
     }
 
-    /// A protocol error of something that was no HTTP answer, or whose status does not matter.
+    /// A protocol error without an HTTP status.
     pub(crate) fn protocol(text: impl Into<String>) -> Error {
         Error::Protocol { text: text.into(), http_status: 0 }
     }
 
-    /// Whether the same call may well succeed later although nobody changes anything.
+    /// Whether the same call may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Network(_) | Error::Timeout(_) => true,
-            // An answer of unknown shape or too long would come again as it was; one that was cut or came from a
-            // gateway would not.
+            Error::Network(_) | Error::Busy(_) | Error::Timeout(_) => true,
+            // An answer that is malformed or too long would be the same again. An incomplete one, or one that a
+            // gateway sent, would not.
             Error::Protocol { http_status, .. } => !matches!(http_status, 0 | 300..=399),
             Error::Refused(refusal) => {
-                // OVERLOAD_LIMIT was set by hand and goes by hand.
+                // A person sets OVERLOAD_LIMIT, and a person has to lift it.
                 refusal.code != "OVERLOAD_LIMIT" && (refusal.status == Status::RateLimit || refusal.http_status >= 500)
             }
             _ => false,
@@ -191,20 +213,22 @@ impl fmt::Display for Error {
             | Error::Tls(text)
             | Error::Protocol { text, .. }
             | Error::State(text)
+            | Error::Busy(text)
             | Error::Timeout(text) => f.write_str(text),
             Error::Refused(refusal) => f.write_str(&refusal.text),
-            Error::InvalidHandle(name) => {
-                write!(
-                    f,
-                    "this {name} handle is NULL, was freed, or is no {name}; pass the pointer that the library gave out"
-                )
-            }
-            Error::Closed => f.write_str("the client was closed; make a new one to go on"),
+            Error::InvalidHandle(name) => write!(
+                f,
+                "the handle is not a valid {name}: it is NULL, was freed, or is of another type; pass a handle that \
+                 the library returned and that is not freed yet"
+            ),
+            Error::HostMustRenew => f.write_str(
+                "the access token has expired, and auth.renew=host leaves its renewal to the host; renew it and set \
+                 the new pair",
+            ),
+            Error::NotConnected => f.write_str("the client is not connected; connect it first"),
+            Error::Closed => f.write_str("the client was closed; create a new one"),
             Error::Panic(text) => {
-                write!(
-                    f,
-                    "a defect inside b24events was stopped at the boundary: {text}; free the handle and report this"
-                )
+                write!(f, "the library caught a defect of its own: {text}; free the handle and report this text")
             }
         }
     }
@@ -227,9 +251,28 @@ mod tests {
     }
 
     #[test]
-    fn every_text_says_something() {
-        for error in [Error::Closed, Error::InvalidHandle("b24_client"), Error::Panic("x".into())] {
-            assert!(error.to_string().len() > 20, "{error:?}");
+    fn a_status_is_named_as_its_variant() {
+        for status in Status::ALL {
+            assert_eq!(status.name().replace('_', ""), format!("{status:?}").to_uppercase());
+        }
+    }
+
+    #[test]
+    fn what_is_busy_is_an_error_that_passes() {
+        let error = Error::Busy("in use; repeat the call later".into());
+        assert!((error.status() as i32) < 0 && error.is_transient());
+    }
+
+    #[test]
+    fn every_text_says_what_to_do() {
+        for error in [
+            Error::Closed,
+            Error::HostMustRenew,
+            Error::NotConnected,
+            Error::InvalidHandle("client"),
+            Error::Panic("x".into()),
+        ] {
+            assert!(error.to_string().contains(';'), "{error}");
         }
     }
 }

@@ -1,13 +1,16 @@
-//! b24events: Bitrix24's *offline events* in real time for 1C:Enterprise and any host that speaks C.
+//! b24events: Bitrix24's *offline events* in real time, for 1C:Enterprise and for every program that can call C.
 //!
-//! One library with three doors: the C ABI ([`ffi`]), the 1C Native API, and [`client::Client`] for Rust.
-//! Dependencies point one way:
+//! One library with three doors: the C ABI ([`ffi`]), the 1C Native API ([`addin`]), and [`client::Client`] for Rust.
+//! Imports point one way:
 //!
-//! `ffi` → [`client`] → [`handler`] → [`delivery`], [`push`] → [`portal`] → [`config`], [`error`]
+//! [`ffi`], [`addin`] → [`client`] → [`delivery`], [`push`], [`handler`] → [`notify`], [`portal`] → [`state`], [`net`] →
+//! what stands on its own, such as [`config`] and [`error`]
 //!
-//! An event travels: portal → push server → [`push::listener`] → [`notify::doorbell`] → [`client::Client::next`] on the
-//! host's thread → [`delivery`] reserves with `event.offline.get` → batch → host → acknowledged with
-//! `event.offline.clear`. The signal is only a doorbell; the queue is the truth.
+//! How an event travels: portal → push server → [`push::listener`] → [`notify::doorbell`] → [`client::Client::next`] on
+//! the host's thread → [`delivery`] reserves records with `event.offline.get` → batch → host → the batch is acknowledged
+//! with `event.offline.clear`. A signal only means that it is time to fetch; the portal's queue has the records.
+//!
+//! `docs/ARCHITECTURE.md` describes the rooms, threads and locks, and has the glossary.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -36,7 +39,8 @@ pub mod threads;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks; a panic of another holder does not spread, since nothing in this crate leaves a half-made state under a lock.
+/// Locks a mutex. A panic of another holder does not matter, because nothing in this crate leaves an inconsistent value
+/// behind a lock.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

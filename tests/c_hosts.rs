@@ -1,6 +1,6 @@
 //! Hosts in C99 and C++17 against the header and both libraries; `tests/c` holds them.
 //!
-//! They use what POSIX and `/proc` offer to a host, so they are programs for Linux.
+//! They use POSIX and `/proc`, so they are programs for Linux.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -80,12 +80,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The host that tries every function, on this system.
+/// The host that calls every function, on this system.
 fn c_host() -> Vec<&'static str> {
     C_HOST.into_iter().chain(["system_linux.c"]).collect()
 }
 
-/// As a package does it: the linker finds the plain name, the loader the one with the version of the ABI.
+/// Like a package: the linker finds the plain name, the loader the one with the version of the ABI.
 fn install(library: &Path, folder: &Path) {
     for name in ["libb24events.so", &format!("libb24events.so.{B24_ABI_VERSION}")] {
         symlink(library, folder.join(name)).expect("a new folder takes a link");
@@ -141,22 +141,59 @@ fn cpp_host_with_the_static_library() {
 }
 
 #[test]
-fn the_header_needs_nothing_before_it_and_stands_stricter_warnings() {
+fn the_header_compiles_alone_and_with_stricter_warnings() {
     let header = root().join("include/b24events.h");
     C.compile(|command| command.args(["-Wstrict-prototypes", "-Wc++-compat", "-fsyntax-only", "-x", "c"]).arg(&header));
     CPP.compile(|command| command.args(["-Wold-style-cast", "-fsyntax-only", "-x", "c++"]).arg(&header));
 }
 
-/// Whoever adds a function to the library is reminded to try it from C, with a handle that is none and without.
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The functions of the header: name and parameters.
+fn functions() -> Vec<(String, String)> {
+    let header = read("include/b24events.h");
+    let starts = header.match_indices('\n').map(|(at, _)| &header[at + 1..]);
+    let declarations = starts.filter(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()));
+    let functions: Vec<_> = declarations
+        .filter_map(|rest| {
+            let (before, parameters) = rest.split_once(';')?.0.strip_suffix(')')?.split_once('(')?;
+            let name = before.rsplit([' ', '*']).next().filter(|name| name.starts_with("b24_"))?;
+            Some((name.to_owned(), parameters.to_owned()))
+        })
+        .collect();
+    assert!(functions.len() > 40, "the header's declarations are not found: {functions:?}");
+    functions
+}
+
+/// Reminds whoever adds a function to call it from C, with a valid handle and with an invalid one.
 #[test]
 fn the_c_host_uses_every_function() {
-    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     let host: String = C_HOST.iter().map(|source| read(&format!("tests/c/{source}"))).collect();
-    let header = read("include/b24events.h");
-    let declarations = header.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
-    let names = declarations.filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next());
-    let functions: Vec<&str> = names.filter(|name| name.starts_with("b24_")).collect();
-    assert!(functions.len() > 30, "the header's declarations are not found: {functions:?}");
-    let unused: Vec<&&str> = functions.iter().filter(|name| !host.contains(&format!("{name}("))).collect();
-    assert!(unused.is_empty(), "not tried by tests/c: {unused:?}");
+    let unused: Vec<_> =
+        functions().into_iter().filter(|(name, _)| !host.contains(&format!("{name}("))).map(|(name, _)| name).collect();
+    assert!(unused.is_empty(), "not called in tests/c: {unused:?}");
+}
+
+/// Reminds whoever adds an out-parameter to set it before anything can fail.
+#[test]
+fn every_out_parameter_is_tried_with_an_invalid_handle() {
+    let is_out = |parameter: &str| {
+        let parameter = parameter.trim();
+        let to_value = ["size_t *", "int32_t *", "struct b24_notification *", "struct b24_record *"];
+        !parameter.contains("const")
+            && (parameter.contains("**") || to_value.iter().any(|to| parameter.starts_with(to)))
+    };
+    let source = read("tests/c/handles.c");
+    let part = source.split_once("static void out_parameters_with_invalid_handle(").expect("handles.c has it").1;
+    let part = part.split_once("void invalid_handles(").expect("handles.c has it").0;
+    let with_out: Vec<_> = functions()
+        .into_iter()
+        .filter(|(_, parameters)| parameters.split(',').any(is_out))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(with_out.len() > 13, "out-parameters are not found: {with_out:?}");
+    let untried: Vec<_> = with_out.iter().filter(|name| !part.contains(&format!("{name}("))).collect();
+    assert!(untried.is_empty(), "not tried in tests/c/handles.c: {untried:?}");
 }

@@ -1,5 +1,5 @@
-//! Files that are made from the source and committed for their readers: the C header and CONFIGURATION.md.
-//! `B24_WRITE=1 cargo test --test documents` writes them anew.
+//! Files that are generated and committed: the C header and CONFIGURATION.md.
+//! `B24_WRITE=1 cargo test --test documents` writes them again.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn is_current(file: &str, expected: &str) {
         return;
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "{file} is not current; write it anew with: B24_WRITE=1 cargo test --test documents");
+    assert!(found == expected, "{file} is not current; write it again with: B24_WRITE=1 cargo test --test documents");
 }
 
 #[test]

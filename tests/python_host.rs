@@ -1,4 +1,4 @@
-//! A host in Python against the shared library, over ctypes; `tests/python` holds it.
+//! A host in Python, which uses the shared library through ctypes; see `tests/python`.
 
 mod support;
 

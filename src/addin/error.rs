@@ -59,6 +59,7 @@ impl From<Error> for AddinError {
     fn from(error: Error) -> AddinError {
         match error {
             Error::Closed => AddinError::Disconnected,
+            Error::NotConnected => AddinError::NotConnected,
             error => AddinError::Core(error),
         }
     }
@@ -111,34 +112,12 @@ impl AddinError {
     pub(super) fn code(&self) -> &str {
         match self {
             AddinError::Core(error) if !error.code().is_empty() => error.code(),
-            _ => status_name(self.status()),
+            _ => self.status().name(),
         }
     }
 
     /// Whether the same call may succeed later although nobody changes anything.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, AddinError::Core(error) if error.is_transient())
-    }
-}
-
-fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "OK",
-        Status::Timeout => "TIMEOUT",
-        Status::InvalidArgument => "INVALID_ARGUMENT",
-        Status::InvalidHandle => "INVALID_HANDLE",
-        Status::Config => "CONFIG",
-        Status::Network => "NETWORK",
-        Status::Tls => "TLS",
-        Status::Protocol => "PROTOCOL",
-        Status::Auth => "AUTH",
-        Status::AccessDenied => "ACCESS_DENIED",
-        Status::WrongAuthType => "WRONG_AUTH_TYPE",
-        Status::License => "LICENSE",
-        Status::RateLimit => "RATE_LIMIT",
-        Status::Portal => "PORTAL",
-        Status::State => "STATE",
-        Status::Closed => "CLOSED",
-        Status::Panic => "PANIC",
     }
 }

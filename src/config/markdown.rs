@@ -155,7 +155,9 @@ mod tests {
     #[test]
     fn the_doors_have_every_operation() {
         let class = concat!(include_str!("../addin/class/methods.rs"), include_str!("../addin/class/properties.rs"));
-        for Operation { english_1c, russian_1c, .. } in OPERATIONS {
+        let header = include_str!("../../include/b24events.h");
+        for Operation { c, english_1c, russian_1c, .. } in OPERATIONS {
+            assert!(header.contains(&format!("{c}(")), "{c}");
             for name in [english_1c, russian_1c] {
                 assert!(name.is_empty() || class.contains(&format!("\"{name}\"")), "{name}");
             }

@@ -27,6 +27,8 @@ pub(super) struct BatchKind {
     pub(super) failed: bool,
     /// Its reservation may hold more records than the batch.
     pub(super) partial: bool,
+    /// 1 when this client hands the records out for the first time.
+    pub(super) attempt: u32,
 }
 
 /// What the host did with a record.
@@ -51,6 +53,11 @@ impl Batch {
     /// Whether there were no records to fetch.
     pub fn is_empty(&self) -> bool {
         self.fetched.message_ids.is_empty()
+    }
+
+    /// How many times this client has handed its records out, this time included; 0 when it is empty.
+    pub fn attempt(&self) -> u32 {
+        self.kind.attempt
     }
 
     /// Whether it holds as many records as were requested, so that the queue probably holds more.
@@ -130,8 +137,9 @@ impl Batch {
     /// Makes the open records due for redelivery, because the host did not get the batch.
     pub fn redeliver(self) {
         if let Some(key) = self.key {
-            let delivery = self.delivery.clone();
+            let (delivery, attempt) = (self.delivery.clone(), self.kind.attempt);
             drop(self);
+            delivery.set_attempts(key, attempt.saturating_sub(1));
             delivery.store.redeliver(key);
         }
     }
@@ -151,7 +159,11 @@ impl Batch {
         let stays = |status: &RecordStatus| {
             *status == RecordStatus::Open || (self.kind.failed && *status == RecordStatus::Failed)
         };
-        self.delivery.store.complete(key, message_ids, !self.kind.partial && !statuses.iter().any(stays))
+        let all = !self.kind.partial && !statuses.iter().any(stays);
+        if all {
+            self.delivery.set_attempts(key, 0);
+        }
+        self.delivery.store.complete(key, message_ids, all)
     }
 
     fn ids_with_status(&self, statuses: &[RecordStatus], wanted: RecordStatus) -> Vec<&str> {
@@ -200,7 +212,11 @@ impl Drop for Batch {
         let Some(key) = self.key else { return };
         // The rest of a reservation that was read in part comes next.
         match self.kind.partial && self.is_complete() {
-            true => self.delivery.store.redeliver(key),
+            true => {
+                // The rest of the reservation was not handed out this time.
+                self.delivery.set_attempts(key, self.kind.attempt.saturating_sub(1));
+                self.delivery.store.redeliver(key);
+            }
             false => self.delivery.store.abandon(key),
         }
     }

@@ -40,6 +40,8 @@ pub struct Delivery {
     next_search: Mutex<Option<Instant>>,
     /// Records that were reserved in the same request as an acknowledgement; in the store they are due for redelivery.
     reserved_ahead: Mutex<HashMap<store::Key, Fetched>>,
+    /// How often this client has handed out each pending batch.
+    attempts: Mutex<HashMap<store::Key, u32>>,
     /// Whether the next client finds the reservations of this one at once. Only then may this one reserve ahead.
     may_reserve_ahead: bool,
     ctx: Context,
@@ -67,6 +69,7 @@ impl Delivery {
             orphan_age: settings.orphans,
             next_search: Mutex::new(Some(ctx.clock.now())),
             reserved_ahead: Mutex::default(),
+            attempts: Mutex::default(),
             may_reserve_ahead: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
             ctx,
         }
@@ -191,7 +194,25 @@ impl Delivery {
             });
         }
         let failed = failed && mode == FetchMode::Reserve;
-        Ok(Batch::new(fetched, BatchKind { full, failed, partial: false }, Some(key), self.clone()))
+        let kind = BatchKind { full, failed, partial: false, attempt: self.count_attempt(key) };
+        Ok(Batch::new(fetched, kind, Some(key), self.clone()))
+    }
+
+    /// Counts that a batch is handed out; returns how many times it was.
+    fn count_attempt(&self, key: store::Key) -> u32 {
+        let mut attempts = lock(&self.attempts);
+        let attempt = attempts.entry(key).or_default();
+        *attempt = attempt.saturating_add(1);
+        *attempt
+    }
+
+    /// Corrects how often a batch was handed out. 0 forgets it.
+    fn set_attempts(&self, key: store::Key, attempts: u32) {
+        let mut counts = lock(&self.attempts);
+        match attempts {
+            0 => counts.remove(&key),
+            _ => counts.insert(key, attempts),
+        };
     }
 
     /// The next batch that is due for redelivery and still holds records.
@@ -214,12 +235,14 @@ impl Delivery {
                 }
             };
             if fetched.message_ids.is_empty() {
+                self.set_attempts(key, 0);
                 self.store.complete(key, &[], true)?;
                 continue;
             }
             self.ctx.stats.fetched.add(fetched.message_ids.len() as u64);
             // Full: whether the queue holds more is not known.
-            return Ok(Some(Batch::new(fetched, BatchKind { full: true, failed, partial }, Some(key), self.clone())));
+            let kind = BatchKind { full: true, failed, partial, attempt: self.count_attempt(key) };
+            return Ok(Some(Batch::new(fetched, kind, Some(key), self.clone())));
         }
         Ok(None)
     }

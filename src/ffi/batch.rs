@@ -3,40 +3,44 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::OnceLock;
 
+use super::enums::b24_status;
 use super::handles::Registry;
-use super::status::b24_status;
 use super::{boundary, text};
 use crate::delivery::Batch;
 use crate::error::{Error, Result, Status};
 use crate::portal::offline_events::{Record, read_records};
 
-/// Records taken together. Acknowledge them when the host has stored what it made of them, then free the batch.
+/// Records that were fetched together. Acknowledge them when your program has processed them and stored the result,
+/// then free the batch.
 #[allow(non_camel_case_types)]
 pub struct b24_batch {
     _private: (),
 }
 
-/// One record. The texts belong to the batch and are valid until it is freed.
+/// A record: one change in the portal. The texts belong to the batch and are valid until it is freed.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct b24_record {
-    /// `MESSAGE_ID`: 32 characters that name the change; `b24_batch_ack_records` takes it.
+    /// `MESSAGE_ID`: 32 characters that identify the change. Pass it to b24_batch_ack_records.
     pub message_id: *const c_char,
     /// `EVENT_NAME`, such as "ONCRMDEALUPDATE".
     pub event_name: *const c_char,
-    /// `EVENT_DATA` as JSON, such as {"FIELDS":{"ID":"7"}}; may be [] or false.
+    /// `EVENT_DATA` as JSON, such as {"FIELDS":{"ID":"7"}}. May be [] or false.
     pub event_data: *const c_char,
-    /// `EVENT_ADDITIONAL` as JSON; may be [] or false.
+    /// `EVENT_ADDITIONAL` as JSON. May be [] or false.
     pub event_additional: *const c_char,
-    /// `TIMESTAMP_X`: when the object changed last, as the portal spells it.
+    /// `TIMESTAMP_X`: when the object was last changed, in the format of the portal.
     pub timestamp_x: *const c_char,
-    /// `ID`: the record's number in the queue.
+    /// `ID`: the number of the record in the queue.
     pub id: *const c_char,
-    /// For later versions; do not read.
-    pub reserved: [*const c_void; 4],
+    /// 1 when this client hands out the record for the first time, 2 for the second time, and so on. Counting starts
+    /// again with a new client, and when records that were marked as failed are fetched.
+    pub attempt: u32,
+    /// Reserved for later versions. Do not read.
+    pub reserved: [*const c_void; 3],
 }
 
-pub(super) struct BatchHandle {
+struct BatchHandle {
     batch: Batch,
     json: CString,
     process_id: CString,
@@ -54,15 +58,16 @@ struct RecordTexts {
 
 static BATCHES: Registry<b24_batch, BatchHandle> = Registry::new("b24_batch");
 
-impl BatchHandle {
-    /// A handle for a batch.
-    pub(super) fn give_out(mut batch: Batch) -> *mut b24_batch {
-        let json = text::into_owned(batch.detach_json());
-        let process_id = text::owned(batch.process_id());
-        BATCHES.insert(BatchHandle { batch, json, process_id, records: OnceLock::new() })
-    }
+/// A new handle for a batch.
+pub(super) fn new_handle(mut batch: Batch) -> *mut b24_batch {
+    let json = text::into_owned(batch.detach_json());
+    let process_id = text::owned(batch.process_id());
+    BATCHES.insert(BatchHandle { batch, json, process_id, records: OnceLock::new() })
+}
 
-    /// The records' texts, read when the first one is asked for: a host that takes the JSON does not pay for them.
+impl BatchHandle {
+    /// The texts of the records. They are read when the host asks for the first one, as a host that uses the JSON
+    /// does not need them.
     fn records(&self) -> Result<&[RecordTexts]> {
         if let Some(records) = self.records.get() {
             return Ok(records);
@@ -85,18 +90,22 @@ impl From<Record> for RecordTexts {
     }
 }
 
-/// Number of records in a batch; 0 for a handle that is none. Does not block.
+/// Returns the number of records in a batch. Does not block.
+///
+/// @param batch The batch.
+/// @return The number; 0 if the handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_len(batch: *const b24_batch) -> usize {
     boundary::value(0, || Ok(BATCHES.get(batch)?.batch.len()))
 }
 
-/// Reads a record.
+/// Reads a record of a batch. Does not block.
 ///
-/// `index`: from 0 to `b24_batch_len` - 1. `out`: receives the record; its texts belong to the batch.
-///
-/// Returns `B24_OK`; `B24_INVALID_ARGUMENT` when there is no such record or `out` is NULL; `B24_INVALID_HANDLE`;
-/// `B24_PROTOCOL` when the portal sent records of an unknown shape (`b24_batch_json` still gives them). Does not block.
+/// @param batch The batch.
+/// @param index From 0 to b24_batch_len - 1.
+/// @param out Receives the record. Its texts belong to the batch. All fields are NULL or 0 if this function fails.
+/// @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent
+/// records in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_record(batch: *const b24_batch, index: usize, out: *mut b24_record) -> b24_status {
     boundary::status(|| {
@@ -108,14 +117,18 @@ pub unsafe extern "C" fn b24_batch_record(batch: *const b24_batch, index: usize,
             event_additional: null,
             timestamp_x: null,
             id: null,
-            reserved: [std::ptr::null(); 4],
+            attempt: 0,
+            reserved: [std::ptr::null(); 3],
         };
         // SAFETY: by contract.
         unsafe { text::prepare(out, nothing)? };
         let batch = BATCHES.get(batch)?;
         let records = batch.records()?;
         let record = records.get(index).ok_or_else(|| {
-            Error::InvalidArgument(format!("there is no record {index}; the batch holds {}", records.len()))
+            Error::InvalidArgument(format!(
+                "there is no record {index}; the batch has {} records, and counting starts at 0",
+                records.len()
+            ))
         })?;
         // SAFETY: checked by `prepare`.
         unsafe {
@@ -126,23 +139,30 @@ pub unsafe extern "C" fn b24_batch_record(batch: *const b24_batch, index: usize,
                 event_additional: record.event_additional.as_ptr(),
                 timestamp_x: record.timestamp_x.as_ptr(),
                 id: record.id.as_ptr(),
-                reserved: [std::ptr::null(); 4],
+                attempt: batch.batch.attempt(),
+                reserved: [std::ptr::null(); 3],
             });
         }
         Ok(Status::Ok)
     })
 }
 
-/// All records as the portal sent them: {"process_id":...,"events":[{"ID":...,"TIMESTAMP_X":...,"EVENT_NAME":...,
-/// "EVENT_DATA":...,"EVENT_ADDITIONAL":...,"MESSAGE_ID":...},...]}. Belongs to the batch and is valid until it is freed;
-/// NULL for a handle that is none. Does not block.
+/// Returns all records of a batch as the portal sent them. Does not block.
+///
+/// @param batch The batch.
+/// @return JSON: {"process_id":...,"events":[{"ID":...,"TIMESTAMP_X":...,"EVENT_NAME":...,"EVENT_DATA":...,
+/// "EVENT_ADDITIONAL":...,"MESSAGE_ID":...},...]}. Belongs to the batch and is valid until it is freed. NULL if the
+/// handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_json(batch: *const b24_batch) -> *const c_char {
     borrowed(batch, |batch| &batch.json)
 }
 
-/// The reservation's `process_id`; "" when the records were removed from the queue when they were handed out. Belongs to
-/// the batch and is valid until it is freed; NULL for a handle that is none. Does not block.
+/// Returns the `process_id` of the reservation in the portal. Does not block.
+///
+/// @param batch The batch.
+/// @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the
+/// batch and is valid until it is freed. NULL if the handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_process_id(batch: *const b24_batch) -> *const c_char {
     borrowed(batch, |batch| &batch.process_id)
@@ -152,12 +172,14 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
     boundary::value(std::ptr::null(), || Ok(pick(&*BATCHES.get(batch)?).as_ptr()))
 }
 
-/// Acknowledges every record of a batch that is not acknowledged or marked as failed yet (`event.offline.clear`): they
-/// leave the queue. Acknowledging again does nothing.
+/// Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`).
+/// They leave the queue. Acknowledging again does nothing.
 ///
-/// Returns `B24_OK`, or an error as `b24_client_fetch`; then the records stay reserved and the call may be repeated.
-/// `B24_CLOSED` when the client was closed. Blocks for one request, or two when the first one's answer gets lost; each takes
-/// at most `http.timeout_ms`.
+/// Blocks for one request, or for two if the answer to the first one is lost, each at most for `http.timeout_ms`.
+///
+/// @param batch The batch.
+/// @return B24_OK; an error of a REST call, and then the records stay reserved and the call may be repeated;
+/// B24_STATE if the result cannot be stored in `state.dir`; B24_CLOSED; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     boundary::status(|| {
@@ -166,12 +188,13 @@ pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     })
 }
 
-/// Acknowledges some records of a batch.
+/// Acknowledges some records of a batch. Blocks, at most for `http.timeout_ms`.
 ///
-/// `message_ids`: `count` texts, each `message_id` of a record of this batch; may be NULL when `count` is 0.
-///
-/// Returns as `b24_batch_ack`; `B24_INVALID_ARGUMENT` when one of the texts is none of this batch, and then nothing is
-/// acknowledged. Blocks, at most for `http.timeout_ms`.
+/// @param batch The batch.
+/// @param message_ids Array of texts, each the message_id of a record of this batch. May be NULL if count is 0.
+/// @param count Number of texts.
+/// @return As b24_batch_ack; B24_INVALID_ARGUMENT if a text is not the message_id of a record of this batch, and then
+/// nothing is acknowledged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_ack_records(
     batch: *mut b24_batch,
@@ -186,12 +209,13 @@ pub unsafe extern "C" fn b24_batch_ack_records(
     })
 }
 
-/// Marks some records of a batch as failed (`event.offline.error`): the portal keeps them, and no longer hands them out
-/// to who does not ask for failed ones.
+/// Marks some records of a batch as failed (`event.offline.error`). They stay in the portal, and only
+/// b24_client_fetch_failed returns them. Blocks, at most for `http.timeout_ms`.
 ///
-/// Parameters and blocking as `b24_batch_ack_records`.
-///
-/// Returns as `b24_batch_ack_records`; `B24_STATE` when the records are not reserved in the portal (see `fetch.reserve`).
+/// @param batch The batch.
+/// @param message_ids Array of texts, each the message_id of a record of this batch. May be NULL if count is 0.
+/// @param count Number of texts.
+/// @return As b24_batch_ack_records; B24_STATE if the records are not reserved in the portal (key `fetch.reserve`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_fail_records(
     batch: *mut b24_batch,
@@ -206,8 +230,10 @@ pub unsafe extern "C" fn b24_batch_fail_records(
     })
 }
 
-/// Frees a batch. Records that are not acknowledged stay reserved in the portal. NULL and freed handles are ignored. Does
-/// not block.
+/// Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal;
+/// b24_client_recover has them redelivered, and so does the next start. Does not block.
+///
+/// @param batch The batch. NULL and freed handles are ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_free(batch: *mut b24_batch) {
     boundary::value((), || {
@@ -222,13 +248,15 @@ pub extern "C" fn b24_batch_free(batch: *mut b24_batch) {
 ///
 /// `list` is NULL or points to `count` pointers, each NULL or a text that ends with NUL and outlives the result.
 unsafe fn texts<'a>(list: *const *const c_char, count: usize) -> Result<Vec<&'a str>> {
-    // A batch holds at most 1000 records, so a larger number is a mistake that must not be followed.
-    const MOST: usize = 1000;
+    // A batch holds at most 1000 records, so a larger number is a mistake, and the list must not be read.
+    const MAX_COUNT: usize = 1000;
     if count == 0 {
         return Ok(Vec::new());
     }
-    if list.is_null() || count > MOST {
-        return Err(Error::InvalidArgument(format!("message_ids is NULL or count ({count}) is more than {MOST}")));
+    if list.is_null() || count > MAX_COUNT {
+        return Err(Error::InvalidArgument(format!(
+            "message_ids is NULL, or count ({count}) is more than {MAX_COUNT}; pass message_id of records of this batch"
+        )));
     }
     // SAFETY: not NULL, and the caller promises `count` pointers.
     let pointers = unsafe { std::slice::from_raw_parts(list, count) };

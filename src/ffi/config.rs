@@ -3,67 +3,56 @@
 use std::ffi::{c_char, c_void};
 use std::sync::{Arc, Mutex};
 
+use super::enums::{b24_log_level, b24_status};
 use super::handles::Registry;
-use super::status::b24_status;
 use super::{boundary, text};
 use crate::client::Hooks;
 use crate::config::Config;
 use crate::error::{Result, Status};
 use crate::lock;
-use crate::log::Level;
 use crate::state::tokens::TokenPair;
 
-/// A configuration: keys with values, and callbacks. Clients copy what they need; free it when they are made.
+/// A configuration: keys with values, and callbacks. Clients copy it, so it may be freed once they are created.
 #[allow(non_camel_case_types)]
 pub struct b24_config {
     _private: (),
 }
 
-/// How important a log line is: one of `B24_LOG_…`.
-#[allow(non_camel_case_types)]
-pub type b24_log_level = i32;
-
-/// Something needs a person.
-pub const B24_LOG_ERROR: i32 = 1;
-/// Something went wrong and is being mended.
-pub const B24_LOG_WARNING: i32 = 2;
-/// What a quiet day looks like: connected, renewed, closed.
-pub const B24_LOG_INFO: i32 = 3;
-/// Every step.
-pub const B24_LOG_DEBUG: i32 = 4;
-
-const _: () = {
-    assert!(B24_LOG_ERROR == Level::Error as i32 && B24_LOG_WARNING == Level::Warning as i32);
-    assert!(B24_LOG_INFO == Level::Info as i32 && B24_LOG_DEBUG == Level::Debug as i32);
-};
-
-/// Receives log lines. May be called from any thread, also from one of the library's own, and several times at once; is
-/// to return soon. Of this library's functions it may call `b24_client_close` only. `message` is UTF-8 without secrets
-/// and valid during the call only.
+/// Receives a log line. Called on any thread, including threads of the library, and on several threads at once. It
+/// should return quickly. Of the functions that take a handle it may call b24_client_close only. It must not throw a
+/// C++ exception or call longjmp.
+///
+/// @param user_data The pointer that was passed to b24_config_on_log.
+/// @param level How important the line is.
+/// @param message UTF-8 text without secrets, valid during the call.
 #[allow(non_camel_case_types)]
 pub type b24_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: b24_log_level, message: *const c_char)>;
 
-/// A new pair of tokens, as `b24_tokens_fn` gets it. All texts are valid during the call only.
+/// A new pair of tokens. All texts are valid during the call of b24_tokens_fn.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct b24_tokens {
-    /// Value for the key `auth.access_token` of the next start.
+    /// The access token: set `auth.access_token` to it at the next start.
     pub access_token: *const c_char,
-    /// Value for the key `auth.refresh_token` of the next start.
+    /// The refresh token: set `auth.refresh_token` to it at the next start.
     pub refresh_token: *const c_char,
-    /// When the access token expires, in seconds since 1970 (key `auth.expires`); 0 when not known.
+    /// When the access token expires, in seconds since 1970 (key `auth.expires`). 0 if not known.
     pub expires: u64,
-    /// The portal's REST address that the authorization server named, or "".
+    /// The REST address of the portal as the authorization server reported it, or "".
     pub client_endpoint: *const c_char,
-    /// The portal's lasting id, or "".
+    /// The permanent id of the portal, or "".
     pub member_id: *const c_char,
-    /// For later versions; do not read.
+    /// Reserved for later versions. Do not read.
     pub reserved: [*const c_void; 4],
 }
 
-/// Receives a new pair of tokens: store it, the old one is worthless from now on. Called before the pair is used, on the
-/// thread whose call renewed it; calls that need a token wait meanwhile, so do not call the library from inside.
+/// Receives a new pair of tokens. Store it, because the old pair is no longer valid. Called on the thread that
+/// renewed the tokens, before they are used. Other calls wait until it returns, so do not call the library from
+/// inside. It must not throw a C++ exception or call longjmp.
+///
+/// @param user_data The pointer that was passed to b24_config_on_tokens.
+/// @param tokens The new pair.
 #[allow(non_camel_case_types)]
 pub type b24_tokens_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, tokens: *const b24_tokens)>;
 
@@ -75,10 +64,10 @@ pub(super) struct ConfigState {
 
 pub(super) static CONFIGS: Registry<b24_config, Mutex<ConfigState>> = Registry::new("b24_config");
 
-/// A pointer that the host wants back in its callbacks; what it points to is the host's business.
+/// A pointer that the host gets back in its callbacks. The library does not dereference it.
 struct UserData(*mut c_void);
 
-// SAFETY: the library only carries the pointer; the header tells that callbacks come from any thread.
+// SAFETY: the library only stores the pointer; the header says that callbacks run on any thread.
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
@@ -90,11 +79,10 @@ impl UserData {
     }
 }
 
-/// Makes a configuration in which every key has its default.
+/// Creates a configuration in which every key has its default value. Does not block.
 ///
-/// `out`: receives the handle; free it with `b24_config_free`.
-///
-/// Returns `B24_OK`, or `B24_INVALID_ARGUMENT` when `out` is NULL. Does not block.
+/// @param out Receives the handle. Free it with b24_config_free.
+/// @return B24_OK; B24_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_config_new(out: *mut *mut b24_config) -> b24_status {
     boundary::status(|| {
@@ -107,12 +95,13 @@ pub unsafe extern "C" fn b24_config_new(out: *mut *mut b24_config) -> b24_status
     })
 }
 
-/// Sets a key; CONFIGURATION.md lists all keys.
+/// Sets a key. CONFIGURATION.md lists all keys. Does not block.
 ///
-/// `key`, `value`: UTF-8. Numbers and booleans are texts too: "50", "true". Copied.
-///
-/// Returns `B24_OK`; `B24_CONFIG` when there is no such key or the value is not allowed (the text says what is);
-/// `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Does not block.
+/// @param config The configuration.
+/// @param key The key, such as "portal.url".
+/// @param value The value. Numbers and booleans are passed as text too: "50", "true". It is copied.
+/// @return B24_OK; B24_CONFIG if there is no such key or the value is not allowed (the error text says what is
+/// allowed); B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_config_set(
     config: *mut b24_config,
@@ -130,12 +119,12 @@ pub unsafe extern "C" fn b24_config_set(
     })
 }
 
-/// Tells the value of a key: what was set, else the default. Secrets come as "***", addresses without their path.
+/// Returns the value of a key: the one that was set, or the default. Does not block.
 ///
-/// `out`: receives the text; free it with `b24_string_free`.
-///
-/// Returns `B24_OK`; `B24_CONFIG` when there is no such key; `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Does not
-/// block.
+/// @param config The configuration.
+/// @param key The key, such as "portal.url".
+/// @param out Receives the text. A secret is shown as "***", an address without its path. Free it with b24_string_free.
+/// @return B24_OK; B24_CONFIG if there is no such key; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_config_get(
     config: *const b24_config,
@@ -155,12 +144,13 @@ pub unsafe extern "C" fn b24_config_get(
     })
 }
 
-/// Sets who receives log lines of clients that are made from this configuration. The key `log.level` tells how many.
+/// Sets the function that receives the log lines of clients created from this configuration. The key `log.level`
+/// decides which lines. Does not block.
 ///
-/// `callback`: see `b24_log_fn`; NULL for none. `user_data` is handed to it and must stay good until the clients are
-/// freed.
-///
-/// Returns `B24_OK` or `B24_INVALID_HANDLE`. Does not block.
+/// @param config The configuration.
+/// @param callback The function. NULL: none.
+/// @param user_data Passed to the function. What it points to must remain valid until the clients are freed.
+/// @return B24_OK; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_config_on_log(
     config: *mut b24_config,
@@ -179,13 +169,14 @@ pub extern "C" fn b24_config_on_log(
     })
 }
 
-/// Sets who receives new tokens of clients that are made from this configuration. A host that keeps no tokens has to be
-/// authorized anew after its next start.
+/// Sets the function that receives the new tokens of clients created from this configuration. If neither this
+/// function nor `state.dir` stores them, the application has to be authorized again after the next start. Does not
+/// block.
 ///
-/// `callback`: see `b24_tokens_fn`; NULL for none. `user_data` is handed to it and must stay good until the clients are
-/// freed.
-///
-/// Returns `B24_OK` or `B24_INVALID_HANDLE`. Does not block.
+/// @param config The configuration.
+/// @param callback The function. NULL: none.
+/// @param user_data Passed to the function. What it points to must remain valid until the clients are freed.
+/// @return B24_OK; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_config_on_tokens(
     config: *mut b24_config,
@@ -214,7 +205,9 @@ pub extern "C" fn b24_config_on_tokens(
     })
 }
 
-/// Frees a configuration. Clients made from it live on. NULL and freed handles are ignored.
+/// Frees a configuration. Clients created from it are not affected.
+///
+/// @param config The configuration. NULL and freed handles are ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_config_free(config: *mut b24_config) {
     boundary::value((), || {

@@ -1,22 +1,25 @@
-//! The handler: the portal calls the host.
+//! `b24_client`: the portal calls the host.
 
 use std::ffi::{c_char, c_void};
 
 use super::client::{CLIENTS, b24_client};
-use super::status::b24_status;
+use super::enums::b24_status;
 use super::{boundary, text};
 use crate::error::{Error, Status};
 use crate::handler::body::MAX_BYTES;
 
-/// Has the portal call an address when the queue grew (`event.bind` of ONOFFLINEEVENT), for good, not only while the client
-/// lives. Binding again does nothing; another address of this application is unbound, so call it at every start. Set the key
-/// `source` to `handler` or `both`, so that the client takes the calls.
+/// Binds a handler (`event.bind` of ONOFFLINEEVENT): from now on the portal calls this address when the queue grows.
+/// The binding is permanent: it outlives the client. Binding again does nothing. Other handler addresses of this
+/// application are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so
+/// that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
 ///
-/// `url`: the address as the portal reaches it, such as `https://my-server.example/b24`; a web server with TLS passes the
-/// calls on to `handler.listen`, or to `b24_handler_accept`. `min_timeout_s`: the portal calls at most once in so many
-/// seconds; 0: at every change. What falls into the pause is found by a look afterwards. To change it, unbind first.
-///
-/// Returns `B24_OK`, or an error as `b24_client_fetch`. Blocks for a few calls, each at most for `http.timeout_ms`.
+/// @param client The client.
+/// @param url The address under which the portal reaches the host, such as "https://my-server.example/b24". A web
+/// server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
+/// @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
+/// The library checks the queue after each pause, so no change is missed. To change the value of a bound address,
+/// unbind it first.
+/// @return B24_OK; an error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_bind_handler(
     client: *mut b24_client,
@@ -31,11 +34,12 @@ pub unsafe extern "C" fn b24_client_bind_handler(
     })
 }
 
-/// Ends the portal's calls (`event.unbind`). What is not bound is no error.
+/// Unbinds a handler (`event.unbind`): the portal no longer calls this address. It is not an error if the address is
+/// not bound. Blocks as b24_client_bind_handler.
 ///
-/// `url`: the address that was bound; NULL: any address of this application.
-///
-/// Returns and blocks as `b24_client_bind_handler`.
+/// @param client The client.
+/// @param url The address that was bound. NULL: every handler address of this application.
+/// @return As b24_client_bind_handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url: *const c_char) -> b24_status {
     boundary::status(|| {
@@ -50,20 +54,24 @@ pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url:
     })
 }
 
-/// Takes a call of the portal that came to a web server of the host's own: reads the body, makes sure that the portal has
-/// sent it (`handler.application_token`, domain, `member_id`), and rings for `b24_client_wait`. The first installation of the
-/// application (ONAPPINSTALL) brings tokens, which are stored and used; ONAPPUNINSTALL closes the client: every call then
-/// returns `B24_AUTH` with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty when all calls come this way.
+/// Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal
+/// sent it (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation
+/// of the application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client:
+/// every later call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls
+/// arrive this way.
 ///
-/// `body`, `length`: the body of the POST request as it came; not changed, not kept. `content_type`: its Content-Type; NULL
-/// or "" when not known. `http_status`: receives what to answer: 200 when the call was taken; 400, 403, 413 when it is no
-/// call of the portal, which changes nothing; 503.
+/// Blocks for a REST call while the application is being installed, at most for 10 s. Otherwise it does not block.
 ///
-/// Returns `B24_OK` when `http_status` tells, whatever it tells; `B24_CLOSED` (answer 503), `B24_AUTH` after
-/// ONAPPUNINSTALL, `B24_INVALID_ARGUMENT`, `B24_INVALID_HANDLE`. Blocks for a REST call when the application is installed,
-/// at most 10 s, else not at all.
+/// @param client The client. It need not be connected, but b24_client_wait needs a connected client.
+/// @param body The body of the POST request, unchanged. It is not used after the call.
+/// @param length Length of the body in bytes.
+/// @param content_type The Content-Type of the request. NULL or "" if not known.
+/// @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it
+/// was refused because it is not a valid call of the portal; 503 whenever this function fails.
+/// @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL;
+/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn b24_handler_accept(
+pub unsafe extern "C" fn b24_client_accept_handler_call(
     client: *mut b24_client,
     body: *const c_void,
     length: usize,
@@ -74,16 +82,13 @@ pub unsafe extern "C" fn b24_handler_accept(
         // SAFETY: by contract.
         unsafe { text::prepare(http_status, 503)? };
         let client = CLIENTS.get(client)?;
-        let content_type = match content_type.is_null() {
-            true => "",
-            // SAFETY: by contract.
-            false => unsafe { text::borrowed("content_type", content_type)? },
-        };
+        // SAFETY: by contract.
+        let content_type = unsafe { text::borrowed_or_empty("content_type", content_type)? };
         let body = match (body.is_null(), length) {
             (_, 0) => &[],
-            (true, _) => return Err(Error::InvalidArgument("body is NULL, but length is not 0".into())),
-            // A body that is too long is refused by its length; one byte more than fits says as much.
-            // SAFETY: not NULL, and good for `length` bytes by contract, of which so many are used at most.
+            (true, _) => return Err(Error::InvalidArgument("body is NULL and length is not 0; pass the body".into())),
+            // A body that is too long is refused for its length, and one byte more than the maximum is enough for that.
+            // SAFETY: not NULL, and valid for `length` bytes by contract.
             (false, _) => unsafe { std::slice::from_raw_parts(body.cast::<u8>(), length.min(MAX_BYTES + 1)) },
         };
         let status = client.client.accept_handler_call(body, content_type)?;

@@ -1,4 +1,4 @@
-//! Handles: numbers in the shape of pointers. They are never followed, only looked up, so a wrong one is harmless.
+//! Handles: numbers in the shape of pointers. They are never dereferenced, only looked up, so a wrong one is harmless.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,11 +8,12 @@ use once_cell::sync::Lazy;
 
 use crate::error::{Error, Result};
 
-/// One counter for all types, so that a number names one thing only. Steps keep the look of aligned pointers.
+/// One counter for all types, so that a number never names two objects. The step makes handles look like aligned
+/// pointers.
 static NEXT: AtomicUsize = AtomicUsize::new(STEP);
 const STEP: usize = 16;
 
-/// The handles of one C type `T` that stand for values of the Rust type `V`.
+/// The handles of the C type `T`, each for a value of the Rust type `V`.
 pub(super) struct Registry<T, V> {
     name: &'static str,
     values: Lazy<RwLock<HashMap<usize, Arc<V>>>>,
@@ -31,7 +32,7 @@ impl<T, V> Registry<T, V> {
         let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
         loop {
             let number = NEXT.fetch_add(STEP, Ordering::Relaxed);
-            // The counter comes round after 2^28 handles where pointers have 32 bits.
+            // Where pointers have 32 bits, the counter wraps around after 2^28 handles.
             if number != 0 && !values.contains_key(&number) {
                 values.insert(number, value);
                 return std::ptr::without_provenance_mut(number);
@@ -45,7 +46,7 @@ impl<T, V> Registry<T, V> {
         values.get(&handle.addr()).cloned().ok_or(Error::InvalidHandle(self.name))
     }
 
-    /// Takes a handle out; `None` when it is NULL, was freed, or is none.
+    /// Removes a handle. `None` when it is not valid.
     pub(super) fn remove(&self, handle: *mut T) -> Option<Arc<V>> {
         self.values.write().unwrap_or_else(PoisonError::into_inner).remove(&handle.addr())
     }
@@ -61,17 +62,17 @@ mod tests {
     static PEARS: Registry<Pear, u8> = Registry::new("pear");
 
     #[test]
-    fn only_a_handle_given_out_and_not_freed_is_good() {
+    fn only_a_handle_that_was_returned_and_not_freed_is_valid() {
         let apple = APPLES.insert(7);
         assert_eq!(*APPLES.get(apple).unwrap(), 7);
         assert!(PEARS.get(apple.cast()).is_err());
         assert!(APPLES.get(std::ptr::null()).is_err());
         assert!(APPLES.get(std::ptr::without_provenance(12345)).is_err());
-        let held = APPLES.get(apple).unwrap();
+        let value = APPLES.get(apple).unwrap();
         assert!(APPLES.remove(apple).is_some());
         assert!(APPLES.remove(apple).is_none());
         assert_eq!(APPLES.get(apple).unwrap_err(), Error::InvalidHandle("apple"));
-        assert_eq!(*held, 7);
+        assert_eq!(*value, 7);
         assert_ne!(APPLES.insert(8), apple);
     }
 }

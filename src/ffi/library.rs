@@ -2,58 +2,89 @@
 
 use std::ffi::{CString, c_char};
 
-use super::boundary;
-use super::status::{NAMES, b24_status};
+use once_cell::sync::Lazy;
 
-/// Version of the ABI that this header describes. It grows when something is removed or changed its meaning.
+use super::enums::b24_status;
+use super::{boundary, text};
+use crate::error::Status;
+
+/// The version of the ABI that this header describes. It rises when something is removed or changes its meaning.
 pub const B24_ABI_VERSION: u32 = 1;
 
-/// The library's version, such as "0.1.0". Never NULL, never to be freed.
+/// Returns the version of the library that is loaded.
+///
+/// @return Text such as "0.1.0", see B24EVENTS_VERSION. Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Version of the ABI that the loaded library has. A host that was built with this header can use the library when this
-/// equals `B24_ABI_VERSION`.
+/// Returns the version of the ABI of the library that is loaded.
+///
+/// @return A number. A program that was built with this header can use the library if it equals B24_ABI_VERSION.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_abi_version() -> u32 {
     B24_ABI_VERSION
 }
 
-/// Name of a status, such as "B24_TIMEOUT"; "B24_UNKNOWN" for a value that is none. Never NULL, never to be freed.
+static STATUS_NAMES: Lazy<Vec<(b24_status, CString)>> = Lazy::new(|| {
+    Status::ALL.map(|status| (status as b24_status, text::owned(&format!("B24_{}", status.name())))).into()
+});
+
+/// Returns the name of a status.
+///
+/// @param status Any number.
+/// @return Text such as "B24_TIMEOUT", or "B24_UNKNOWN" if no status has this value. Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
-    let found = NAMES.iter().find(|(value, _)| *value == status);
+    let found = STATUS_NAMES.iter().find(|(value, _)| *value == status);
     found.map_or(c"B24_UNKNOWN", |(_, name)| name).as_ptr()
 }
 
-/// What went wrong in the last failed call of this thread, in plain words and with the next step; "" after a success.
-/// Holds no token and no secret. Valid until the thread's next call that returns a status, a handle or a length; never
-/// NULL, never to be freed.
+/// Returns what went wrong in the last call of this thread that failed, and what to do about it. The text holds no
+/// tokens and no secrets. A call that returns B24_OK or B24_TIMEOUT clears the error. Functions that do not return a
+/// status, such as b24_batch_free, do not clear it.
+///
+/// @return Text, or "" if there is no error. Never NULL. Do not free it. Valid until this thread calls another
+/// function of the library than b24_last_error_....
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_message() -> *const c_char {
     boundary::pointer(|last| &last.message)
 }
 
-/// The portal's error code of the last failed call of this thread, such as "ACCESS_DENIED"; "" when the portal named
-/// none. Valid as long as `b24_last_error_message`; never NULL, never to be freed.
+/// Returns the portal's error code for the error that b24_last_error_message describes.
+///
+/// @return Text such as "ACCESS_DENIED", or "" if there is no error or the portal gave no code. Never NULL. Do not
+/// free it. Valid as long as the text of b24_last_error_message.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_code() -> *const c_char {
     boundary::pointer(|last| &last.code)
 }
 
-/// HTTP status of the answer that made the last call of this thread fail, such as 403; 0 when there was none.
+/// Returns the HTTP status of the answer that caused the error that b24_last_error_message describes.
+///
+/// @return A number such as 403, or 0 if there is no error or there was no HTTP answer.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_http_status() -> i32 {
     boundary::last_error(|last| last.http_status).unwrap_or(0)
 }
 
-/// Frees a text that a function of this library gave away (where the function's description says so). NULL is ignored.
+/// Returns whether the error that b24_last_error_message describes may pass without anybody doing something. If so,
+/// wait a moment and repeat the call. If not, somebody has to act first.
+///
+/// @return 1 if the call may succeed later, 0 if not or if there is no error.
+#[unsafe(no_mangle)]
+pub extern "C" fn b24_last_error_is_transient() -> i32 {
+    boundary::last_error(|last| last.is_transient.into()).unwrap_or(0)
+}
+
+/// Frees a text that a function of this library returned through an out-parameter of type char **.
+///
+/// @param string The text. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_string_free(string: *mut c_char) {
     if !string.is_null() {
-        // SAFETY: by contract it is what `CString::into_raw` gave out, and it is freed once.
+        // SAFETY: by contract it is what `CString::into_raw` returned, and it is freed once.
         drop(unsafe { CString::from_raw(string) });
     }
 }

@@ -1,12 +1,12 @@
 //! The library as a part of the process that has loaded it.
 //!
-//! Once used, it stays loaded until the process ends, though 1C unloads it at will. Threads of the host keep values of the
-//! Rust runtime, and calls that do not come back may outlast their object. On Windows each load would also take a handful
-//! of the process's 1088 indexes for values of threads, which the runtime never gives back: after about a hundred loads it
-//! would find none and end the process.
+//! Once used, the library stays loaded until the process ends, even when a host such as 1C unloads it. Threads of the
+//! host hold values of the Rust runtime, and a call that never returns may outlive its object. On Windows each load
+//! would also take several of the process's 1088 slots for thread-local values, which the runtime never returns:
+//! after about a hundred loads there would be none left, and the process would end.
 
-/// Keeps the library where it is, however often it is unloaded; one that holds the static library stays, too. Both doors
-/// call it before anything that lasts longer than the call.
+/// Keeps the library loaded, however often it is unloaded. The same goes for a library that contains the static one.
+/// Both doors call it before they do anything that outlasts the call.
 #[cfg(windows)]
 pub(crate) fn keep() {
     use std::ptr;
@@ -16,11 +16,11 @@ pub(crate) fn keep() {
         GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
     };
 
-    static KEPT: Once = Once::new();
-    KEPT.call_once(|| {
+    static PINNED: Once = Once::new();
+    PINNED.call_once(|| {
         let mut module = ptr::null_mut();
         // Fails only for an address that is in no module.
-        // SAFETY: with this flag the "name" is an address, which is not followed; `module` is a place for a handle.
+        // SAFETY: with this flag the "name" is an address, which is not dereferenced; `module` can hold a handle.
         unsafe {
             GetModuleHandleExW(
                 GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
@@ -31,6 +31,6 @@ pub(crate) fn keep() {
     });
 }
 
-/// Elsewhere the linker has said so already: see `build.rs`.
+/// Elsewhere the linker has already done it, see `build.rs`.
 #[cfg(not(windows))]
 pub(crate) fn keep() {}

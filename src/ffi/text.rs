@@ -1,10 +1,10 @@
-//! Texts over the boundary: UTF-8, NUL at the end.
+//! Texts across the boundary: UTF-8, NUL at the end.
 
 use std::ffi::{CStr, CString, c_char};
 
 use crate::error::{Error, Result};
 
-/// Borrows a text that the host passed.
+/// Borrows a text that the host passed. `name` is the parameter, for the error text.
 ///
 /// # Safety
 ///
@@ -18,7 +18,7 @@ pub(super) unsafe fn borrowed<'a>(name: &str, text: *const c_char) -> Result<&'a
     text.to_str().map_err(|_| Error::InvalidArgument(format!("{name} is not UTF-8; convert the text before the call")))
 }
 
-/// A text for C. A NUL inside (JSON and our own texts have none) would cut the text short for C; it becomes a space.
+/// A text for C. A NUL inside would end the text early, so it becomes a space. (JSON and our own texts have none.)
 pub(super) fn owned(text: &str) -> CString {
     into_owned(text.to_owned())
 }
@@ -31,7 +31,7 @@ pub(super) fn into_owned(text: String) -> CString {
     })
 }
 
-/// Gives a text away to the host, which frees it with `b24_string_free`.
+/// Passes a text to the host, which frees it with `b24_string_free`.
 ///
 /// # Safety
 ///
@@ -41,18 +41,44 @@ pub(super) unsafe fn give(out: *mut *mut c_char, text: String) {
     unsafe { out.write(into_owned(text).into_raw()) }
 }
 
-/// Checks an out-parameter and sets what it points to, so that a host which ignores the status reads no rubbish.
+/// Borrows a text that may be NULL, which stands for "".
+///
+/// # Safety
+///
+/// As [`borrowed`].
+pub(super) unsafe fn borrowed_or_empty<'a>(name: &str, text: *const c_char) -> Result<&'a str> {
+    match text.is_null() {
+        true => Ok(""),
+        // SAFETY: promised by the caller.
+        false => unsafe { borrowed(name, text) },
+    }
+}
+
+/// Checks an out-parameter and sets it, so that a host that ignores the status does not read uninitialized memory. Call
+/// it before anything that can fail.
 ///
 /// # Safety
 ///
 /// `out` is NULL or valid for writing a `T`.
 pub(super) unsafe fn prepare<T>(out: *mut T, value: T) -> Result<()> {
     if out.is_null() {
-        return Err(Error::InvalidArgument("the place for the result (out) is NULL".into()));
+        return Err(Error::InvalidArgument("the out-parameter is NULL; pass the address of a variable".into()));
     }
-    // SAFETY: not NULL, and the caller promises that it can be written.
-    unsafe { out.write(value) };
+    // SAFETY: promised by the caller.
+    unsafe { write_if_wanted(out, value) };
     Ok(())
+}
+
+/// Sets an out-parameter that may be NULL.
+///
+/// # Safety
+///
+/// `out` is NULL or valid for writing a `T`.
+pub(super) unsafe fn write_if_wanted<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and the caller promises that it can be written.
+        unsafe { out.write(value) };
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
-//! Reads the C header in the shape that cbindgen gives it. What is not of this shape is an error, never skipped:
-//! what the guard does not see, it does not guard.
+//! Reads the C header in the format that cbindgen writes. Everything else is an error and never skipped, because what is
+//! skipped is not guarded.
 
 use std::collections::BTreeMap;
 
-/// What a program can be built against, each by its name: a line such as `define B24_OK 0`.
+/// What programs use, by name. Each is a line such as `define B24_ABI_VERSION 1`.
 pub type Items = BTreeMap<String, String>;
 
-/// Lines that frame the declarations and are no part of the ABI.
+/// Lines around the declarations that are not part of the ABI.
 const FRAME: [&str; 5] =
     ["#ifndef B24EVENTS_H", "#define B24EVENTS_H", "#include <stddef.h>", "#include <stdint.h>", "#endif"];
 const FRAME_FOR_CPP: [&str; 2] = ["extern \"C\" {", "}"];
 
-/// Words of C that are types; several in a row are one type.
+/// The prefix of the macros that hold the version of the library.
+const LIBRARY_VERSION: &str = "B24EVENTS_VERSION";
+
+/// Words of C that are types. Several in a row are one type.
 const TYPES: [&str; 9] = ["char", "double", "float", "int", "long", "short", "signed", "unsigned", "void"];
 /// Words of C that are neither a type nor a name.
 const KEYWORDS: [&str; 11] =
@@ -22,12 +25,17 @@ pub fn read(header: &str) -> Result<Items, String> {
     let mut declaration = String::new();
     let mut for_cpp = false;
     let bare = without_comments(header)?;
-    for line in bare.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let mut lines = bare.lines().map(str::trim).filter(|line| !line.is_empty());
+    while let Some(line) = lines.next() {
         if for_cpp {
             match line {
                 "#endif" => for_cpp = false,
                 line if FRAME_FOR_CPP.contains(&line) => {}
                 _ => return Err(unknown(line)),
+            }
+        } else if line == "#if defined(__cplusplus)" && declaration.is_empty() {
+            for item in enumeration(&mut lines)? {
+                add(&mut items, item)?;
             }
         } else if line.starts_with('#') {
             match line {
@@ -75,7 +83,7 @@ fn add(items: &mut Items, line: String) -> Result<(), String> {
 fn name(line: &str) -> Option<&str> {
     match line.split_once(' ')? {
         ("fn", rest) => rest.split_once('(')?.0.rsplit([' ', '*']).next(),
-        ("define" | "opaque" | "struct" | "type", rest) => rest.split(' ').next(),
+        ("define" | "enum" | "enumerator" | "opaque" | "struct" | "type", rest) => rest.split(' ').next(),
         _ => None,
     }
 }
@@ -84,7 +92,7 @@ fn unknown(line: &str) -> String {
     format!("cannot read this line of the header: {}", line.trim_end())
 }
 
-/// As the preprocessor does it: a comment is a space.
+/// Replaces each comment by a space, as the preprocessor does.
 fn without_comments(header: &str) -> Result<String, String> {
     let mut bare = String::new();
     let mut rest = header;
@@ -95,7 +103,7 @@ fn without_comments(header: &str) -> Result<String, String> {
         } else if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if next == '"' {
-            // What looks like a comment in a text is none.
+            // A comment cannot begin inside a text.
             let length = 2 + rest[1..].find('"').ok_or("a text in the header has no end")?;
             let text = &rest[..length];
             if text.contains(['\\', '\n']) {
@@ -112,11 +120,56 @@ fn without_comments(header: &str) -> Result<String, String> {
     Ok(bare)
 }
 
-/// A constant. Macros with parameters or without a value are none.
+/// A constant. Macros with parameters or without a value are not supported.
 fn define(line: &str) -> Option<String> {
     let (name, value) = line.strip_prefix("#define ")?.trim_start().split_once(char::is_whitespace)?;
-    let constant = name.chars().all(is_of_word) && !value.ends_with('\\');
-    constant.then(|| format!("define {name} {}", value.trim_start()))
+    let is_constant = is_name(name) && !value.ends_with('\\');
+    // The version of the library changes while the ABI stays the same.
+    let value = if name.starts_with(LIBRARY_VERSION) { "(of each release)" } else { value.trim_start() };
+    is_constant.then(|| format!("define {name} {value}"))
+}
+
+/// The rest of an enumeration whose values have a fixed type. Each version of C and C++ declares that in its own way.
+fn enumeration<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Vec<String>, String> {
+    let mut next = || lines.next().ok_or("the header ends in the middle of an enumeration");
+    let first = next()?;
+    let (name, base) = first
+        .strip_prefix("enum ")
+        .and_then(|rest| rest.split_once(" : "))
+        .filter(|(name, base)| is_name(name) && is_name(base))
+        .ok_or_else(|| unknown(first))?;
+    for expected in [
+        "#elif __STDC_VERSION__ >= 202311L",
+        &format!("enum {name} : {base};"),
+        &format!("typedef enum {name} {name};"),
+        &format!("enum {name} : {base}"),
+        "#else",
+        &format!("typedef {base} {name};"),
+        &format!("enum {name}_values"),
+        "#endif",
+        "{",
+    ] {
+        let line = next()?;
+        if line != expected {
+            return Err(unknown(line));
+        }
+    }
+    let mut items = vec![format!("enum {name} : {base}")];
+    loop {
+        let line = next()?;
+        if line == "};" {
+            return Ok(items);
+        }
+        let enumerator = line.strip_suffix(',').and_then(|line| line.split_once(" = "));
+        let (value_name, value) = enumerator
+            .filter(|(value_name, value)| is_name(value_name) && value.parse::<i32>().is_ok())
+            .ok_or_else(|| unknown(line))?;
+        items.push(format!("enumerator {value_name} = {value} of {name}"));
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_of_word)
 }
 
 fn is_of_word(character: char) -> bool {
@@ -167,7 +220,7 @@ fn tokens(text: &str) -> Option<Vec<&str>> {
     Some(tokens)
 }
 
-/// A function, parameter, field or type: what stands before its name, the name or "", and what stands after it.
+/// A function, parameter, field or type: the text before its name, the name or "", and the text after it.
 struct Thing<'a> {
     before: String,
     name: &'a str,
@@ -234,7 +287,7 @@ impl<'a> Reader<'a> {
 
     fn type_before_name(&mut self) -> Option<String> {
         let mut text = if self.take("const") { "const ".to_owned() } else { String::new() };
-        // Each struct has a type of its own name, so the word says nothing.
+        // Each struct has a type of the same name, so the word can be left out.
         self.take("struct");
         let first = self.word()?;
         text += first;
@@ -258,7 +311,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Their names may change without harm, so the text does without.
+    /// Their names may change without breaking a program, so the text leaves them out.
     fn parameters(&mut self) -> Option<String> {
         let mut types = Vec::new();
         loop {

@@ -1,9 +1,9 @@
-//! Programs that were built against a published header must go on working with every later library of the same ABI
-//! version. What the header of a version has is recorded in `tests/abi/v<version>.txt`: it may grow, but nothing in it
-//! may go or change.
+//! Programs that were built with a published header must work with every later library of the same ABI version. What the
+//! header of a version contains is recorded in `tests/abi/v<version>.txt`: lines may be added, but none may be removed or
+//! changed.
 //!
-//! `B24_WRITE=1 cargo test --test abi` records what was added. `B24_ABI_RECORDED=1` makes unrecorded additions an error:
-//! for libraries that are handed out, as what is not recorded is not guarded.
+//! `B24_WRITE=1 cargo test --test abi` records what was added. With `B24_ABI_RECORDED=1` an addition that is not
+//! recorded is an error: for releases, because what is not recorded is not guarded.
 
 mod header;
 mod proofs;
@@ -14,22 +14,24 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
+use b24events::error::Status;
 use b24events::ffi::b24_abi_version;
+use b24events::log::Level;
 
 const RECORD: &str = "B24_WRITE=1 cargo test --test abi";
 
-/// The header of the library under test; `tests/documents.rs` sees to it that the committed one is the same.
+/// The header of the library under test; `tests/documents.rs` makes sure that the committed one is the same.
 const HEADER: &str = include_str!(concat!(env!("OUT_DIR"), "/b24events.h"));
 
 #[derive(Clone, Copy)]
 enum Additions {
     Allowed,
     Refused,
-    /// Written down.
+    /// Written to the file.
     Recorded,
 }
 
-/// Compares a header with what is recorded for its version of the ABI. Returns the file to write, if it is to be written.
+/// Compares a header with what is recorded for its version of the ABI. Returns the file to write, if any.
 fn judge(header: &str, version: u32, recorded: Option<&str>, additions: Additions) -> Result<Option<String>, String> {
     let file = format!("tests/abi/v{version}.txt");
     let present = header::read(header)?;
@@ -50,8 +52,8 @@ fn judge(header: &str, version: u32, recorded: Option<&str>, additions: Addition
     if !broken.is_empty() {
         return Err(format!(
             "programs that use ABI version {version} ({file}) would break:\n{broken}\
-             Put it back; what is new gets a new name beside it. If the break has to be, raise B24_ABI_VERSION in \
-             src/ffi/library.rs, then record the new version with: {RECORD}"
+             Restore it, and give what is new a new name. If a break is necessary, raise B24_ABI_VERSION in \
+             src/ffi/library.rs and record the new version with: {RECORD}"
         ));
     }
 
@@ -82,7 +84,7 @@ fn the_header_keeps_what_its_abi_version_promises() {
     };
     let version = b24_abi_version();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/abi/v{version}.txt"));
-    // A file that is there but cannot be read must not pass for a new version.
+    // A file that exists but cannot be read must not be mistaken for a new version.
     let recorded = path.exists().then(|| fs::read_to_string(&path).unwrap());
     match judge(HEADER, version, recorded.as_deref(), additions) {
         Ok(None) => {}
@@ -91,7 +93,25 @@ fn the_header_keeps_what_its_abi_version_promises() {
     }
 }
 
-/// Versions only grow, so that raising the number is the only way to break what was promised.
+#[test]
+fn every_status_and_log_level_has_its_enumerator() {
+    let items = header::read(HEADER).unwrap();
+    let mut expected: Vec<String> = Status::ALL
+        .iter()
+        .map(|status| format!("enumerator B24_{} = {} of b24_status", status.name(), *status as i32))
+        .collect();
+    let levels = [Level::Error, Level::Warning, Level::Info, Level::Debug];
+    expected.extend(levels.iter().map(|level| {
+        let name = format!("{level:?}").to_uppercase();
+        format!("enumerator B24_LOG_{name} = {} of b24_log_level", *level as i32)
+    }));
+    expected.sort();
+    let mut found: Vec<_> = items.values().filter(|line| line.starts_with("enumerator ")).collect();
+    found.sort();
+    assert_eq!(found, expected.iter().collect::<Vec<_>>());
+}
+
+/// Versions only rise, so raising the number is the only way to break what was promised.
 #[test]
 fn every_version_up_to_this_one_is_recorded_and_none_after_it() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/abi");
@@ -125,7 +145,7 @@ mod library {
 
     const NEEDS: &str = "nm and readelf (Debian: binutils)";
 
-    /// The loader must not give a program a library of another ABI.
+    /// The loader must not pass a library of another ABI to a program.
     #[test]
     fn its_soname_has_the_abi_version() {
         let listed = run(Command::new("readelf").args(["--dynamic", "--wide"]).arg(shared_library()), NEEDS);
@@ -133,7 +153,7 @@ mod library {
         assert!(listed.contains(&soname), "{soname} is not what build.rs made:\n{listed}");
     }
 
-    /// What the guard reads out of the header is all that there is.
+    /// The guard finds every function of the library in the header.
     #[test]
     fn it_has_the_functions_of_the_header() {
         let mut command = Command::new("nm");

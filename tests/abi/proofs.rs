@@ -1,8 +1,8 @@
-//! The guard finds what it is there for, and nothing else.
+//! The guard finds every break, and nothing else.
 
 use super::{Additions, HEADER, b24_abi_version, judge};
 
-/// In the shape of the real one, which may change.
+/// In the format of the real header, which may change.
 const SMALL: &str = r#"/*
  * A small header; #define B24_OLD 1
  */
@@ -22,7 +22,27 @@ const SMALL: &str = r#"/*
 
 #define B24_NAME "b24 // events"
 
+#define B24EVENTS_VERSION "1.2.3"
+
 typedef struct b24_client b24_client;
+
+#if defined(__cplusplus)
+enum b24_kind : int32_t
+#elif __STDC_VERSION__ >= 202311L
+enum b24_kind : int32_t;
+typedef enum b24_kind b24_kind;
+enum b24_kind : int32_t
+#else
+typedef int32_t b24_kind;
+enum b24_kind_values
+#endif
+{
+  /**
+   * A good one.
+   */
+  B24_GOOD = 1,
+  B24_BAD = -1,
+};
 
 typedef int32_t b24_status;
 
@@ -92,14 +112,18 @@ fn is_the_same(changed: &str) {
 }
 
 #[test]
-fn the_file_is_for_people() {
+fn the_recorded_file_is_readable() {
     let expected = "\
 # What programs that use version 1 of the ABI rely on: lines may be added, never removed or changed.
 # Written by: B24_WRITE=1 cargo test --test abi
 
+define B24EVENTS_VERSION (of each release)
 define B24_NAME \"b24 // events\"
 define B24_OK 0
 define B24_TIMEOUT 1
+enum b24_kind : int32_t
+enumerator B24_BAD = -1 of b24_kind
+enumerator B24_GOOD = 1 of b24_kind
 fn uint32_t b24_abi_version(void)
 fn b24_status b24_ack(b24_client *, const char *const *, size_t)
 fn b24_status b24_client_wait(b24_client *, int32_t, b24_record *)
@@ -133,6 +157,39 @@ fn functions_stay() {
     is_refused(&with(", size_t count", ""), "to: fn b24_status b24_ack(b24_client *, const char *const *)\n");
     is_refused(&with("const char *const *ids", "const char **ids"), "b24_ack(b24_client *, const char **, size_t)\n");
     is_refused(&with("*callback)(void *user", "*callback)(char *user"), "b24_log(b24_client *, void (*)(char *))\n");
+}
+
+#[test]
+fn enumerations_stay() {
+    is_refused(&with("  B24_BAD = -1,\n", ""), "removed: enumerator B24_BAD = -1 of b24_kind\n");
+    is_refused(&with("B24_BAD = -1", "B24_BAD = -2"), "to: enumerator B24_BAD = -2 of b24_kind\n");
+    is_refused(&SMALL.replace("b24_kind", "b24_sort"), "to: enumerator B24_BAD = -1 of b24_sort\n");
+    let wider = SMALL.replace("b24_kind : int32_t", "b24_kind : int64_t");
+    let wider = wider.replace("typedef int32_t b24_kind", "typedef int64_t b24_kind");
+    is_refused(&wider, "to: enum b24_kind : int64_t\n");
+    for (old, new) in [
+        ("cplusplus)\nenum b24_kind : int32_t", "cplusplus)\nenum b24_kind"),
+        ("enum b24_kind : int32_t\n#elif", "enum b24_kind : int64_t\n#elif"),
+        ("typedef int32_t b24_kind;", "typedef int64_t b24_kind;"),
+        ("enum b24_kind : int32_t;", "enum b24_kind : int64_t;"),
+        ("typedef enum b24_kind b24_kind;", "typedef enum b24_kind b24_sort;"),
+        ("typedef enum b24_kind b24_kind;\n", ""),
+        ("enum b24_kind_values\n", "enum\n"),
+        ("#endif\n{", "{"),
+        ("B24_GOOD = 1,", "B24_GOOD,"),
+        ("B24_GOOD = 1,", "B24_GOOD = B24_OK,"),
+        ("B24_GOOD = 1,", "B24_GOOD = 1, B24_BETTER = 2,"),
+        ("};\n\ntypedef int32_t b24_status", "typedef int32_t b24_status"),
+    ] {
+        let error = judge(&with(old, new), 1, None, Additions::Recorded).unwrap_err();
+        assert!(error.contains("cannot read this line of the header: "), "{old}: {error}");
+    }
+}
+
+#[test]
+fn the_version_of_the_library_may_change() {
+    is_the_same(&with("\"1.2.3\"", "\"1.2.4\""));
+    is_refused(&with("#define B24EVENTS_VERSION \"1.2.3\"", ""), "removed: define B24EVENTS_VERSION");
 }
 
 #[test]
@@ -210,7 +267,7 @@ fn additions_pass_and_are_recorded() {
         let recorded = judge(&grown, 1, Some(&recorded), Additions::Recorded).unwrap().unwrap();
         assert!(recorded.lines().any(|recorded| recorded == line), "{recorded}");
         judge(&grown, 1, Some(&recorded), Additions::Refused).unwrap();
-        // From now on it is guarded as well.
+        // From now on it is guarded, too.
         let error = judge(SMALL, 1, Some(&recorded), Additions::Recorded).unwrap_err();
         assert!(error.contains(&format!("  removed: {line}\n")), "{error}");
     }
@@ -244,6 +301,7 @@ fn what_is_not_understood_is_an_error() {
         "int32_t b24_number;",
         "int32_t *;",
         "void (*b24_hook)(void);",
+        "enum b24_kind",
         "enum b24_kind b24_kind(void);",
         "typedef enum b24_kind { B24_A, B24_B } b24_kind;",
         "typedef union b24_any { int32_t a; } b24_any;",
@@ -263,14 +321,14 @@ fn what_is_not_understood_is_an_error() {
         let expected = ["cannot read this line of the header: ", "two of this name: "];
         assert!(expected.iter().any(|expected| error.contains(expected)), "{strange}: {error}");
     }
-    for cut in ["/* open", "#define B24_OPEN \"", "void b24_open(", "#ifdef __cplusplus"] {
+    for cut in ["/* open", "#define B24_OPEN \"", "void b24_open(", "#if defined(__cplusplus)", "#ifdef __cplusplus"] {
         judge(&format!("{SMALL}{cut}\n"), 1, None, Additions::Recorded).unwrap_err();
     }
     let error = judge(SMALL, 1, Some("define B24_OK 0\nB24_TIMEOUT 1\n"), Additions::Recorded).unwrap_err();
     assert_eq!(error, "tests/abi/v1.txt: cannot read this recorded line: B24_TIMEOUT 1");
 }
 
-/// No line of the real header is skipped: the guard notices each one that is taken away, but for what frames it.
+/// The guard notices every line that is removed from the real header, except for the lines around the declarations.
 #[test]
 fn every_line_of_the_header_is_guarded() {
     let version = b24_abi_version();

@@ -1,4 +1,4 @@
-// The C interface in C++17's clothes: handles that free themselves, failures as exceptions.
+// The C interface for C++17: handles that free themselves, and exceptions for errors.
 
 #ifndef B24_HPP
 #define B24_HPP
@@ -11,23 +11,25 @@
 
 namespace b24 {
 
-// A call that failed, with everything the library says of it.
+// A call that failed, with everything that the library says about it.
 class Error : public std::runtime_error {
 public:
     explicit Error(b24_status status)
         : std::runtime_error(b24_last_error_message()),
           status(status),
           code(b24_last_error_code()),
-          http_status(b24_last_error_http_status())
+          http_status(b24_last_error_http_status()),
+          is_transient(b24_last_error_is_transient() != 0)
     {
     }
 
     const b24_status status;
     const std::string code;
     const int http_status;
+    const bool is_transient;
 };
 
-// Lets success and timeouts pass.
+// Throws for errors. Success and timeouts are not errors.
 inline b24_status check(b24_status status)
 {
     if (status < B24_OK)

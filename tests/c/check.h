@@ -1,4 +1,4 @@
-/* What a test says when something is not as it should be: where, what, and what the library says of it. */
+/* Checks that end the program with a line that says where they are, what was expected, and the last error. */
 
 #ifndef CHECK_H
 #define CHECK_H

@@ -1,4 +1,4 @@
-/* What needs no portal: the library itself and the configuration. */
+/* What needs no portal: the library and the configuration. */
 
 #include "check.h"
 #include "host.h"
@@ -6,19 +6,25 @@
 
 void library_functions(void)
 {
-    b24_status status;
+    char version[32];
+    int status;
 
     CHECK(b24_abi_version() == B24_ABI_VERSION);
-    CHECK(strcspn(b24_version(), ".") < strlen(b24_version()));
+    CHECK_TEXT(B24EVENTS_VERSION, b24_version());
+    snprintf(version, sizeof version, "%d.%d.%d", B24EVENTS_VERSION_MAJOR, B24EVENTS_VERSION_MINOR,
+             B24EVENTS_VERSION_PATCH);
+    CHECK(strncmp(version, b24_version(), strlen(version)) == 0);
+    CHECK(sizeof(b24_status) == sizeof(int32_t) && sizeof(b24_log_level) == sizeof(int32_t));
     CHECK_TEXT("B24_OK", b24_status_name(B24_OK));
     CHECK_TEXT("B24_TIMEOUT", b24_status_name(B24_TIMEOUT));
-    CHECK_TEXT("B24_UNKNOWN", b24_status_name(2));
+    CHECK_TEXT("B24_UNKNOWN", b24_status_name((b24_status)2));
     for (status = B24_INVALID_ARGUMENT; status >= B24_PANIC; status--)
-        CHECK(strcmp("B24_UNKNOWN", b24_status_name(status)) != 0);
-    CHECK_TEXT("B24_UNKNOWN", b24_status_name(B24_PANIC - 1));
+        CHECK(strcmp("B24_UNKNOWN", b24_status_name((b24_status)status)) != 0);
+    CHECK_TEXT("B24_UNKNOWN", b24_status_name((b24_status)(B24_PANIC - 1)));
     CHECK_TEXT("", b24_last_error_message());
     CHECK_TEXT("", b24_last_error_code());
     CHECK(b24_last_error_http_status() == 0);
+    CHECK(b24_last_error_is_transient() == 0);
 }
 
 static void value_is(b24_config *config, const char *key, const char *expected)
@@ -30,8 +36,8 @@ static void value_is(b24_config *config, const char *key, const char *expected)
     b24_string_free(value);
 }
 
-/* A client cannot be made from this, and the text names the key. */
-static void useless(b24_config *config, const char *key)
+/* No client can be created from this, and the text names the key. */
+static void unusable(b24_config *config, const char *key)
 {
     b24_client *client = (b24_client *)config;
 
@@ -66,7 +72,7 @@ void configuration(void)
     CHECK_OK(b24_config_set(config, "fetch.limit", "1000"));
     value_is(config, "fetch.limit", "1000");
 
-    useless(config, "portal.url");
+    unusable(config, "portal.url");
     CHECK_OK(b24_config_set(config, "portal.url", "https://my.bitrix24.com"));
     CHECK_OK(b24_client_new(config, &client));
     CHECK_FAILS(B24_CONFIG, "auth.access_token", b24_client_call(client, "profile", NULL, &value));
@@ -78,19 +84,19 @@ void configuration(void)
     b24_client_free(client);
 
     CHECK_OK(b24_config_set(config, "auth.refresh_token", secret));
-    useless(config, "auth.client_id");
+    unusable(config, "auth.client_id");
     CHECK_OK(b24_config_set(config, "auth.client_id", "local.1"));
     CHECK_OK(b24_config_set(config, "auth.client_secret", secret));
     value_is(config, "auth.client_id", "local.1");
     value_is(config, "auth.client_secret", "***");
 
     CHECK_OK(b24_config_set(config, "portal.url", "http://my.bitrix24.com"));
-    useless(config, "http.allow_plain");
+    unusable(config, "http.allow_plain");
     CHECK_OK(b24_config_set(config, "portal.url", "https://my.bitrix24.com/rest/1/s3cr3t-of-this-test/"));
     CHECK_OK(b24_config_get(config, "portal.url", &value));
     CHECK(strstr(value, secret) == NULL);
     b24_string_free(value);
-    useless(config, "portal.url");
+    unusable(config, "portal.url");
     CHECK(strstr(b24_last_error_message(), secret) == NULL);
     b24_config_free(config);
 }

@@ -4,7 +4,7 @@
 #include "host.h"
 #include "portal.h"
 
-/* Records that the portal still has for this client's queue. */
+/* Number of records that the portal still has for this client's queue. */
 static long left_in_queue(b24_client *client)
 {
     char *answer = answer_of(client, "event.offline.list", NULL);
@@ -52,12 +52,13 @@ void records(void)
     CHECK(number_in(record.event_additional, "user_id") == 1);
     CHECK(strlen(record.timestamp_x) == strlen("2025-01-31T12:00:00+03:00"));
     CHECK(strtol(record.id, NULL, 10) > 0);
+    CHECK(record.attempt == 1);
     CHECK_HOLDS(record.message_id, b24_batch_json(batch));
     CHECK_HOLDS("\"process_id\":", b24_batch_json(batch));
     CHECK_FAILS(B24_INVALID_ARGUMENT, "no record 3", b24_batch_record(batch, 3, &record));
-    CHECK(record.message_id == NULL);
+    CHECK(record.message_id == NULL && record.attempt == 0);
 
-    /* The records are reserved: nobody else gets them. */
+    /* The records are reserved, so the next fetch does not return them. */
     CHECK_OK(b24_client_fetch(client, 10, &empty));
     CHECK(b24_batch_len(empty) == 0);
     CHECK_OK(b24_batch_ack(empty));
@@ -85,13 +86,13 @@ void records(void)
     CHECK_HOLDS("\"subscribed\":true", stats);
     b24_string_free(stats);
 
-    /* What the batch holds outlives the client; the portal can no longer be reached through it. */
+    /* A batch can be read after its client was freed, but not acknowledged. */
     add_deal(somebody);
     b24_batch_free(batch);
     CHECK_OK(b24_client_next(client, 10000, &batch));
     CHECK(b24_batch_len(batch) == 1);
-    CHECK_OK(b24_client_unsubscribe(client, "ONCRMDEALADD"));
-    CHECK_OK(b24_client_unsubscribe(client, "ONCRMDEALADD"));
+    CHECK_OK(b24_client_unbind_event(client, "ONCRMDEALADD"));
+    CHECK_OK(b24_client_unbind_event(client, "ONCRMDEALADD"));
     b24_client_free(client);
     CHECK_TEXT("ONCRMDEALADD", record_of(batch, 0).event_name);
     CHECK_STATUS(B24_CLOSED, b24_batch_ack(batch));
@@ -111,7 +112,7 @@ void calls(void)
     b24_string_free(answer);
     snprintf(params, sizeof params, "{\"id\":%ld}", id);
     answer = answer_of(client, "crm.deal.get", params);
-    CHECK_HOLDS("\"TITLE\":\"\\u0421\\u0434\\u0435\\u043b\\u043a\\u0430", answer); /* as PHP spells it */
+    CHECK_HOLDS("\"TITLE\":\"\\u0421\\u0434\\u0435\\u043b\\u043a\\u0430", answer); /* as PHP encodes it */
     b24_string_free(answer);
     b24_string_free(answer_of(client, "profile", ""));
 
@@ -138,34 +139,36 @@ void refusals(void)
     CHECK(answer == NULL);
     CHECK_TEXT("ERROR_METHOD_NOT_FOUND", b24_last_error_code());
     CHECK(b24_last_error_http_status() == 404);
+    CHECK(b24_last_error_is_transient() == 0);
     CHECK(strlen(b24_last_error_message()) > 20);
     b24_string_free(answer_of(client, "profile", NULL));
     CHECK_TEXT("", b24_last_error_message());
     CHECK_TEXT("", b24_last_error_code());
     CHECK(b24_last_error_http_status() == 0);
-    CHECK_STATUS(B24_PORTAL, b24_client_subscribe(client, "ONNOSUCHEVENT"));
+    CHECK_STATUS(B24_PORTAL, b24_client_bind_event(client, "ONNOSUCHEVENT"));
     CHECK_TEXT("ERROR_EVENT_NOT_FOUND", b24_last_error_code());
     b24_client_free(client);
 
-    /* Somebody who is no administrator. */
+    /* A user who is not an administrator. */
     CHECK_OK(b24_config_set(config, "auth.access_token", variable("B24_EMPLOYEE_TOKEN")));
     CHECK_OK(b24_client_new(config, &client));
-    CHECK_FAILS(B24_ACCESS_DENIED, "administrator", b24_client_subscribe(client, "ONCRMDEALADD"));
+    CHECK_FAILS(B24_ACCESS_DENIED, "administrator", b24_client_bind_event(client, "ONCRMDEALADD"));
     CHECK(strstr(b24_last_error_message(), variable("B24_EMPLOYEE_TOKEN")) == NULL);
     CHECK(b24_last_error_http_status() >= 400);
     b24_client_free(client);
 
-    /* A token that is none, and nothing to renew it with. */
+    /* An invalid token, and nothing to renew it with. */
     CHECK_OK(b24_config_set(config, "auth.access_token", "0123456789"));
     CHECK_OK(b24_config_set(config, "auth.refresh_token", ""));
     CHECK_OK(b24_client_new(config, &client));
     CHECK_STATUS(B24_AUTH, b24_client_connect(client, 10000));
     b24_client_free(client);
 
-    /* Port 1 of loopback: nobody is there. */
+    /* Nothing listens on port 1 of loopback. */
     CHECK_OK(b24_config_set(config, "portal.url", "http://127.0.0.1:1"));
     CHECK_OK(b24_client_new(config, &client));
     CHECK_STATUS(B24_NETWORK, b24_client_call(client, "profile", NULL, &answer));
+    CHECK(b24_last_error_is_transient() == 1);
     CHECK_STATUS(B24_NETWORK, b24_client_connect(client, 300));
     b24_client_free(client);
     b24_config_free(config);

@@ -8,9 +8,9 @@
 
 #include <time.h>
 
-/* How long after a close the port may still take connections. */
+/* How long after a close the port may still accept connections. */
 #ifdef _WIN32
-#define FREE_AFTER_MS 1000.0 /* Wine holds a closed socket until the thread that polled it has woken up */
+#define FREE_AFTER_MS 1000.0 /* Wine keeps a closed socket open until the thread that polled it has woken up */
 #else
 #define FREE_AFTER_MS 0.0
 #endif
@@ -33,7 +33,7 @@ static void answers(b24_client *client, int32_t expected, const char *body, cons
 {
     int32_t http_status;
 
-    CHECK_OK(b24_handler_accept(client, body, strlen(body), content_type, &http_status));
+    CHECK_OK(b24_client_accept_handler_call(client, body, strlen(body), content_type, &http_status));
     CHECK(http_status == expected);
 }
 
@@ -85,20 +85,20 @@ void handler_calls(void)
     answers(client, 403, call_with("guess", 0), NULL);
     answers(client, 400, "nonsense", NULL);
     answers(client, 400, "", NULL);
-    CHECK_OK(b24_handler_accept(client, NULL, 0, NULL, &http_status));
+    CHECK_OK(b24_client_accept_handler_call(client, NULL, 0, NULL, &http_status));
     CHECK(http_status == 400);
-    CHECK_OK(b24_handler_accept(client, too_long, sizeof too_long, "", &http_status));
+    CHECK_OK(b24_client_accept_handler_call(client, too_long, sizeof too_long, "", &http_status));
     CHECK(http_status == 413);
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_handler_accept(client, NULL, 1, NULL, &http_status));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_handler_accept(client, "x", 1, "\xff", &http_status));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_handler_accept(client, "x", 1, NULL, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_accept_handler_call(client, NULL, 1, NULL, &http_status));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_accept_handler_call(client, "x", 1, "\xff", &http_status));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_accept_handler_call(client, "x", 1, NULL, NULL));
     CHECK_STATUS(B24_TIMEOUT, b24_client_wait(client, 0, NULL));
 
     CHECK_OK(b24_client_stats(client, &stats));
     CHECK(number_in(stats, "handler_calls") == 3 && number_in(stats, "handler_refused") == 5);
     b24_string_free(stats);
     CHECK_OK(b24_client_close(client));
-    CHECK_STATUS(B24_CLOSED, b24_handler_accept(client, "x", 1, NULL, &http_status));
+    CHECK_STATUS(B24_CLOSED, b24_client_accept_handler_call(client, "x", 1, NULL, &http_status));
     CHECK(http_status == 503);
     b24_client_free(client);
     b24_config_free(config);
@@ -131,7 +131,7 @@ void handler_port(void)
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_unbind_handler(client, "\xff"));
     CHECK_OK(b24_client_bind_handler(client, url, 0));
     CHECK_OK(b24_client_bind_handler(client, url, 0));
-    CHECK_OK(b24_client_subscribe(client, "ONCRMLEADADD"));
+    CHECK_OK(b24_client_bind_event(client, "ONCRMLEADADD"));
     second = portal_client("");
     b24_string_free(answer_of(second, "crm.lead.add", "{\"fields\":{}}"));
     b24_client_free(second);
@@ -139,7 +139,7 @@ void handler_port(void)
     CHECK(b24_batch_len(batch) == 1);
     CHECK_OK(b24_batch_ack(batch));
     b24_batch_free(batch);
-    CHECK_OK(b24_client_unsubscribe(client, "ONCRMLEADADD"));
+    CHECK_OK(b24_client_unbind_event(client, "ONCRMLEADADD"));
     CHECK_OK(b24_client_unbind_handler(client, url));
     CHECK_OK(b24_client_unbind_handler(client, NULL));
 

@@ -1,4 +1,4 @@
-/* Handles and arguments that are none: a status and a text, never a crash. */
+/* Invalid handles and arguments: a status and a text, never a crash. */
 
 #include "check.h"
 #include "host.h"
@@ -6,76 +6,120 @@
 
 #define MADE_UP 0xdeadbeefu
 
-static void no_config(b24_config *none)
-{
-    b24_client *client = (b24_client *)none;
-    char *text = (char *)none;
+/* The value of out-parameters before a call that has to set them. */
+#define POISON ((void *)(uintptr_t)0x5a5a5a5au)
 
-    CHECK_FAILS(B24_INVALID_HANDLE, "b24_config", b24_config_set(none, "portal.url", "https://my.bitrix24.com"));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_config_get(none, "portal.url", &text));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_config_on_log(none, NULL, NULL));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_config_on_tokens(none, NULL, NULL));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_new(none, &client));
-    CHECK(client == NULL && text == NULL);
-    b24_config_free(none);
+/* Functions that have no out-parameters. */
+static void invalid_config(b24_config *config)
+{
+    CHECK_FAILS(B24_INVALID_HANDLE, "b24_config", b24_config_set(config, "portal.url", "https://my.bitrix24.com"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_config_on_log(config, NULL, NULL));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_config_on_tokens(config, NULL, NULL));
+    b24_config_free(config);
 }
 
-static void no_client(b24_client *none)
+static void invalid_client(b24_client *client)
 {
-    b24_batch *batch = (b24_batch *)none;
-    char *text = (char *)none;
-    int32_t http_status = 0;
-
-    CHECK_FAILS(B24_INVALID_HANDLE, "b24_client", b24_client_connect(none, 0));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_subscribe(none, "ONCRMDEALADD"));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unsubscribe(none, "ONCRMDEALADD"));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_wait(none, -1, NULL));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_fetch(none, 0, &batch));
-    CHECK(batch == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_next(none, -1, &batch));
-    CHECK(batch == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_fetch_failed(none, 0, &batch));
-    CHECK(batch == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_recover(none, NULL));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_call(none, "profile", NULL, &text));
-    CHECK(text == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_call_batch(none, "{}", 0, &text));
-    CHECK(text == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_state(none, &text));
-    CHECK(text == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_restore(none, "{}"));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_authorize(none, "code"));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_set_tokens(none, "token", NULL, 0));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_bind_handler(none, "https://my-server.example/b24", 1));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unbind_handler(none, NULL));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_handler_accept(none, "x", 1, NULL, &http_status));
-    CHECK(http_status == 503);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_stats(none, &text));
-    CHECK(text == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_close(none));
-    CHECK(b24_client_fd(none) == -1);
-    CHECK_HOLDS("b24_client", b24_last_error_message());
-    b24_client_free(none);
+    CHECK_FAILS(B24_INVALID_HANDLE, "b24_client", b24_client_connect(client, 0));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_bind_event(client, "ONCRMDEALADD"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unbind_event(client, "ONCRMDEALADD"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_wait(client, -1, NULL));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_recover(client, NULL));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_restore(client, "{}"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_authorize(client, "code"));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_set_tokens(client, "token", NULL, 0));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_bind_handler(client, "https://my-server.example/b24", 1));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_unbind_handler(client, NULL));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_close(client));
+    b24_client_free(client);
 }
 
-static void no_batch(b24_batch *none)
+static void invalid_batch(b24_batch *batch)
 {
     const char *message_id = "0123456789abcdef0123456789abcdef";
-    b24_record record;
 
-    CHECK(b24_batch_len(none) == 0);
+    CHECK(b24_batch_len(batch) == 0);
     CHECK_HOLDS("b24_batch", b24_last_error_message());
-    CHECK(b24_batch_json(none) == NULL);
-    CHECK(b24_batch_process_id(none) == NULL);
-    CHECK_FAILS(B24_INVALID_HANDLE, "b24_batch", b24_batch_record(none, 0, &record));
-    CHECK(record.message_id == NULL && record.event_name == NULL && record.event_data == NULL);
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_ack(none));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_ack_records(none, &message_id, 1));
-    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_fail_records(none, &message_id, 1));
-    b24_batch_free(none);
+    CHECK(b24_batch_json(batch) == NULL);
+    CHECK(b24_batch_process_id(batch) == NULL);
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_ack(batch));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_ack_records(batch, &message_id, 1));
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_fail_records(batch, &message_id, 1));
+    b24_batch_free(batch);
 }
 
-void handles_that_are_none(void)
+/* Every function that has an out-parameter sets it, even when it fails before it has done anything. */
+static void out_parameters_with_invalid_handle(void *handle)
+{
+    b24_client *client = POISON;
+    b24_batch *batch = POISON;
+    char *text = POISON;
+    size_t batches = 7;
+    int32_t http_status = 7;
+    b24_notification notification;
+    b24_record record;
+
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_new(handle, &client));
+    CHECK(client == NULL);
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_config_get(handle, "portal.url", &text));
+    CHECK(text == NULL);
+
+    memset(&notification, 0x5a, sizeof notification);
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_wait(handle, -1, &notification));
+    CHECK_TEXT("", notification.connector_id);
+    CHECK(notification.count == 0 && notification.signalled == 0);
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_fetch(handle, 0, &batch));
+    CHECK(batch == NULL);
+    batch = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_next(handle, -1, &batch));
+    CHECK(batch == NULL);
+    batch = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_fetch_failed(handle, 0, &batch));
+    CHECK(batch == NULL);
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_recover(handle, &batches));
+    CHECK(batches == 0);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_call(handle, "profile", NULL, &text));
+    CHECK(text == NULL);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_call_batch(handle, "{}", 0, &text));
+    CHECK(text == NULL);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_state(handle, &text));
+    CHECK(text == NULL);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_stats(handle, &text));
+    CHECK(text == NULL);
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_accept_handler_call(handle, "x", 1, NULL, &http_status));
+    CHECK(http_status == 503);
+
+    memset(&record, 0x5a, sizeof record);
+    CHECK_FAILS(B24_INVALID_HANDLE, "b24_batch", b24_batch_record(handle, 0, &record));
+    CHECK(record.message_id == NULL && record.event_name == NULL && record.event_data == NULL);
+    CHECK(record.event_additional == NULL && record.timestamp_x == NULL && record.id == NULL);
+    CHECK(record.attempt == 0);
+
+    CHECK(b24_client_fd(handle) == -1);
+    CHECK_HOLDS("b24_client", b24_last_error_message());
+    CHECK(b24_client_wait_handle(handle) == NULL);
+    CHECK_HOLDS("b24_client", b24_last_error_message());
+}
+
+void out_parameters(void)
+{
+    b24_config *config = POISON;
+    b24_client *client = portal_client("");
+
+    out_parameters_with_invalid_handle(NULL);
+    out_parameters_with_invalid_handle((void *)(uintptr_t)MADE_UP);
+    b24_client_free(client);
+    out_parameters_with_invalid_handle(client);
+    CHECK_OK(b24_config_new(&config));
+    CHECK(config != NULL && config != POISON);
+    b24_config_free(config);
+}
+
+void invalid_handles(void)
 {
     b24_config *config = portal_config("");
     b24_client *client = portal_client("");
@@ -83,20 +127,20 @@ void handles_that_are_none(void)
 
     CHECK_OK(b24_client_fetch(client, 0, &batch));
 
-    no_config(NULL);
-    no_config((b24_config *)(uintptr_t)MADE_UP);
-    no_config((b24_config *)client);
-    no_config((b24_config *)batch);
-    no_client(NULL);
-    no_client((b24_client *)(uintptr_t)MADE_UP);
-    no_client((b24_client *)config);
-    no_client((b24_client *)batch);
-    no_batch(NULL);
-    no_batch((b24_batch *)(uintptr_t)MADE_UP);
-    no_batch((b24_batch *)config);
-    no_batch((b24_batch *)client);
+    invalid_config(NULL);
+    invalid_config((b24_config *)(uintptr_t)MADE_UP);
+    invalid_config((b24_config *)client);
+    invalid_config((b24_config *)batch);
+    invalid_client(NULL);
+    invalid_client((b24_client *)(uintptr_t)MADE_UP);
+    invalid_client((b24_client *)config);
+    invalid_client((b24_client *)batch);
+    invalid_batch(NULL);
+    invalid_batch((b24_batch *)(uintptr_t)MADE_UP);
+    invalid_batch((b24_batch *)config);
+    invalid_batch((b24_batch *)client);
 
-    /* None of the above has harmed the real ones. */
+    /* The valid handles still work. */
     CHECK_OK(b24_config_set(config, "fetch.limit", "10"));
     CHECK_OK(b24_batch_ack(batch));
     b24_string_free(answer_of(client, "profile", NULL));
@@ -104,12 +148,12 @@ void handles_that_are_none(void)
     b24_batch_free(batch);
     b24_client_free(client);
     b24_config_free(config);
-    no_batch(batch);
-    no_client(client);
-    no_config(config);
+    invalid_batch(batch);
+    invalid_client(client);
+    invalid_config(config);
 }
 
-void arguments_that_are_none(void)
+void invalid_arguments(void)
 {
     const char *not_utf8 = "\xff\xfe";
     const char *texts[] = {NULL};
@@ -127,10 +171,10 @@ void arguments_that_are_none(void)
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_config_get(config, NULL, &text));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_new(config, NULL));
 
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_subscribe(client, NULL));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_subscribe(client, ""));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_subscribe(client, not_utf8));
-    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_unsubscribe(client, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, ""));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, not_utf8));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_unbind_event(client, NULL));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_fetch(client, 0, NULL));
     CHECK_FAILS(B24_INVALID_ARGUMENT, "1001", b24_client_fetch(client, 1001, &batch));
     CHECK(batch == NULL);

@@ -1,5 +1,5 @@
 /*
- * A host in C99 that uses every function of the library, the right way and every wrong way, against the emulator that
+ * A host in C99 that calls every function of the library, correctly and incorrectly, against the emulator that
  * tests/c_hosts.rs has started.
  */
 
@@ -14,10 +14,11 @@ static const struct {
     const char *name;
     void (*run)(void);
 } PARTS[] = {
-    PART(tokens_of_the_host), /* first: the authorization code of the environment lives for 30 seconds */
+    PART(tokens_of_the_host), /* first: the authorization code of the environment is valid for 30 seconds */
     PART(library_functions),
-    PART(handles_that_are_none),
-    PART(arguments_that_are_none),
+    PART(invalid_handles),
+    PART(invalid_arguments),
+    PART(out_parameters),
     PART(configuration),
     PART(records),
     PART(failed_records),
@@ -25,24 +26,24 @@ static const struct {
     PART(calls),
     PART(refusals),
     PART(waiting),
-    PART(descriptor),
+    PART(wait_handle),
     PART(closing),
     PART(closing_without_peer),
     PART(freeing),
     PART(handler_calls),
     PART(handler_port),
     PART(log_callback),
-    PART(tokens_callback), /* last: it makes the tokens of the environment worthless */
+    PART(tokens_callback), /* last: it makes the tokens of the environment invalid */
 };
 
 int main(void)
 {
     size_t i;
 
-    threads_at_rest(); /* before there are others */
+    threads_at_rest(); /* before it starts any */
     for (i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
         printf("%s\n", PARTS[i].name);
-        fflush(stdout); /* a host that hangs is killed, and the last line tells in which part */
+        fflush(stdout); /* if the host hangs and is killed, the last line shows in which part */
         PARTS[i].run();
     }
     puts("all parts passed");

@@ -1,4 +1,4 @@
-// A host in C++17: several threads share one client, some change the portal, some take records.
+// A host in C++17: several threads share one client. Some change the portal, others process records.
 
 #include "b24.hpp"
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int CHANGERS = 4;
 constexpr int DEALS_EACH = 25;
-constexpr int TAKERS = 3;
+constexpr int CONSUMERS = 3;
 constexpr std::size_t DEALS = CHANGERS * DEALS_EACH;
 
 void check(bool is_true, const std::string &what)
@@ -40,17 +40,17 @@ b24::Client portal_client()
     set("portal.url", variable("B24_PORTAL_URL"));
     set("auth.access_token", variable("B24_ACCESS_TOKEN"));
     set("rate.per_second", "0"); // this portal has no limits
-    set("fetch.limit", "7"); // many batches, so that the threads have something to share
+    set("fetch.limit", "7"); // many batches, so that all threads get some
     return b24::new_client(config);
 }
 
-// What the takers have got, and the news that all of it is acknowledged.
-class Taken {
+// The records that the consumers have received, and whether all of them are acknowledged.
+class Received {
 public:
     void add(const std::string &message_id)
     {
         const std::lock_guard<std::mutex> guard(lock_);
-        check(message_ids_.insert(message_id).second, "no record comes to two threads");
+        check(message_ids_.insert(message_id).second, "no record is delivered to two threads");
     }
 
     void acknowledged(std::size_t count)
@@ -77,7 +77,7 @@ void change(const b24::Client &client)
 }
 
 // The main loop of a host, until the client is closed.
-void take(const b24::Client &client, Taken &taken)
+void consume(const b24::Client &client, Received &received)
 {
     try {
         for (;;) {
@@ -85,10 +85,10 @@ void take(const b24::Client &client, Taken &taken)
             for (std::size_t i = 0; i < b24_batch_len(batch.get()); i++) {
                 b24_record record;
                 b24::check(b24_batch_record(batch.get(), i, &record));
-                taken.add(record.message_id);
+                received.add(record.message_id);
             }
             b24::check(b24_batch_ack(batch.get()));
-            taken.acknowledged(b24_batch_len(batch.get()));
+            received.acknowledged(b24_batch_len(batch.get()));
         }
     } catch (const b24::Error &error) {
         if (error.status != B24_CLOSED)
@@ -103,33 +103,34 @@ void errors_are_of_the_thread()
         b24::call(client, "no.such.method");
         check(false, "an unknown method is refused");
     } catch (const b24::Error &error) {
-        check(error.status == B24_PORTAL && error.code == "ERROR_METHOD_NOT_FOUND" && error.http_status == 404,
-              std::string("all of the error is there: ") + error.what());
+        check(error.status == B24_PORTAL && error.code == "ERROR_METHOD_NOT_FOUND" && error.http_status == 404
+                  && !error.is_transient,
+              std::string("the error is complete: ") + error.what());
     }
     check(*b24_last_error_message() != '\0', "this thread has an error");
     std::async(std::launch::async, [] {
-        check(*b24_last_error_message() == '\0', "another thread has none");
+        check(*b24_last_error_message() == '\0', "another thread has no error");
     }).get();
 }
 
 void threads_share_a_client()
 {
     const b24::Client client = portal_client();
-    Taken taken;
-    b24::check(b24_client_subscribe(client.get(), "ONCRMDEALADD"));
+    Received received;
+    b24::check(b24_client_bind_event(client.get(), "ONCRMDEALADD"));
     b24::check(b24_client_connect(client.get(), 10000));
-    std::vector<std::future<void>> changers, takers;
-    for (int i = 0; i < TAKERS; i++)
-        takers.push_back(std::async(std::launch::async, [&] { take(client, taken); }));
+    std::vector<std::future<void>> changers, consumers;
+    for (int i = 0; i < CONSUMERS; i++)
+        consumers.push_back(std::async(std::launch::async, [&] { consume(client, received); }));
     for (int i = 0; i < CHANGERS; i++)
         changers.push_back(std::async(std::launch::async, [&] { change(client); }));
     for (auto &changer : changers)
         changer.get();
-    const bool complete = taken.wait();
+    const bool complete = received.wait();
     b24::check(b24_client_close(client.get()));
-    for (auto &taker : takers)
-        taker.get();
-    check(complete, "every change has come as a record");
+    for (auto &consumer : consumers)
+        consumer.get();
+    check(complete, "every change was delivered as a record");
 }
 
 } // namespace
@@ -137,7 +138,7 @@ void threads_share_a_client()
 int main()
 {
     try {
-        check(b24_abi_version() == B24_ABI_VERSION, "header and library fit");
+        check(b24_abi_version() == B24_ABI_VERSION, "the header and the library have the same ABI");
         errors_are_of_the_thread();
         threads_share_a_client();
         std::cout << "all parts passed\n";

@@ -1,11 +1,12 @@
-/* The parts of the test host; each is one file. */
+/* The parts of the test host. */
 
 #ifndef HOST_H
 #define HOST_H
 
 void library_functions(void);
-void handles_that_are_none(void);
-void arguments_that_are_none(void);
+void invalid_handles(void);
+void invalid_arguments(void);
+void out_parameters(void);
 void configuration(void);
 void records(void);
 void failed_records(void);
@@ -13,7 +14,7 @@ void state(void);
 void calls(void);
 void refusals(void);
 void waiting(void);
-void descriptor(void);
+void wait_handle(void);
 void closing(void);
 void closing_without_peer(void);
 void freeing(void);

@@ -43,12 +43,12 @@ b24_client *portal_client(const char *connector)
 b24_client *listening_client(const char *connector, const char *event)
 {
     b24_client *client = portal_client(connector);
-    b24_notification look;
+    b24_notification first;
 
-    CHECK_OK(b24_client_subscribe(client, event));
+    CHECK_OK(b24_client_bind_event(client, event));
     CHECK_OK(b24_client_connect(client, 10000));
-    CHECK_OK(b24_client_wait(client, 10000, &look));
-    CHECK(look.signalled == 0 && look.count == 0);
+    CHECK_OK(b24_client_wait(client, 10000, &first));
+    CHECK(first.signalled == 0 && first.count == 0);
     return client;
 }
 
@@ -91,7 +91,7 @@ void portal_control(const char *json)
     CHECK(length > 0 && (size_t)length < sizeof message);
     CHECK(connection >= 0);
     CHECK(connection_send(connection, message, (size_t)length));
-    /* The first bytes tell whether the emulator understood; by then it has done what was asked. */
+    /* The first bytes say whether the emulator has done what was asked. */
     CHECK(connection_receive(connection, message, 12));
     CHECK(memcmp(message, "HTTP/1.1 200", 12) == 0);
     connection_end(connection);

@@ -13,7 +13,7 @@ static void check(b24_status status)
 
 int main(int argc, char **argv)
 {
-    size_t wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : SIZE_MAX; /* stop after so many; else run for ever */
+    size_t wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : SIZE_MAX; /* stop after this many records */
     b24_config *config;
     b24_client *client;
     b24_batch *batch;
@@ -22,14 +22,14 @@ int main(int argc, char **argv)
     check(b24_config_set(config, "portal.url", getenv("B24_PORTAL_URL")));
     check(b24_config_set(config, "auth.access_token", getenv("B24_ACCESS_TOKEN")));
     check(b24_client_new(config, &client));
-    check(b24_client_subscribe(client, "ONCRMDEALADD"));
+    check(b24_client_bind_event(client, "ONCRMDEALADD"));
     check(b24_client_connect(client, 30000));
 
     for (size_t seen = 0; seen < wanted; b24_batch_free(batch)) {
-        check(b24_client_next(client, -1, &batch)); /* sleeps until the portal has something */
+        check(b24_client_next(client, -1, &batch)); /* waits until there are records */
         puts(b24_batch_json(batch));
         seen += b24_batch_len(batch);
-        check(b24_batch_ack(batch)); /* else it comes again */
+        check(b24_batch_ack(batch)); /* otherwise they are delivered again */
     }
     b24_client_free(client);
     b24_config_free(config);

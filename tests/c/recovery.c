@@ -1,4 +1,4 @@
-/* Records that come again: failed ones, and those that a host took and did not acknowledge. */
+/* Records that are delivered again: failed ones, and those that the host did not acknowledge. */
 
 #include "check.h"
 #include "host.h"
@@ -30,8 +30,8 @@ void failed_records(void)
     b24_client_free(somebody);
 }
 
-/* The next batch is this one again. */
-static void comes_again(b24_client *client, const char *message_id)
+/* The next fetch delivers this record again, as this attempt. */
+static void is_redelivered(b24_client *client, const char *message_id, uint32_t attempt)
 {
     b24_batch *batch;
     b24_record record;
@@ -40,6 +40,7 @@ static void comes_again(b24_client *client, const char *message_id)
     CHECK(b24_batch_len(batch) == 1);
     CHECK_OK(b24_batch_record(batch, 0, &record));
     CHECK_TEXT(message_id, record.message_id);
+    CHECK(record.attempt == attempt);
     b24_batch_free(batch);
 }
 
@@ -47,11 +48,11 @@ void state(void)
 {
     b24_client *somebody = portal_client("");
     b24_client *client = listening_client("state", "ONCRMDEALADD");
-    size_t reservations = 0;
+    size_t batches = 0;
     char message_id[64];
     b24_batch *batch;
     b24_record record;
-    char *kept;
+    char *stored;
 
     add_deal(somebody);
     CHECK_OK(b24_client_next(client, 10000, &batch));
@@ -59,21 +60,23 @@ void state(void)
     snprintf(message_id, sizeof message_id, "%s", record.message_id);
     b24_batch_free(batch);
 
-    /* The same client hands out again what it was not told to be done. */
-    CHECK_OK(b24_client_recover(client, &reservations));
-    CHECK(reservations == 1);
-    comes_again(client, message_id);
+    /* The same client redelivers what was not acknowledged. */
+    CHECK_OK(b24_client_recover(client, &batches));
+    CHECK(batches == 1);
+    is_redelivered(client, message_id, 2);
+    CHECK_OK(b24_client_recover(client, NULL));
+    is_redelivered(client, message_id, 3);
     CHECK_OK(b24_client_recover(client, NULL));
 
-    /* So does the next one, from what the host has kept. */
+    /* So does the next client, from the state that the host has stored. It counts from the beginning. */
     CHECK_OK(b24_client_close(client));
-    CHECK_OK(b24_client_state(client, &kept));
+    CHECK_OK(b24_client_state(client, &stored));
     b24_client_free(client);
     client = portal_client("state");
     CHECK_STATUS(B24_STATE, b24_client_restore(client, "no state"));
-    CHECK_OK(b24_client_restore(client, kept));
-    b24_string_free(kept);
-    comes_again(client, message_id);
+    CHECK_OK(b24_client_restore(client, stored));
+    b24_string_free(stored);
+    is_redelivered(client, message_id, 1);
     b24_client_free(client);
     b24_client_free(somebody);
 }

@@ -5,16 +5,17 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Ends a program that the system does not answer: nothing can be tested then. */
-static void need(int answered, const char *what)
+/* Ends the program when a system call failed: nothing can be tested then. */
+static void need(int succeeded, const char *what)
 {
-    if (!answered) {
+    if (!succeeded) {
         perror(what);
         exit(EXIT_FAILURE);
     }
@@ -60,10 +61,21 @@ intptr_t dead_peer_open(unsigned short *port)
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     need(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
-    need(listen(listener, 8) == 0, "listen"); /* the kernel takes them, and nobody accepts */
+    need(listen(listener, 8) == 0, "listen"); /* the kernel connects them, and nothing accepts */
     need(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
     *port = ntohs(address.sin_port);
     return listener;
+}
+
+int wait_until_ready(intptr_t descriptor, void *event, int timeout_ms)
+{
+    struct pollfd entry = {0};
+
+    (void)event;
+    entry.fd = (int)descriptor;
+    entry.events = POLLIN;
+    need(poll(&entry, 1, timeout_ms) >= 0, "poll");
+    return (entry.revents & POLLIN) != 0;
 }
 
 unsigned long this_thread(void)
@@ -82,7 +94,7 @@ int is_asleep(unsigned long thread)
     file = fopen(path, "r");
     need(file != NULL && fgets(line, sizeof line, file) != NULL, path);
     fclose(file);
-    /* The letter for what a thread does comes after its name, which may hold anything. */
+    /* The letter for the state follows the name of the thread, which may hold any character. */
     name_end = strrchr(line, ')');
     need(name_end != NULL, path);
     return strncmp(name_end, ") S", 3) == 0;
@@ -105,8 +117,8 @@ long thread_count(void)
     return entries("/proc/self/task");
 }
 
-/* Not counted anew each time: threads that were joined a moment ago would count, under an emulator for many
- * milliseconds, and then be missed for ever. */
+/* Counted once only: later, threads that were joined a moment ago could be counted too, under an emulator for many
+ * milliseconds. */
 long threads_at_rest(void)
 {
     static long at_rest;

@@ -10,10 +10,10 @@
 #include <psapi.h>
 #include <tlhelp32.h>
 
-/* Ends a program that the system does not answer: nothing can be tested then. */
-static void need(int answered, const char *what)
+/* Ends the program when a system call failed: nothing can be tested then. */
+static void need(int succeeded, const char *what)
 {
-    if (!answered) {
+    if (!succeeded) {
         fprintf(stderr, "%s: error %lu\n", what, GetLastError());
         exit(EXIT_FAILURE);
     }
@@ -72,10 +72,19 @@ intptr_t dead_peer_open(unsigned short *port)
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     need(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
-    need(listen(listener, 8) == 0, "listen"); /* the system takes them, and nobody accepts */
+    need(listen(listener, 8) == 0, "listen"); /* the system connects them, and nothing accepts */
     need(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
     *port = ntohs(address.sin_port);
     return (intptr_t)listener;
+}
+
+int wait_until_ready(intptr_t descriptor, void *event, int timeout_ms)
+{
+    DWORD outcome = WaitForSingleObject(event, (DWORD)timeout_ms);
+
+    (void)descriptor;
+    need(outcome == WAIT_OBJECT_0 || outcome == WAIT_TIMEOUT, "WaitForSingleObject");
+    return outcome == WAIT_OBJECT_0;
 }
 
 unsigned long this_thread(void)
@@ -83,7 +92,7 @@ unsigned long this_thread(void)
     return GetCurrentThreadId();
 }
 
-/* Windows tells nobody what a thread does, and what Wine tells is always the same: wait for longer than a call needs. */
+/* Windows does not say what a thread does, and Wine always says the same: wait for longer than a call needs. */
 int is_asleep(unsigned long thread)
 {
     (void)thread;
@@ -107,7 +116,7 @@ long thread_count(void)
     return count;
 }
 
-/* Windows has threads of its own in a process, which come when they are needed and end when they have nothing to do. */
+/* Windows starts threads of its own in a process when it needs them, and ends them when they are idle. */
 long threads_at_rest(void)
 {
     return thread_count();
@@ -133,7 +142,7 @@ long open_count(void)
     return count;
 }
 
-/* MinGW's runtime makes an event when threads first meet in it, which may be late. */
+/* MinGW's runtime creates an event when two threads first contend for it, which may be late. */
 int open_are_back(long before)
 {
     return open_count() <= before + 1;
@@ -161,7 +170,7 @@ void *library_symbol(void *library, const char *name)
     FARPROC function = GetProcAddress(library, name);
     void *symbol;
 
-    memcpy(&symbol, &function, sizeof symbol); /* C99 knows no cast between the two kinds of pointers */
+    memcpy(&symbol, &function, sizeof symbol); /* C99 has no cast between the two kinds of pointers */
     return symbol;
 }
 

@@ -1,4 +1,4 @@
-/* Threads that are blocked in the library, and threads that are to be gone. */
+/* Threads that are blocked in the library, and waiting for threads to end. */
 
 #ifndef THREADS_H
 #define THREADS_H
@@ -12,13 +12,13 @@ struct blocked {
     b24_client *client;
     b24_status (*call)(b24_client *client);
     b24_status status;
-    double returned; /* milliseconds, as `now` */
+    double returned; /* time, as `now` */
     sem_t started;
-    unsigned long number; /* of the thread, as the system has it */
+    unsigned long number; /* of the thread, see this_thread */
     pthread_t thread;
 };
 
-/* Milliseconds since some moment. */
+/* Milliseconds of a clock that never goes back. */
 double now(void);
 
 /* Starts a thread that makes the call; returns when it is blocked in it. */
@@ -27,7 +27,7 @@ void block_in(struct blocked *blocked, b24_client *client, b24_status (*call)(b2
 /* Waits for the end of such a call and returns its status. */
 b24_status unblocked(struct blocked *blocked);
 
-/* Returns when the threads are those at rest again (see system.h); ends the program when that takes ten seconds. */
+/* Waits until only the threads at rest are left (see system.h). Ends the program after ten seconds. */
 void wait_for_threads(long at_rest);
 
 #endif

@@ -1,4 +1,4 @@
-/* Tokens: where they come from, and who has to know of new ones. */
+/* Tokens: where they come from, and how the host receives new ones. */
 
 #include "check.h"
 #include "host.h"
@@ -55,7 +55,7 @@ void tokens_callback(void)
     CHECK(stored.times == 1);
     b24_client_free(client);
 
-    /* The pair of before is worthless: authorize again. */
+    /* The previous pair is no longer valid: the application has to be authorized again. */
     CHECK_OK(b24_config_set(config, "auth.access_token", variable("B24_ACCESS_TOKEN")));
     CHECK_OK(b24_config_set(config, "auth.refresh_token", variable("B24_REFRESH_TOKEN")));
     CHECK_OK(b24_config_set(config, "auth.expires", "0"));
@@ -79,7 +79,7 @@ void tokens_of_the_host(void)
     CHECK_OK(b24_config_on_tokens(config, store, &stored));
     CHECK_OK(b24_client_new(config, &client));
     CHECK_STATUS(B24_CONFIG, b24_client_call(client, "profile", NULL, &answer));
-    CHECK_STATUS(B24_AUTH, b24_client_authorize(client, "a code that is none"));
+    CHECK_STATUS(B24_AUTH, b24_client_authorize(client, "an invalid code"));
     CHECK_OK(b24_client_authorize(client, variable("B24_AUTHORIZATION_CODE")));
     CHECK(stored.times == 1);
     b24_string_free(answer_of(client, "profile", NULL));

@@ -1,8 +1,4 @@
-/* Blocking calls: what they wait for, and what ends them. */
-
-#ifndef _WIN32
-#include <poll.h>
-#endif
+/* Calls that block: what they wait for, and what ends them. */
 
 #include "check.h"
 #include "host.h"
@@ -10,11 +6,11 @@
 #include "system.h"
 #include "threads.h"
 
-/* The promise of b24_client_close. */
+/* How long b24_client_close may take. */
 #define CLOSED_WITHIN_MS 100.0
-/* The same when the other side does not react any more. */
+/* The same when the peer no longer responds. */
 #ifdef _WIN32
-#define CLOSED_WITHOUT_PEER_MS 1000.0 /* Windows ends no read that has begun, so reads are kept short there */
+#define CLOSED_WITHOUT_PEER_MS 1000.0 /* Windows cannot interrupt a read, so reads are short there */
 #else
 #define CLOSED_WITHOUT_PEER_MS CLOSED_WITHIN_MS
 #endif
@@ -28,6 +24,7 @@ void waiting(void)
     double start;
 
     CHECK_FAILS(B24_STATE, "b24_client_connect", b24_client_wait(client, -1, &notification));
+    CHECK(b24_last_error_is_transient() == 0);
     CHECK_STATUS(B24_STATE, b24_client_next(client, -1, &batch));
     CHECK(batch == NULL);
     b24_client_free(client);
@@ -53,61 +50,55 @@ void waiting(void)
     b24_client_free(somebody);
 }
 
-#ifdef _WIN32
-/* Windows has no descriptors that a host could poll. */
-void descriptor(void)
+/* Whether what this system offers to wait on shows that b24_client_wait would return at once. */
+static int becomes_ready(b24_client *client, int timeout_ms)
 {
-    b24_client *client = listening_client("descriptor", "ONCRMDEALADD");
-
-    CHECK(b24_client_fd(client) == -1);
-    b24_client_free(client);
-}
-#else
-static int readable(b24_client *client, int timeout_ms)
-{
-    struct pollfd entry = {0};
-
-    entry.fd = (int)b24_client_fd(client);
-    entry.events = POLLIN;
-    CHECK(poll(&entry, 1, timeout_ms) >= 0);
-    return (entry.revents & POLLIN) != 0;
+    return wait_until_ready(b24_client_fd(client), b24_client_wait_handle(client), timeout_ms);
 }
 
-void descriptor(void)
+void wait_handle(void)
 {
     b24_client *somebody = portal_client("");
-    b24_client *client = listening_client("descriptor", "ONCRMDEALADD");
+    b24_client *client = listening_client("wait_handle", "ONCRMDEALADD");
 
+#ifdef _WIN32
+    CHECK(b24_client_fd(client) == -1);
+    CHECK_TEXT("", b24_last_error_message());
+    CHECK(b24_client_wait_handle(client) != NULL);
+#else
     CHECK(b24_client_fd(client) >= 0);
+    CHECK(b24_client_wait_handle(client) == NULL);
+    CHECK_TEXT("", b24_last_error_message());
+#endif
     CHECK(b24_client_fd(client) == b24_client_fd(client));
-    CHECK(!readable(client, 0));
+    CHECK(b24_client_wait_handle(client) == b24_client_wait_handle(client));
+    CHECK(!becomes_ready(client, 0));
     add_deal(somebody);
-    CHECK(readable(client, 10000));
-    CHECK(readable(client, 0));
+    CHECK(becomes_ready(client, 10000));
+    CHECK(becomes_ready(client, 0));
     CHECK_OK(b24_client_wait(client, 0, NULL));
-    CHECK(!readable(client, 0));
+    CHECK(!becomes_ready(client, 0));
     CHECK_OK(b24_client_close(client));
-    CHECK(readable(client, 0));
+    CHECK(becomes_ready(client, 0));
     CHECK_STATUS(B24_CLOSED, b24_client_wait(client, 0, NULL));
-    CHECK(readable(client, 0));
+    CHECK(becomes_ready(client, 0));
     b24_client_free(client);
     b24_client_free(somebody);
 }
-#endif
 
-static b24_status wait_for_ever(b24_client *client)
+static b24_status wait_without_limit(b24_client *client)
 {
     return b24_client_wait(client, -1, NULL);
 }
 
-static b24_status next_for_ever(b24_client *client)
+static b24_status next_without_limit(b24_client *client)
 {
     b24_batch *batch;
 
     return b24_client_next(client, -1, &batch);
 }
 
-static b24_status connect_for_ever(b24_client *client)
+static b24_status connect_without_limit(b24_client *client)
 {
     return b24_client_connect(client, -1);
 }
@@ -119,14 +110,14 @@ static b24_status slow_fetch(b24_client *client)
     return b24_client_fetch(client, 0, &batch);
 }
 
-/* The call was ended by a close that began at `start`. */
+/* A close that began at `start` has ended the call. */
 static void ended_by_close(struct blocked *blocked, double start)
 {
     CHECK_STATUS(B24_CLOSED, unblocked(blocked));
     CHECK(blocked->returned - start < CLOSED_WITHIN_MS);
 }
 
-/* A client whose portal takes the request and never answers. */
+/* A client whose portal accepts the request and never answers. */
 void closing_without_peer(void)
 {
     long at_rest = threads_at_rest();
@@ -141,7 +132,7 @@ void closing_without_peer(void)
     snprintf(url, sizeof url, "http://127.0.0.1:%u", (unsigned)port);
     CHECK_OK(b24_config_set(config, "portal.url", url));
     CHECK_OK(b24_client_new(config, &client));
-    block_in(&in_connect, client, connect_for_ever);
+    block_in(&in_connect, client, connect_without_limit);
     start = now();
     CHECK_OK(b24_client_close(client));
     CHECK(now() - start < CLOSED_WITHIN_MS);
@@ -166,8 +157,8 @@ void closing(void)
     double start;
     char *answer;
 
-    block_in(&in_wait, client, wait_for_ever);
-    block_in(&in_next, client, next_for_ever);
+    block_in(&in_wait, client, wait_without_limit);
+    block_in(&in_next, client, next_without_limit);
     portal_control("{\"delay_next\":{\"method\":\"event.offline.get\",\"ms\":50000}}");
     block_in(&in_fetch, client, slow_fetch);
     start = now();
@@ -180,7 +171,7 @@ void closing(void)
     CHECK_OK(b24_client_close(client));
     CHECK_FAILS(B24_CLOSED, "closed", b24_client_wait(client, -1, NULL));
     CHECK_STATUS(B24_CLOSED, b24_client_connect(client, -1));
-    CHECK_STATUS(B24_CLOSED, b24_client_subscribe(client, "ONCRMDEALADD"));
+    CHECK_STATUS(B24_CLOSED, b24_client_bind_event(client, "ONCRMDEALADD"));
     CHECK_STATUS(B24_CLOSED, b24_client_call(client, "profile", NULL, &answer));
     CHECK_STATUS(B24_CLOSED, slow_fetch(client));
     start = now();
@@ -188,10 +179,10 @@ void closing(void)
     CHECK(now() - start < CLOSED_WITHIN_MS);
     wait_for_threads(at_rest);
 
-    /* Port 1 of loopback: nobody is there, so the client goes on trying. */
+    /* Nothing listens on port 1 of loopback, so the client keeps trying. */
     CHECK_OK(b24_config_set(config, "portal.url", "http://127.0.0.1:1"));
     CHECK_OK(b24_client_new(config, &nowhere));
-    block_in(&in_connect, nowhere, connect_for_ever);
+    block_in(&in_connect, nowhere, connect_without_limit);
     start = now();
     CHECK_OK(b24_client_close(nowhere));
     ended_by_close(&in_connect, start);
@@ -212,7 +203,7 @@ void freeing(void)
     for (i = 0; i < 4; i++)
         clients[i] = listening_client("freeing", "ONCRMDEALADD");
     CHECK(thread_count() > at_rest);
-    block_in(&in_wait, clients[0], wait_for_ever);
+    block_in(&in_wait, clients[0], wait_without_limit);
     start = now();
     b24_client_free(clients[0]);
     ended_by_close(&in_wait, start);

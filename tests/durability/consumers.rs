@@ -12,7 +12,7 @@ fn five_processes_drain_one_queue_without_overlap() {
     let emulator = portal();
     let keys = keys(&emulator, "OneC");
     let client = b24events::client::Client::new(&config(&keys), Default::default()).unwrap();
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     (1..=records).for_each(|number| make(&emulator, number));
     let folders: Vec<Folder> = (0..5).map(|_| Folder::new()).collect();
     let start = Instant::now();

@@ -20,7 +20,7 @@ fn records() -> u32 {
 fn full(options: Options, records: u32) -> (Emulator, Vec<(&'static str, String)>) {
     let emulator = Emulator::start(options).unwrap();
     let keys = keys(&emulator, "OneC");
-    Client::new(&config(&keys), Default::default()).unwrap().subscribe("ONCRMDEALADD").unwrap();
+    Client::new(&config(&keys), Default::default()).unwrap().bind_event("ONCRMDEALADD").unwrap();
     (1..=records).for_each(|number| make(&emulator, number));
     (emulator, keys)
 }

@@ -50,7 +50,7 @@ impl Run {
         keys.push(("recover.orphans", "exclusive".into()));
         keys.push(("fetch.limit", "7".into()));
         let client = b24events::client::Client::new(&config(&keys[..4]), Default::default()).unwrap();
-        client.subscribe("ONCRMDEALADD").unwrap();
+        client.bind_event("ONCRMDEALADD").unwrap();
         Run { emulator, keys, made: 0, told: Told::default(), _folder: folder }
     }
 

@@ -94,7 +94,7 @@ impl World {
         let mut world =
             World { connector, keys, in_folder, folder, client: None, held: Vec::new(), model: Model::default() };
         world.start(None);
-        world.client().subscribe("ONCRMDEALADD").unwrap();
+        world.client().bind_event("ONCRMDEALADD").unwrap();
         world
     }
 
@@ -207,7 +207,7 @@ impl World {
         assert_eq!(self.model.done, expected, "delivered and confirmed");
         let left = emulator().queue(&self.connector);
         assert_eq!(left.len(), self.model.failed.len(), "{left:?}");
-        self.client().unsubscribe("ONCRMDEALADD").unwrap();
+        self.client().unbind_event("ONCRMDEALADD").unwrap();
         drop(self.client.take());
         let _ = &self.folder;
         for (counter, count) in

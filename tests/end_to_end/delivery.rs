@@ -35,7 +35,7 @@ fn next_waits_fetches_and_goes_on_without_waiting_while_there_is_more() {
     let mut config = setting.config();
     config.set("fetch.limit", "4").unwrap();
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals(1..=10);
     client.connect(LONG).unwrap();
     let mut seen = Vec::new();
@@ -133,14 +133,14 @@ fn the_limit_of_a_fetch_is_checked() {
 fn what_is_bound_can_be_unbound_and_both_can_be_repeated() {
     let setting = Setting::new();
     let client = setting.client();
-    client.subscribe("ONCRMDEALADD").unwrap();
-    client.unsubscribe("ONCRMDEALADD").unwrap();
-    client.unsubscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
+    client.unbind_event("ONCRMDEALADD").unwrap();
+    client.unbind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     assert_eq!(setting.queued(), 0);
-    let error = client.subscribe("ONNOSUCHTHING").unwrap_err();
+    let error = client.bind_event("ONNOSUCHTHING").unwrap_err();
     assert_eq!((error.status(), error.code()), (Status::Portal, "ERROR_EVENT_NOT_FOUND"));
-    assert!(matches!(client.subscribe("no event"), Err(Error::InvalidArgument(_))));
+    assert!(matches!(client.bind_event("no event"), Err(Error::InvalidArgument(_))));
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Setting {
     /// A connected client that the portal calls at every change.
     fn called(&self, source: &str) -> Client {
         let client = self.client_of(&self.handler_config(source));
-        client.subscribe("ONCRMDEALADD").unwrap();
+        client.bind_event("ONCRMDEALADD").unwrap();
         client.connect(LONG).unwrap();
         look(&client);
         client.bind_handler(&url(&client), 0).unwrap();
@@ -235,7 +235,7 @@ fn a_host_with_its_own_server_needs_no_port() {
     let mut config = setting.handler_config("handler");
     config.set("handler.listen", "").unwrap();
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
     look(&client);
     assert_eq!(stat(&client, "handler_address"), Value::Null);

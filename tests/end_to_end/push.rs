@@ -44,7 +44,7 @@ fn both_spellings_of_the_configuration_work() {
 #[test]
 fn a_subscription_needs_connect_first() {
     let setting = polled();
-    assert!(matches!(setting.client().wait(AT_ONCE), Err(Error::State(_))));
+    assert_eq!(setting.client().wait(AT_ONCE), Err(Error::NotConnected));
 }
 
 #[test]

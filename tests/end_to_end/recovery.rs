@@ -108,7 +108,7 @@ fn the_state_in_a_folder_goes_on_after_the_process() {
         let folder = Folder::new(&format!("process-{offline_extended}"));
         let config = folder.of(&setting);
         let first = setting.client_of(&config);
-        first.subscribe("ONCRMDEALADD").unwrap();
+        first.bind_event("ONCRMDEALADD").unwrap();
         setting.deals([1, 2]);
         let mut batch = first.fetch(0).unwrap();
         let json = batch.detach_json();
@@ -135,7 +135,7 @@ fn a_folder_that_cannot_be_written_stops_before_anything_is_taken() {
     let setting = Setting::new();
     let folder = Folder::new("unwritable");
     let client = setting.client_of(&folder.of(&setting));
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     // Root writes where it may not, so the folder itself is taken away.
     std::fs::remove_dir_all(&folder.0).unwrap();
@@ -147,7 +147,7 @@ fn a_folder_that_cannot_be_written_stops_before_anything_is_taken() {
 fn a_lost_answer_is_found_again_by_the_only_consumer() {
     let setting = Setting::new();
     let client = setting.client_of(&exclusive(&setting));
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     setting.control(json!({"drop_next": {"method": "event.offline.get", "times": 1, "when": "after_handling"}}));
     let mut seen = Vec::new();
@@ -224,7 +224,7 @@ fn failed_records_are_there_until_they_are_acknowledged() {
 fn a_lost_answer_with_failed_records_is_found_too() {
     let setting = Setting::new();
     let client = setting.client_of(&exclusive(&setting));
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     let mut batch = client.fetch(0).unwrap();
     let json = batch.detach_json();
@@ -250,6 +250,7 @@ fn a_reservation_that_is_larger_than_a_batch_comes_in_parts() {
     for expected in [50, 50, 20] {
         let mut batch = client.fetch(0).unwrap();
         assert_eq!((batch.len(), batch.process_id()), (expected, process_id.as_str()));
+        assert_eq!(batch.attempt(), 1, "each record is handed out once");
         seen.extend(numbers(&mut batch));
         batch.acknowledge().unwrap();
     }
@@ -265,7 +266,7 @@ fn what_cannot_be_read_again_does_not_stop_what_is_new() {
     let folder = Folder::new("refused");
     let config = folder.of(&setting);
     let first = setting.client_of(&config);
-    first.subscribe("ONCRMDEALADD").unwrap();
+    first.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     drop(first.fetch(0).unwrap());
     drop(first);
@@ -287,7 +288,7 @@ fn a_batch_that_outlives_its_client_does_not_hold_the_folder() {
     let folder = Folder::new("outlives");
     let config = folder.of(&setting);
     let first = setting.client_of(&config);
-    first.subscribe("ONCRMDEALADD").unwrap();
+    first.bind_event("ONCRMDEALADD").unwrap();
     setting.deals([1]);
     let batch = first.fetch(0).unwrap();
     drop(first);
@@ -302,7 +303,7 @@ fn a_call_that_removes_is_not_repeated() {
     let mut config = setting.config();
     config.set("http.max_answer_bytes", "2048").unwrap();
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals(1..=100);
     let error = client.fetch(20).err().unwrap();
     assert!(error.to_string().contains("http.max_answer_bytes"), "{error}");
@@ -317,9 +318,30 @@ fn a_batch_that_did_not_reach_the_host_comes_first_again() {
     client.fetch(0).unwrap().redeliver();
     setting.deals([2]);
     let mut again = client.fetch(0).unwrap();
-    assert_eq!(numbers(&mut again), [1]);
+    assert_eq!((numbers(&mut again), again.attempt()), (vec![1], 1));
     again.acknowledge().unwrap();
     assert_eq!(numbers(&mut client.fetch(0).unwrap()), [2]);
+}
+
+#[test]
+fn attempts_are_counted_until_the_records_are_acknowledged() {
+    let setting = Setting::new();
+    let client = setting.client();
+    setting.deals(1..=120);
+    assert_eq!(client.fetch(120).unwrap().attempt(), 1);
+    assert_eq!(client.recover().unwrap(), 1);
+    // The reservation is read again in parts of 50.
+    let part = client.fetch(0).unwrap();
+    assert_eq!((part.len(), part.attempt()), (50, 2));
+    part.acknowledge().unwrap();
+    drop(part);
+    let part = client.fetch(0).unwrap();
+    assert_eq!((part.len(), part.attempt()), (50, 2), "the rest was handed out once, too");
+    drop(part);
+    assert_eq!(client.recover().unwrap(), 1);
+    let part = client.fetch(0).unwrap();
+    assert_eq!((part.len(), part.attempt()), (50, 3));
+    part.acknowledge().unwrap();
 }
 
 #[test]

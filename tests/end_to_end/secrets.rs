@@ -20,7 +20,7 @@ fn look_for_secrets(websocket: bool, push_version: u32) {
     let mut secrets = vec![setting.emulator.application().client_secret];
     let mut texts = vec![config.get("auth.access_token").unwrap(), config.get("auth.client_secret").unwrap()];
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
     let mut collect = |text: String| texts.push(text);
 

@@ -65,7 +65,7 @@ impl Setting {
     /// A client that is told of new deals and not connected yet.
     pub fn client(&self) -> Client {
         let client = self.client_of(&self.config());
-        client.subscribe("ONCRMDEALADD").unwrap();
+        client.bind_event("ONCRMDEALADD").unwrap();
         client
     }
 

@@ -161,7 +161,7 @@ fn a_long_queue_is_drained_with_one_request_a_batch() {
     config.set("recover.orphans", "exclusive").unwrap();
     config.set("fetch.limit", "10").unwrap();
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.deals(1..=100);
     client.connect(LONG).unwrap();
     let mut seen = Vec::new();

@@ -13,7 +13,7 @@ fn connected_with(setting: &Setting, keys: &[(&str, &str)]) -> Client {
     let mut config = setting.config();
     keys.iter().for_each(|(key, value)| config.set(key, value).unwrap());
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
     look(&client);
     client

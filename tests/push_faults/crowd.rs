@@ -90,7 +90,7 @@ fn client(number: usize) -> Client {
         config.set(key, value).unwrap();
     }
     let client = Client::new(&config, Hooks::default()).unwrap();
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
     client
 }

@@ -105,7 +105,7 @@ fn everything_goes_through_a_proxy_with_a_password() {
             config.set("http.proxy", &format!("{scheme}://{USER}:{PASSWORD}@{address}")).unwrap();
             assert!(!config.get("http.proxy").unwrap().contains(PASSWORD));
             let client = setting.client_of(&config);
-            client.subscribe("ONCRMDEALADD").unwrap();
+            client.bind_event("ONCRMDEALADD").unwrap();
             client.connect(LONG).unwrap();
             look(&client);
             setting.deals([1]);

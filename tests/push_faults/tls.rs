@@ -121,7 +121,7 @@ fn a_private_authority_is_trusted_for_everything() {
         let mut config = secure(&setting, port, &authority);
         config.set("push.transport", transport).unwrap();
         let client = setting.client_of(&config);
-        client.subscribe("ONCRMDEALADD").unwrap();
+        client.bind_event("ONCRMDEALADD").unwrap();
         client.connect(LONG).unwrap();
         look(&client);
         setting.deals([1]);

@@ -34,7 +34,7 @@ impl Trial {
             config.set(key, value).unwrap();
         }
         let client = setting.client_of(&config);
-        client.subscribe("ONCRMDEALADD").unwrap();
+        client.bind_event("ONCRMDEALADD").unwrap();
         Trial { setting, proxy, client }
     }
 

@@ -1,7 +1,7 @@
-"""Bitrix24's offline events from Python: libb24events over ctypes, with nothing but the standard library.
+"""Bitrix24 offline events for Python: libb24events through ctypes. Needs nothing but the standard library.
 
     with Client({"portal.url": "https://my.bitrix24.com", "auth.access_token": token}) as client:
-        client.subscribe("ONCRMDEALADD")
+        client.bind_event("ONCRMDEALADD")
         client.connect()
         for batch in client:
             with batch:
@@ -9,8 +9,8 @@
                     print(record["EVENT_NAME"], record["EVENT_DATA"])
                 batch.ack()
 
-The keys of the configuration are those of CONFIGURATION.md. Timeouts are seconds, None waits for ever. The library is
-looked for where the variable B24EVENTS_LIBRARY says, else where the system finds libraries.
+CONFIGURATION.md lists the keys of the configuration. Timeouts are in seconds; None means no limit. The library is
+loaded from the path in the environment variable B24EVENTS_LIBRARY, or from where the system looks for libraries.
 """
 
 from __future__ import annotations
@@ -51,21 +51,26 @@ LOG_WARNING = 2
 LOG_INFO = 3
 LOG_DEBUG = 4
 
-# What a key of the configuration may be set to.
+# The value of a configuration key.
 Value = Union[str, int, bool]
 
-# Seconds that a call blocks without a look at what Python has to do besides.
+# Maximum time, in seconds, between two checks for signals while a call waits.
 _PIECE = 0.5
 
 
 class B24Error(Exception):
-    """A call that failed: its status, the portal's code and HTTP status (or "" and 0), and what to do about it."""
+    """A call that failed.
 
-    def __init__(self, status: int, code: str, http_status: int, message: str) -> None:
+    Holds the status, the portal's error code ("" if none), the HTTP status (0 if none), whether the same call may
+    succeed later although nobody changes anything, and a message that says what happened and what to do.
+    """
+
+    def __init__(self, status: int, code: str, http_status: int, is_transient: bool, message: str) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.http_status = http_status
+        self.is_transient = is_transient
         self.message = message
 
     def __str__(self) -> str:
@@ -73,7 +78,7 @@ class B24Error(Exception):
 
 
 class Tokens(NamedTuple):
-    """A new pair of tokens: store it, the old one is worthless from now on."""
+    """A new pair of tokens. Store it, because the old pair is no longer valid."""
 
     access_token: str
     refresh_token: str
@@ -83,7 +88,7 @@ class Tokens(NamedTuple):
 
 
 class Notification(NamedTuple):
-    """Records may have come into the queue: fetch them."""
+    """The queue may hold new records: fetch them."""
 
     connector_id: str
     count: int
@@ -110,10 +115,23 @@ class _Notification(Structure):
     ]
 
 
+class _Record(Structure):
+    _fields_ = [
+        ("message_id", c_char_p),
+        ("event_name", c_char_p),
+        ("event_data", c_char_p),
+        ("event_additional", c_char_p),
+        ("timestamp_x", c_char_p),
+        ("id", c_char_p),
+        ("attempt", c_uint32),
+        ("reserved", c_void_p * 3),
+    ]
+
+
 _LogFunction = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 _TokensFunction = ctypes.CFUNCTYPE(None, c_void_p, POINTER(_Tokens))
 
-# What the functions return and take. Handles are opaque; texts that the host has to free come as bare pointers.
+# Result and parameters of each function. Handles are opaque. Texts that have to be freed are declared as pointers.
 _FUNCTIONS = {
     "version": (c_char_p, []),
     "abi_version": (c_uint32, []),
@@ -121,6 +139,7 @@ _FUNCTIONS = {
     "last_error_message": (c_char_p, []),
     "last_error_code": (c_char_p, []),
     "last_error_http_status": (c_int32, []),
+    "last_error_is_transient": (c_int32, []),
     "string_free": (None, [c_void_p]),
     "config_new": (c_int32, [POINTER(c_void_p)]),
     "config_set": (c_int32, [c_void_p, c_char_p, c_char_p]),
@@ -130,8 +149,8 @@ _FUNCTIONS = {
     "config_free": (None, [c_void_p]),
     "client_new": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "client_connect": (c_int32, [c_void_p, c_int32]),
-    "client_subscribe": (c_int32, [c_void_p, c_char_p]),
-    "client_unsubscribe": (c_int32, [c_void_p, c_char_p]),
+    "client_bind_event": (c_int32, [c_void_p, c_char_p]),
+    "client_unbind_event": (c_int32, [c_void_p, c_char_p]),
     "client_wait": (c_int32, [c_void_p, c_int32, POINTER(_Notification)]),
     "client_fetch": (c_int32, [c_void_p, c_uint32, POINTER(c_void_p)]),
     "client_next": (c_int32, [c_void_p, c_int32, POINTER(c_void_p)]),
@@ -145,12 +164,14 @@ _FUNCTIONS = {
     "client_set_tokens": (c_int32, [c_void_p, c_char_p, c_char_p, c_uint64]),
     "client_bind_handler": (c_int32, [c_void_p, c_char_p, c_uint32]),
     "client_unbind_handler": (c_int32, [c_void_p, c_char_p]),
-    "handler_accept": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, POINTER(c_int32)]),
+    "client_accept_handler_call": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, POINTER(c_int32)]),
     "client_stats": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "client_fd": (c_ssize_t, [c_void_p]),
+    "client_wait_handle": (c_void_p, [c_void_p]),
     "client_close": (c_int32, [c_void_p]),
     "client_free": (None, [c_void_p]),
     "batch_len": (c_size_t, [c_void_p]),
+    "batch_record": (c_int32, [c_void_p, c_size_t, POINTER(_Record)]),
     "batch_json": (c_char_p, [c_void_p]),
     "batch_process_id": (c_char_p, [c_void_p]),
     "batch_ack": (c_int32, [c_void_p]),
@@ -161,12 +182,13 @@ _FUNCTIONS = {
 
 
 def _load() -> ctypes.CDLL:
-    usual = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}.get(sys.platform, f"libb24events.so.{ABI_VERSION}")
-    library = ctypes.CDLL(os.environ.get("B24EVENTS_LIBRARY") or usual)
-    for name, (result, arguments) in _FUNCTIONS.items():
+    names = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}
+    name = names.get(sys.platform, f"libb24events.so.{ABI_VERSION}")
+    library = ctypes.CDLL(os.environ.get("B24EVENTS_LIBRARY") or name)
+    for name, (result, parameters) in _FUNCTIONS.items():
         function = getattr(library, f"b24_{name}")
         function.restype = result
-        function.argtypes = arguments
+        function.argtypes = parameters
     if library.b24_abi_version() != ABI_VERSION:
         raise ImportError(f"the library has ABI {library.b24_abi_version()}, this module needs {ABI_VERSION}")
     return library
@@ -176,29 +198,30 @@ _library = _load()
 
 
 def version() -> str:
-    """The library's version."""
+    """The version of the library."""
     return _library.b24_version().decode()
 
 
 def status_name(status: int) -> str:
-    """Name of a status, such as "B24_TIMEOUT"."""
+    """The name of a status, such as "B24_TIMEOUT"."""
     return _library.b24_status_name(status).decode()
 
 
 def _check(status: int) -> int:
-    """Lets success and timeouts pass, raises what the library says of anything else."""
+    """Returns success and timeouts, raises everything else."""
     if status >= OK:
         return status
     raise B24Error(
         status,
         _library.b24_last_error_code().decode(),
         _library.b24_last_error_http_status(),
+        bool(_library.b24_last_error_is_transient()),
         _library.b24_last_error_message().decode(),
     )
 
 
-def _taken(text: c_void_p) -> str:
-    """A text that the library gave away, freed."""
+def _text(text: c_void_p) -> str:
+    """Converts a text that the library returned, and frees it."""
     try:
         return ctypes.string_at(text).decode()
     finally:
@@ -210,7 +233,7 @@ def _milliseconds(timeout: Optional[float]) -> int:
 
 
 def _in_pieces(call: Callable[[int], int], timeout: Optional[float]) -> bool:
-    """Makes a call that waits. It waits in pieces, as Python hears Ctrl-C only between them. False: time is over."""
+    """Makes a call that waits, in pieces: Python handles Ctrl-C only between them. False if the time is over."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     while True:
         left = max(deadline - time.monotonic(), 0)
@@ -221,15 +244,15 @@ def _in_pieces(call: Callable[[int], int], timeout: Optional[float]) -> bool:
 
 
 class _Handle:
-    """Owns a handle of the library, which ctypes takes for it; `free` or the end of a `with` block gives it back."""
+    """Owns a handle of the library, which ctypes passes for it. Freed by `free` or at the end of a `with` block."""
 
-    def __init__(self, handle: c_void_p, free: Callable[[c_void_p], None], *kept: object) -> None:
+    def __init__(self, handle: c_void_p, free: Callable[[c_void_p], None], *used: object) -> None:
         self._as_parameter_ = handle
-        # Also when the object is forgotten. `kept` is what the library may use until then.
-        self._finalizer = weakref.finalize(self, lambda *_: free(handle), *kept)
+        # Runs also when the object is garbage. `used` are objects that the library may use until then.
+        self._finalizer = weakref.finalize(self, lambda *_: free(handle), *used)
 
     def free(self) -> None:
-        """Gives the handle back; doing it again does nothing."""
+        """Frees the handle. Freeing it again does nothing."""
         self._finalizer()
 
     def __enter__(self):
@@ -240,13 +263,13 @@ class _Handle:
 
 
 class Config(_Handle):
-    """A configuration: a mapping of the keys of CONFIGURATION.md. Values may be text, numbers and booleans."""
+    """A configuration, which maps the keys of CONFIGURATION.md to text, numbers and booleans."""
 
     def __init__(self, values: Mapping[str, Value] = MappingProxyType({})) -> None:
         handle = c_void_p()
         _check(_library.b24_config_new(byref(handle)))
         super().__init__(handle, _library.b24_config_free)
-        # What the library calls must live as long as the clients, which keep this list.
+        # The library calls these functions as long as there are clients, so every client refers to them.
         self._callbacks: list = []
         for key, value in values.items():
             self[key] = value
@@ -256,19 +279,19 @@ class Config(_Handle):
         _check(_library.b24_config_set(self, key.encode(), text.encode()))
 
     def __getitem__(self, key: str) -> str:
-        """The value as it may be shown: secrets come as "***"."""
+        """The value of a key. A secret is shown as "***"."""
         text = c_void_p()
         _check(_library.b24_config_get(self, key.encode(), byref(text)))
-        return _taken(text)
+        return _text(text)
 
     def on_log(self, callback: Callable[[int, str], None]) -> None:
-        """Calls `callback(level, message)` for log lines, from any thread."""
+        """Calls `callback(level, message)` for each log line, on any thread."""
         function = _LogFunction(lambda _, level, message: callback(level, message.decode()))
         _check(_library.b24_config_on_log(self, function, None))
         self._callbacks.append(function)
 
     def on_tokens(self, callback: Callable[[Tokens], None]) -> None:
-        """Calls `callback(tokens)` for every new pair, on the thread whose call renewed it."""
+        """Calls `callback(tokens)` for each new pair, on the thread that renewed the tokens."""
 
         def called(_: object, pointer: Any) -> None:
             tokens = pointer.contents
@@ -288,7 +311,7 @@ class Config(_Handle):
 
 
 class Client(_Handle):
-    """One application on one portal. Any method may be called from any thread, several at once."""
+    """One application on one portal. Any thread may call any method, and several threads may do so at once."""
 
     def __init__(self, config: Union[Config, Mapping[str, Value]]) -> None:
         if not isinstance(config, Config):
@@ -298,39 +321,39 @@ class Client(_Handle):
         super().__init__(handle, _library.b24_client_free, *config._callbacks)
 
     def connect(self, timeout: Optional[float] = 30) -> bool:
-        """Subscribes to the push server. False when the time was too short; it is tried further then."""
+        """Connects the client. Returns False if the time was too short; the library then keeps trying."""
         return _check(_library.b24_client_connect(self, _milliseconds(timeout))) == OK
 
-    def subscribe(self, event: str) -> None:
-        """From now on changes of this kind go into the queue, for good."""
-        _check(_library.b24_client_subscribe(self, event.encode()))
+    def bind_event(self, event: str) -> None:
+        """Binds an event: changes of this kind go into the queue from now on. The binding outlives the client."""
+        _check(_library.b24_client_bind_event(self, event.encode()))
 
-    def unsubscribe(self, event: str) -> None:
-        """Ends what `subscribe` began."""
-        _check(_library.b24_client_unsubscribe(self, event.encode()))
+    def unbind_event(self, event: str) -> None:
+        """Unbinds an event."""
+        _check(_library.b24_client_unbind_event(self, event.encode()))
 
     def wait(self, timeout: Optional[float] = None) -> Optional[Notification]:
-        """Waits for the next notification; None when the time is over."""
+        """Waits for the next notification. Returns None if the time is over."""
         out = _Notification()
         if not _in_pieces(lambda piece: _library.b24_client_wait(self, piece, byref(out)), timeout):
             return None
         return Notification(out.connector_id.decode(), out.count, bool(out.signalled))
 
     def fetch(self, limit: int = 0) -> Batch:
-        """Takes records that are in the queue now; the batch may be empty."""
+        """Fetches records that are in the queue now. The batch may be empty."""
         handle = c_void_p()
         _check(_library.b24_client_fetch(self, limit, byref(handle)))
         return Batch(handle)
 
     def next(self, timeout: Optional[float] = None) -> Optional[Batch]:
-        """Waits for the next batch that is not empty; None when the time is over."""
+        """Waits for the next batch that is not empty. Returns None if the time is over."""
         handle = c_void_p()
         if not _in_pieces(lambda piece: _library.b24_client_next(self, piece, byref(handle)), timeout):
             return None
         return Batch(handle)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches as they come, until the client is closed."""
+        """Yields batches until the client is closed."""
         while True:
             try:
                 batch = self.next()
@@ -342,25 +365,25 @@ class Client(_Handle):
                 yield batch
 
     def fetch_failed(self, limit: int = 0) -> Batch:
-        """Takes records that were marked as failed, to try them again."""
+        """Fetches records that were marked as failed, to process them again."""
         handle = c_void_p()
         _check(_library.b24_client_fetch_failed(self, limit, byref(handle)))
         return Batch(handle)
 
     def recover(self) -> int:
-        """Makes the next fetches hand out first what was taken and not acknowledged; returns how many batches."""
-        reservations = c_size_t()
-        _check(_library.b24_client_recover(self, byref(reservations)))
-        return reservations.value
+        """Has the next fetches redeliver batches that were not acknowledged. Returns how many it has found."""
+        batches = c_size_t()
+        _check(_library.b24_client_recover(self, byref(batches)))
+        return batches.value
 
     def state(self) -> str:
-        """Tokens, and what is taken and not acknowledged, for `restore` of the next client. Keep it like a password."""
+        """The tokens and unacknowledged batches, for `restore` of the next client. Protect it like a password."""
         text = c_void_p()
         _check(_library.b24_client_state(self, byref(text)))
-        return _taken(text)
+        return _text(text)
 
     def restore(self, state: str) -> None:
-        """Goes on from a state; call it before the first fetch."""
+        """Continues from a state. Call it before the first fetch."""
         _check(_library.b24_client_restore(self, state.encode()))
 
     def authorize(self, code: str) -> None:
@@ -372,57 +395,68 @@ class Client(_Handle):
         _check(_library.b24_client_set_tokens(self, access_token.encode(), refresh_token.encode(), expires))
 
     def call(self, method: str, params: Optional[Mapping[str, Any]] = None) -> dict:
-        """Calls a REST method; returns the portal's whole answer: {"result": …, "time": …}."""
+        """Calls a REST method. Returns the portal's whole answer: {"result": …, "time": …}."""
         answer = c_void_p()
         _check(_library.b24_client_call(self, method.encode(), json.dumps(params or {}).encode(), byref(answer)))
-        return json.loads(_taken(answer))
+        return json.loads(_text(answer))
 
     def call_batch(self, calls: Mapping[str, Mapping[str, Any]], halt: bool = False) -> dict:
-        """Runs up to 50 calls in one request: {name: {"method": …, "params": …}}.
+        """Makes up to 50 calls in one request: {name: {"method": …, "params": …}}.
 
         Returns {"results": {name: …}, "errors": {name: …}}.
         """
         answer = c_void_p()
         _check(_library.b24_client_call_batch(self, json.dumps(calls).encode(), halt, byref(answer)))
-        return json.loads(_taken(answer))
+        return json.loads(_text(answer))
 
     def bind_handler(self, url: str, min_timeout: int = 1) -> None:
-        """The portal calls this address when the queue grew, at most once in `min_timeout` seconds."""
+        """Has the portal call this address when the queue grows, at most once in `min_timeout` seconds."""
         _check(_library.b24_client_bind_handler(self, url.encode(), min_timeout))
 
     def unbind_handler(self, url: Optional[str] = None) -> None:
-        """Ends what `bind_handler` began; None: for every address of this application."""
+        """Ends the calls to this address. None: to every address of this application."""
         _check(_library.b24_client_unbind_handler(self, None if url is None else url.encode()))
 
-    def accept(self, body: bytes, content_type: str = "") -> int:
-        """Takes a call of the portal that came to a web server of one's own; returns the HTTP status to answer."""
+    def accept_handler_call(self, body: bytes, content_type: str = "") -> int:
+        """Accepts a call of the portal that arrived at your web server. Returns the HTTP status to answer with."""
         status = c_int32()
-        _check(_library.b24_handler_accept(self, body, len(body), content_type.encode(), byref(status)))
+        _check(_library.b24_client_accept_handler_call(self, body, len(body), content_type.encode(), byref(status)))
         return status.value
 
     def stats(self) -> dict:
         """Counters and state."""
         text = c_void_p()
         _check(_library.b24_client_stats(self, byref(text)))
-        return json.loads(_taken(text))
+        return json.loads(_text(text))
 
     def fileno(self) -> int:
-        """For `select` and `asyncio`: readable while `wait(0)` would not return None. -1 on systems without."""
+        """A descriptor for `select` and `asyncio` (Linux), readable while `wait` would return at once. -1 elsewhere."""
         return _library.b24_client_fd(self)
 
+    def wait_handle(self) -> Optional[int]:
+        """A HANDLE for WaitForSingleObject (Windows), set while `wait` would return at once. None elsewhere."""
+        return _library.b24_client_wait_handle(self)
+
     def close(self) -> None:
-        """Ends every call that waits, in whatever thread."""
+        """Ends every blocked call, on every thread."""
         _check(_library.b24_client_close(self))
 
 
 class Batch(_Handle):
-    """Records taken together, as dictionaries with the portal's field names."""
+    """Records that were fetched together, as dictionaries with the portal's field names.
+
+    `attempt` is 1 when this client hands out the records for the first time, 2 for the second time, and so on.
+    """
 
     def __init__(self, handle: c_void_p) -> None:
         super().__init__(handle, _library.b24_batch_free)
         self.process_id: str = _library.b24_batch_process_id(handle).decode()
         self.json: str = _library.b24_batch_json(handle).decode()
         self.records: list[dict] = json.loads(self.json)["events"]
+        record = _Record()
+        if self.records:
+            _check(_library.b24_batch_record(handle, 0, byref(record)))
+        self.attempt: int = record.attempt
 
     def __len__(self) -> int:
         return len(self.records)
@@ -431,15 +465,15 @@ class Batch(_Handle):
         return iter(self.records)
 
     def ack(self) -> None:
-        """Acknowledges every record that is not acknowledged or marked as failed yet: they leave the queue."""
+        """Acknowledges all records that are neither acknowledged nor marked as failed. They leave the queue."""
         _check(_library.b24_batch_ack(self))
 
     def ack_records(self, message_ids: Sequence[str]) -> None:
-        """Acknowledges these records, named by their MESSAGE_ID."""
+        """Acknowledges the records with these MESSAGE_IDs."""
         _check(_library.b24_batch_ack_records(self, *_texts(message_ids)))
 
     def fail_records(self, message_ids: Sequence[str]) -> None:
-        """Marks these records as failed: the portal keeps them and no longer hands them out."""
+        """Marks the records with these MESSAGE_IDs as failed. Only `fetch_failed` returns them from then on."""
         _check(_library.b24_batch_fail_records(self, *_texts(message_ids)))
 
 

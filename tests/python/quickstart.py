@@ -8,20 +8,20 @@ from b24events import B24Error, Client
 
 
 def main() -> None:
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else math.inf  # stop after so many; else run for ever
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else math.inf  # stop after this many records
     seen = 0
     config = {
         "portal.url": os.environ["B24_PORTAL_URL"],
         "auth.access_token": os.environ["B24_ACCESS_TOKEN"],
     }
     with Client(config) as client:
-        client.subscribe("ONCRMDEALADD")
+        client.bind_event("ONCRMDEALADD")
         client.connect(timeout=30)
-        for batch in client:  # sleeps until the portal has something
+        for batch in client:  # waits until there are records
             with batch:
                 print(batch.json)
                 seen += len(batch)
-                batch.ack()  # else it comes again
+                batch.ack()  # otherwise they are delivered again
             if seen >= wanted:
                 break
 

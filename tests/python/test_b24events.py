@@ -1,4 +1,4 @@
-"""The library as a Python host uses it, against the emulator that tests/python_host.rs has started."""
+"""The library used by a Python host, against the emulator that tests/python_host.rs has started."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import weakref
 import b24events
 from b24events import B24Error, Client, Config
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 def portal_config(connector: str) -> Config:
-    """Everything that the environment tells, for the queue of this source key."""
+    """Everything from the environment, for the queue of this connector id."""
     return Config(
         {
             "portal.url": os.environ["B24_PORTAL_URL"],
@@ -37,7 +37,7 @@ def portal_config(connector: str) -> Config:
 
 
 class PortalTest(unittest.TestCase):
-    """A test with a client of its own queue, and with somebody who changes things in the portal."""
+    """A test with a queue of its own, and with another user of the portal."""
 
     def setUp(self) -> None:
         self.connector = self.id().rpartition(".")[2]
@@ -47,10 +47,10 @@ class PortalTest(unittest.TestCase):
         self.addCleanup(self.client.free)
 
     def listen(self) -> None:
-        """From here on every notification is one of this test."""
-        self.client.subscribe("ONCRMDEALADD")
-        self.assertTrue(self.client.connect(PATIENCE))
-        self.assertFalse(self.client.wait(PATIENCE).signalled)
+        """From here on, every notification belongs to this test."""
+        self.client.bind_event("ONCRMDEALADD")
+        self.assertTrue(self.client.connect(TIMEOUT))
+        self.assertFalse(self.client.wait(TIMEOUT).signalled)
 
     def add_deal(self, title: str = "Сделка") -> str:
         return str(self.somebody.call("crm.deal.add", {"fields": {"TITLE": title}})["result"])
@@ -63,14 +63,14 @@ class PortalTest(unittest.TestCase):
 
 
 class ConfigTest(unittest.TestCase):
-    def test_values(self) -> None:
+    def test_values_are_read_back(self) -> None:
         with Config({"fetch.limit": 10, "http.allow_plain": True, "auth.access_token": "secret"}) as config:
             self.assertEqual(config["fetch.limit"], "10")
             self.assertEqual(config["http.allow_plain"], "true")
             self.assertEqual(config["auth.access_token"], "***")
             self.assertEqual(config["fetch.reserve"], "auto")
 
-    def test_refusals(self) -> None:
+    def test_wrong_values_are_refused(self) -> None:
         for values, text in [
             ({"fetch.limits": 1}, "fetch.limit,"),
             ({"fetch.limit": 1001}, "from 1 to 1000"),
@@ -82,7 +82,7 @@ class ConfigTest(unittest.TestCase):
             self.assertIn(text, caught.exception.message)
             self.assertIn("B24_CONFIG", str(caught.exception))
 
-    def test_a_freed_one(self) -> None:
+    def test_a_freed_configuration_is_refused(self) -> None:
         config = Config()
         config.free()
         config.free()
@@ -95,7 +95,7 @@ class DeliveryTest(PortalTest):
     def test_a_change_becomes_a_record(self) -> None:
         self.listen()
         deal = self.add_deal()
-        notification = self.client.wait(PATIENCE)
+        notification = self.client.wait(TIMEOUT)
         self.assertEqual(notification, (self.connector, 1, True))
         with self.client.fetch() as batch:
             self.assertEqual(len(batch), 1)
@@ -125,14 +125,16 @@ class DeliveryTest(PortalTest):
         stats = self.client.stats()
         self.assertEqual((stats["fetched"], stats["acknowledged"], stats["failed"]), (3, 2, 1))
 
-    def test_what_was_not_acknowledged_comes_again(self) -> None:
+    def test_what_was_not_acknowledged_is_delivered_again(self) -> None:
         self.listen()
         self.add_deal()
-        with self.client.next(PATIENCE) as batch:
+        with self.client.next(TIMEOUT) as batch:
             message_ids = [record["MESSAGE_ID"] for record in batch]
+            self.assertEqual(batch.attempt, 1)
         self.assertEqual(self.client.recover(), 1)
         with self.client.fetch() as batch:
             self.assertEqual([record["MESSAGE_ID"] for record in batch], message_ids)
+            self.assertEqual(batch.attempt, 2)
         self.client.close()
         with Client(portal_config(self.connector)) as client:
             client.restore(self.client.state())
@@ -156,7 +158,7 @@ class DeliveryTest(PortalTest):
                 self.client.close()
         self.assertEqual(len(seen), 3)
 
-    def test_time_is_over(self) -> None:
+    def test_a_wait_ends_when_its_time_is_over(self) -> None:
         self.listen()
         start = time.monotonic()
         self.assertIsNone(self.client.wait(0.6))
@@ -166,11 +168,11 @@ class DeliveryTest(PortalTest):
 
 
 class CallTest(PortalTest):
-    def test_an_answer(self) -> None:
+    def test_a_call_returns_the_answer(self) -> None:
         deal = self.add_deal("Заказ «1»")
         self.assertEqual(self.client.call("crm.deal.get", {"id": deal})["result"]["TITLE"], "Заказ «1»")
 
-    def test_a_batch(self) -> None:
+    def test_a_batch_returns_results_and_errors(self) -> None:
         answer = self.client.call_batch(
             {
                 "new": {"method": "crm.deal.add", "params": {"fields": {"TITLE": "Заказ"}}},
@@ -181,61 +183,69 @@ class CallTest(PortalTest):
         self.assertEqual(answer["results"]["read"]["TITLE"], "Заказ")
         self.assertEqual(answer["errors"]["wrong"]["error"], "ERROR_METHOD_NOT_FOUND")
 
-    def test_a_refusal(self) -> None:
+    def test_a_refusal_is_raised(self) -> None:
         error = self.assertFails(b24events.PORTAL, self.client.call, "no.such.method")
         self.assertEqual((error.code, error.http_status), ("ERROR_METHOD_NOT_FOUND", 404))
+        self.assertFalse(error.is_transient)
 
-    def test_who_is_no_administrator(self) -> None:
+    def test_an_error_that_may_pass_is_transient(self) -> None:
+        config = portal_config("")
+        config["portal.url"] = "http://127.0.0.1:1"  # nothing listens there
+        with Client(config) as client:
+            self.assertTrue(self.assertFails(b24events.NETWORK, client.call, "profile").is_transient)
+
+    def test_a_user_who_is_not_an_administrator_is_refused(self) -> None:
         config = portal_config("")
         config["auth.access_token"] = os.environ["B24_EMPLOYEE_TOKEN"]
         with Client(config) as employee:
-            error = self.assertFails(b24events.ACCESS_DENIED, employee.subscribe, "ONCRMDEALADD")
+            error = self.assertFails(b24events.ACCESS_DENIED, employee.bind_event, "ONCRMDEALADD")
         self.assertNotIn(os.environ["B24_EMPLOYEE_TOKEN"], str(error))
 
-    def test_wait_before_connect(self) -> None:
-        self.assertFails(b24events.STATE, self.client.wait, 0)
+    def test_waiting_needs_a_connection(self) -> None:
+        error = self.assertFails(b24events.STATE, self.client.wait, 0)
+        self.assertIn("b24_client_connect", error.message)
 
 
 class ThreadTest(PortalTest):
-    def test_close_wakes_a_thread_that_waits(self) -> None:
+    def test_close_ends_a_wait_on_another_thread(self) -> None:
         self.listen()
         errors = []
         thread = threading.Thread(target=lambda: errors.append(self.assertFails(b24events.CLOSED, self.client.wait)))
         thread.start()
         self.client.close()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         self.assertEqual(len(errors), 1)
 
-    def test_ctrl_c_is_heard_while_waiting(self) -> None:
+    def test_ctrl_c_interrupts_a_wait(self) -> None:
         self.listen()
         with self.assertRaises(KeyboardInterrupt):
             threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
             self.client.next()
 
-    @unittest.skipUnless(sys.platform == "linux", "there is no descriptor on other systems")
-    def test_select(self) -> None:
+    @unittest.skipUnless(sys.platform == "linux", "other systems have no descriptor")
+    def test_a_client_can_be_selected(self) -> None:
         self.listen()
         self.assertEqual(select.select([self.client], [], [], 0)[0], [])
         self.add_deal()
-        self.assertEqual(select.select([self.client], [], [], PATIENCE)[0], [self.client])
+        self.assertEqual(select.select([self.client], [], [], TIMEOUT)[0], [self.client])
         self.assertTrue(self.client.wait(0).signalled)
         self.assertEqual(select.select([self.client], [], [], 0)[0], [])
 
 
 class CallbackTest(PortalTest):
-    def test_log_lines_come_even_when_the_config_is_forgotten(self) -> None:
+    def test_log_lines_arrive_after_the_configuration_is_garbage(self) -> None:
         lines = []
         config = portal_config(self.connector)
         config.on_log(lambda level, message: lines.append((level, message)))
         client = Client(config)
         del config
         gc.collect()
-        client.connect(PATIENCE)
+        client.connect(TIMEOUT)
         client.free()
         self.assertTrue(any("subscribed" in message for _, message in lines), lines)
         self.assertTrue(all(level == b24events.LOG_INFO for level, _ in lines), lines)
 
-    def test_a_forgotten_client_frees_itself(self) -> None:
+    def test_a_client_that_is_garbage_is_freed(self) -> None:
         lines = []
         config = portal_config(self.connector)
         config.on_log(lambda _, message: lines.append(message))
@@ -248,8 +258,8 @@ class CallbackTest(PortalTest):
 
 
 class TokensTest(unittest.TestCase):
-    # Without other clients: those of one process share their tokens.
-    def test_new_tokens(self) -> None:
+    # No other clients here: the clients of a process share their tokens.
+    def test_new_tokens_are_reported(self) -> None:
         stored = []
         config = portal_config("")
         config.on_tokens(stored.append)
@@ -261,11 +271,11 @@ class TokensTest(unittest.TestCase):
             self.assertGreater(tokens.expires, time.time())
             self.assertEqual(tokens.member_id, os.environ["B24_MEMBER_ID"])
             self.assertEqual(client.stats()["renewals"], 1)
-        # The pair in the environment is worthless now; the tests that follow take this one.
+        # The pair in the environment is no longer valid. The tests that follow use this one.
         os.environ["B24_ACCESS_TOKEN"] = tokens.access_token
         os.environ["B24_REFRESH_TOKEN"] = tokens.refresh_token
 
-    def test_tokens_of_the_host(self) -> None:
+    def test_a_host_renews_tokens_itself(self) -> None:
         stored = []
         config = portal_config("")
         config["auth.access_token"] = config["auth.refresh_token"] = ""
@@ -297,7 +307,7 @@ class HandlerTest(PortalTest):
             }
         ).encode()
 
-    def test_calls_of_the_portal_ring(self) -> None:
+    def test_calls_of_the_portal_make_notifications(self) -> None:
         token = os.environ["B24_APPLICATION_TOKEN"]
         config = portal_config(self.connector)
         config["source"] = "handler"
@@ -305,12 +315,12 @@ class HandlerTest(PortalTest):
         config["handler.application_token"] = token
         with Client(config) as client:
             self.assertTrue(client.connect())
-            self.assertFalse(client.wait(PATIENCE).signalled)
-            self.assertEqual(client.accept(self.call(token), "application/json"), 200)
+            self.assertFalse(client.wait(TIMEOUT).signalled)
+            self.assertEqual(client.accept_handler_call(self.call(token), "application/json"), 200)
             self.assertTrue(client.wait(0).signalled)
-            self.assertEqual(client.accept(self.call("guess")), 403)
-            self.assertEqual(client.accept(b"\x00\xff"), 400)
-            self.assertEqual(client.accept(b"x" * 100_000), 413)
+            self.assertEqual(client.accept_handler_call(self.call("guess")), 403)
+            self.assertEqual(client.accept_handler_call(b"\x00\xff"), 400)
+            self.assertEqual(client.accept_handler_call(b"x" * 100_000), 413)
             self.assertIsNone(client.wait(0))
             self.assertEqual(client.stats()["handler_refused"], 3)
 
@@ -330,6 +340,6 @@ class HandlerTest(PortalTest):
 
 
 if __name__ == "__main__":
-    # A test that hangs ends the program and tells where.
+    # If a test hangs, the program ends and shows where.
     faulthandler.dump_traceback_later(90, exit=True)
     unittest.main()

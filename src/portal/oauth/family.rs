@@ -148,7 +148,7 @@ impl SharedFamily {
         let permit = select! {
             recv(self.permit.1) -> _ => Permit(&self.permit.0),
             recv(cancel.receiver()) -> _ => return Err(cancel.reason()),
-            default(left) => return Err(Error::Timeout(
+            default(left) => return Err(Error::Busy(
                 "another call is renewing the tokens and takes too long; repeat this call later".into(),
             )),
         };

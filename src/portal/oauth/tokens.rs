@@ -11,7 +11,7 @@ use super::family::{Permit, Registry, SharedFamily, TokenKeeper};
 use super::server::TokenServer;
 use crate::clock::Deadline;
 use crate::context::Context;
-use crate::error::{Error, Refusal, Result, Status};
+use crate::error::{Error, Refusal, Result};
 use crate::lock;
 use crate::portal::refusal;
 use crate::secret::Secret;
@@ -236,7 +236,7 @@ impl Tokens {
             return Ok(false);
         }
         if self.renewed_by_host {
-            return Err(host_must_renew());
+            return Err(Error::HostMustRenew);
         }
         let TokenPair { refresh, .. } = family.pair();
         let fallback = if refresh.is_empty() { lock(&self.fallback).take() } else { None };
@@ -324,7 +324,7 @@ impl Tokens {
                 return Ok(Some(locked));
             }
             if deadline.has_passed(self.ctx.clock.now()) {
-                return Err(Error::Timeout(
+                return Err(Error::Busy(
                     "another process is renewing the tokens in auth.tokens_file and takes too long; repeat this call \
                      later"
                         .into(),
@@ -333,16 +333,6 @@ impl Tokens {
             self.ctx.cancel.sleep(FILE_LOCK_INTERVAL)?;
         }
     }
-}
-
-fn host_must_renew() -> Error {
-    Error::Refused(Box::new(Refusal {
-        status: Status::Auth,
-        code: "expired_token".into(),
-        http_status: 401,
-        text: "the access token has expired, and auth.renew=host leaves its renewal to the host: set the new pair of tokens"
-            .into(),
-    }))
 }
 
 fn answer_lost(begun: u64) -> String {

@@ -108,7 +108,7 @@ fn a_port_that_is_taken_is_named() {
             matches!(&error, Error::Config(text) if text.contains(&at) && text.contains("handler.listen")),
             "{error}"
         );
-        assert!(matches!(client.wait(AT_ONCE), Err(Error::State(_))));
+        assert_eq!(client.wait(AT_ONCE), Err(Error::NotConnected));
     }
     let mut config = setting.handler_config("handler");
     config.set("handler.listen", &at).unwrap();

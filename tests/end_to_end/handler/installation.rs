@@ -12,7 +12,7 @@ fn an_installation_brings_the_first_tokens() {
         assert_eq!(client.wait(Timeout::from_millis(50)).unwrap(), None, "there is nothing to look with");
         setting.install(&client);
         look(&client);
-        client.subscribe("ONCRMDEALADD").unwrap();
+        client.bind_event("ONCRMDEALADD").unwrap();
         until("the connection", || client.is_connected());
         client.bind_handler(&url(&client), 0).unwrap();
         setting.deals([1]);
@@ -108,7 +108,7 @@ fn the_end_of_the_application_is_told_to_everyone() {
                 }
                 let error = ended.unwrap_err();
                 assert_eq!((error.status(), error.code()), (Status::Auth, "APPLICATION_UNINSTALLED"));
-                assert!(error.to_string().contains("install it again"), "{error}");
+                assert!(error.to_string().contains("install the application again"), "{error}");
             }
         });
         for error in [
@@ -142,7 +142,7 @@ fn tokens_of_a_call_stand_in_for_those_that_cannot_be_renewed() {
     let mut config = setting.handler_config("handler");
     config.set("auth.refresh_token", "").unwrap();
     let client = setting.client_of(&config);
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
     look(&client);
     client.bind_handler(&url(&client), 0).unwrap();
@@ -197,7 +197,7 @@ fn no_secret_in_what_people_read() {
     setting.install(&client);
     look(&client);
     client.bind_handler(&url(&client), 0).unwrap();
-    client.subscribe("ONCRMDEALADD").unwrap();
+    client.bind_event("ONCRMDEALADD").unwrap();
     setting.control(json!({"handler_refresh_token": true}));
     setting.deals([1]);
     client.next(LONG).unwrap().unwrap().acknowledge().unwrap();

@@ -63,7 +63,7 @@ functions! {
     b24_config_free: fn(Handle);
     b24_client_new: fn(Handle, *mut Handle) -> Status;
     b24_client_connect: fn(Handle, i32) -> Status;
-    b24_client_subscribe: fn(Handle, *const c_char) -> Status;
+    b24_client_bind_event: fn(Handle, *const c_char) -> Status;
     b24_client_stats: fn(Handle, *mut *mut c_char) -> Status;
     b24_client_bind_handler: fn(Handle, *const c_char, u32) -> Status;
     b24_string_free: fn(*mut c_char);
@@ -146,10 +146,10 @@ unsafe impl Send for Client {}
 unsafe impl Sync for Client {}
 
 impl Client {
-    pub fn subscribe(&self, event: &str) -> Result<(), Failure> {
+    pub fn bind_event(&self, event: &str) -> Result<(), Failure> {
         let event = owned(event);
         // SAFETY: a text that is good during the call.
-        self.functions.check(unsafe { (self.functions.b24_client_subscribe)(self.handle, event.as_ptr()) })
+        self.functions.check(unsafe { (self.functions.b24_client_bind_event)(self.handle, event.as_ptr()) })
     }
 
     pub fn connect(&self, timeout_ms: i32) -> Result<(), Failure> {

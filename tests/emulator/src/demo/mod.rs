@@ -55,7 +55,7 @@ fn play(burst: u32, source: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     println!("source   {source}  ({way})");
     for event in script::EVENTS {
-        client.subscribe(event)?;
+        client.bind_event(event)?;
         println!("event    {event}");
     }
 

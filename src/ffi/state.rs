@@ -1,0 +1,94 @@
+//! `b24_client`: what has to survive the process, and tokens.
+
+use std::ffi::c_char;
+
+use super::client::{CLIENTS, b24_client};
+use super::enums::b24_status;
+use super::{boundary, text};
+use crate::error::Status;
+
+/// Returns the client's state as JSON: the tokens, and the batches that are not acknowledged. A host that does not set
+/// `state.dir` stores it in its own database, after every batch and after every new pair of tokens, and passes it to
+/// b24_client_restore when it starts again, on the same machine or another. The state holds secrets: protect it like a
+/// password. Works on a closed client too. Does not block.
+///
+/// @param client The client.
+/// @param json Receives the text. Free it with b24_string_free.
+/// @return B24_OK; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_state(client: *const b24_client, json: *mut *mut c_char) -> b24_status {
+    boundary::status(|| {
+        // SAFETY: by contract.
+        unsafe { text::prepare(json, std::ptr::null_mut())? };
+        let state = CLIENTS.get(client)?.client.state();
+        // SAFETY: checked by `prepare`.
+        unsafe { text::give(json, state) };
+        Ok(Status::Ok)
+    })
+}
+
+/// Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
+/// before anything new. Its tokens are used, unless the client has newer tokens or tokens of another authorization.
+/// Call this function once, before the first fetch. Blocks only while the tokens are being renewed, at most for 20 s.
+///
+/// @param client The client.
+/// @param json The state.
+/// @return B24_OK; B24_STATE if the text is not a state, if it belongs to another portal or `connector.id`, if
+/// `state.dir` cannot be written, or if the renewal takes too long; B24_CLOSED; B24_INVALID_ARGUMENT;
+/// B24_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *const c_char) -> b24_status {
+    boundary::status(|| {
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        client.client.restore(unsafe { text::borrowed("json", json)? })?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`,
+/// b24_config_on_tokens) and uses it. Needs the keys `auth.client_id` and `auth.client_secret`. Blocks for one
+/// request, at most for `http.timeout_ms`.
+///
+/// @param client The client.
+/// @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds
+/// and works once.
+/// @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
+/// error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *const c_char) -> b24_status {
+    boundary::status(|| {
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        client.client.authorize(unsafe { text::borrowed("code", code)? })?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an application
+/// that was authorized again. If the library has already renewed these tokens, it uses the newest pair. Blocks only
+/// while the tokens are being renewed, at most for 20 s.
+///
+/// @param client The client.
+/// @param access_token The access token.
+/// @param refresh_token The refresh token. May be NULL or "".
+/// @param expires When the access token expires, in seconds since 1970. 0 if not known.
+/// @return B24_OK; B24_STATE if the tokens cannot be stored, or if the renewal takes too long; B24_CLOSED;
+/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_set_tokens(
+    client: *mut b24_client,
+    access_token: *const c_char,
+    refresh_token: *const c_char,
+    expires: u64,
+) -> b24_status {
+    boundary::status(|| {
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        let access = unsafe { text::borrowed("access_token", access_token)? };
+        // SAFETY: by contract.
+        let refresh = unsafe { text::borrowed_or_empty("refresh_token", refresh_token)? };
+        client.client.set_tokens(access, refresh, expires)?;
+        Ok(Status::Ok)
+    })
+}
