@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::php::value::{Value, json};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::caller::Handler;
 use crate::faults::{DelayNext, DropNext, FailNext};
@@ -219,8 +219,9 @@ fn tell(server: &Server, module_id: &str, command: &str, params: &Value) {
 
 /// Reads the body of `POST /control`: one item or an array of them.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<Control>, serde_json::Error> {
-    let value: Value = serde_json::from_slice(body)?;
-    if value.is_array() { serde_json::from_value(value) } else { Ok(vec![serde_json::from_value(value)?]) }
+    // Not by way of a `serde_json::Value`, which would forget the order of keys.
+    let is_list = body.trim_ascii_start().starts_with(b"[");
+    if is_list { serde_json::from_slice(body) } else { Ok(vec![serde_json::from_slice(body)?]) }
 }
 
 #[cfg(test)]

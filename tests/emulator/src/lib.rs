@@ -33,13 +33,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 pub use control::Control;
 pub use faults::{DelayNext, DropNext, DropWhen, FailNext};
 pub use journal::{Counters, RecordedRequest};
 pub use options::{AccessLog, Limits, Options};
+pub use php::value::Value;
 pub use portal::application::Application;
 pub use portal::offline::QueueRecord;
 pub use portal::pull::{ConfigSpelling, ExpireAction};
@@ -132,18 +132,22 @@ impl Emulator {
 
     /// What a change in the portal does: the event goes into the queues bound to it and its subscribers are told.
     /// `by_connector` is the `auth_connector` the change was made with, or empty.
-    pub fn make_event(&self, event: &str, data: Value, by_connector: &str) {
+    pub fn make_event(&self, event: &str, data: impl Into<Value>, by_connector: &str) {
         self.control(Control::MakeEvent {
             event: event.to_owned(),
-            data,
+            data: data.into(),
             by_connector: by_connector.to_owned(),
             additional: control::by_administrator(),
         });
     }
 
     /// Any message into the application's shared channel.
-    pub fn publish(&self, module_id: &str, command: &str, params: Value) {
-        self.control(Control::Publish { module_id: module_id.to_owned(), command: command.to_owned(), params });
+    pub fn publish(&self, module_id: &str, command: &str, params: impl Into<Value>) {
+        self.control(Control::Publish {
+            module_id: module_id.to_owned(),
+            command: command.to_owned(),
+            params: params.into(),
+        });
     }
 
     /// The body of the push server's next answer: half an envelope, invalid UTF-8, nothing.

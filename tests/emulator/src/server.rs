@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::php::value::json;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::caller::Tally;
@@ -187,7 +187,7 @@ impl Server {
         if request.method == Method::GET {
             let counters = self.counters();
             let queue = lock(&self.portal).queue.records().to_vec();
-            let shown = json!({"counters": counters, "queue": queue});
+            let shown = serde_json::json!({"counters": counters, "queue": queue});
             return Answer::new(StatusCode::OK, "application/json", shown.to_string());
         }
         let items = control::parse(&request.body).map_err(|error| error.to_string());

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
-use common::{Client, quick, wait_until};
+use common::{Client, SendJson, quick, wait_until};
 use serde_json::{Value, json};
 
 const MOMENT: Duration = Duration::from_millis(300);
@@ -139,9 +139,9 @@ fn tokens_may_be_missing() {
     let data = json!({"FIELDS": {"ID": "9"}});
     let by_nobody = Control::MakeEvent {
         event: "ONCRMDEALADD".to_owned(),
-        data,
+        data: data.into(),
         by_connector: String::new(),
-        additional: json!([]),
+        additional: json!([]).into(),
     };
     client.emulator.control(by_nobody);
     assert!(!site.next().contains_key("auth[access_token]"), "nobody's token");

@@ -2,14 +2,15 @@
 
 pub mod json;
 pub mod params;
+pub mod value;
 
-use serde_json::{Map, Value};
+use value::{Map, Value};
 
 /// An array as PHP has it: keys in order, and a list only when the keys happen to be 0, 1, 2, …
 ///
 /// An empty one is a list: this is why the portal writes `[]` where a client expects `{}`.
 pub fn array(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
-    let entries: Map<String, Value> = entries.into_iter().collect();
+    let entries: Map = entries.into_iter().collect();
     let is_list = entries.keys().enumerate().all(|(index, key)| *key == index.to_string());
     if is_list { Value::Array(entries.into_iter().map(|(_, value)| value).collect()) } else { Value::Object(entries) }
 }
@@ -62,7 +63,7 @@ pub fn entries(value: &Value) -> Vec<(String, &Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::php::value::json;
 
     fn pairs(keys: &[&str]) -> Vec<(String, Value)> {
         keys.iter().map(|key| ((*key).to_owned(), json!(1))).collect()

@@ -1,6 +1,6 @@
 //! The installed application and the methods that tell about it and its user.
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::call::{Authorization, Caller, Outcome, Params};
 use super::error::RestError;

@@ -1,6 +1,6 @@
 //! `event.bind`, `event.unbind`, `event.get`, `events`: what an application wants to hear of.
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::call::{Caller, Outcome, Params};
 use super::error::RestError;

@@ -1,6 +1,6 @@
 //! One call of a method: who calls, with what.
 
-use serde_json::{Map, Value};
+use crate::php::value::{Map, Value};
 
 use super::error::RestError;
 use crate::php;
@@ -37,10 +37,10 @@ impl Caller {
 
 /// Parameters with names in any case.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Map<String, Value>);
+pub struct Params(Map);
 
 impl Params {
-    pub fn new(raw: Map<String, Value>) -> Self {
+    pub fn new(raw: Map) -> Self {
         Self(raw.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
     }
 

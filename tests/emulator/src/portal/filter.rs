@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use crate::php::value::Value;
 
 use super::error::RestError;
 use crate::{php, time};
@@ -55,7 +55,7 @@ struct Condition {
 impl Filter {
     pub fn parse(filter: Option<&Value>, fields: Fields) -> Result<Self, RestError> {
         let Some(filter) = filter else { return Ok(Self(Vec::new())) };
-        if !(filter.is_array() || filter.is_object()) {
+        if !filter.is_array() {
             return Err(RestError::bad_query("The filter is not an array.".to_owned()));
         }
         php::entries(filter)
@@ -133,7 +133,7 @@ impl Order {
         let Some(order) = order else {
             return Ok(Self(vec![(default.to_owned(), allowed(default)?, false)]));
         };
-        if !(order.is_array() || order.is_object()) {
+        if !order.is_array() {
             return Err(RestError::bad_query("The order is not an array.".to_owned()));
         }
         let mut keys = Vec::new();
@@ -170,7 +170,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::php::value::json;
 
     fn fields(field: &str) -> Option<Kind> {
         match field {

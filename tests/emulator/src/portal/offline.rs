@@ -1,13 +1,12 @@
 //! The queue of offline events: one record per message, connector and process.
 
+use crate::php::value::{Map, Value, json};
 use md5::{Digest, Md5};
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::filter::{Filter, Kind, Order};
-use crate::php::json;
 use crate::random::{self, hex_of};
-use crate::time;
+use crate::{php, time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueRecord {
@@ -164,27 +163,32 @@ impl QueueRecord {
 
     /// The record in an answer of `event.offline.get`.
     pub fn json(&self) -> Value {
-        json!({
-            "ID": self.field("ID"),
-            "TIMESTAMP_X": self.field("TIMESTAMP_X"),
-            "EVENT_NAME": self.event_name,
-            "EVENT_DATA": self.event_data,
-            "EVENT_ADDITIONAL": self.event_additional,
-            "MESSAGE_ID": self.message_id,
-        })
+        Value::Object(self.fields())
+    }
+
+    fn fields(&self) -> Map {
+        let field = |name: &str| (name.to_owned(), json!(self.field(name)));
+        Map::from([
+            field("ID"),
+            field("TIMESTAMP_X"),
+            field("EVENT_NAME"),
+            ("EVENT_DATA".to_owned(), self.event_data.clone()),
+            ("EVENT_ADDITIONAL".to_owned(), self.event_additional.clone()),
+            field("MESSAGE_ID"),
+        ])
     }
 
     /// The record in an answer of `event.offline.list`.
     pub fn json_in_list(&self) -> Value {
-        let mut record = self.json();
-        record["PROCESS_ID"] = json!(self.process_id);
-        record["ERROR"] = json!(self.field("ERROR"));
-        record
+        let mut record = self.fields();
+        record.insert("PROCESS_ID".to_owned(), json!(self.process_id));
+        record.insert("ERROR".to_owned(), json!(self.field("ERROR")));
+        Value::Object(record)
     }
 }
 
 fn message_id(event_name: &str, data: &Value) -> String {
-    hex_of(&Md5::digest(format!("{event_name}|{}", json::encode(data))))
+    hex_of(&Md5::digest(format!("{event_name}|{}", php::json::encode(data))))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `event.offline.*`
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::call::{Caller, Outcome, Params, Success};
 use super::error::RestError;
@@ -113,7 +113,7 @@ fn required_process_id(params: &Params) -> Result<String, RestError> {
 
 /// The texts of an array; `None` for a scalar.
 fn texts(list: &Value) -> Option<Vec<String>> {
-    if !(list.is_array() || list.is_object()) {
+    if !list.is_array() {
         return None;
     }
     let text = |(_, value): (String, &Value)| php::text(value).unwrap_or_default().trim().to_owned();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::php::value::{Map, Value, json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 
 use super::Portal;
 use super::call::{Caller, Outcome, Params};
@@ -212,7 +212,7 @@ pub fn event_add(portal: &mut Portal, caller: &Caller, params: &Params) -> Outco
     }
     let nothing = json!([]);
     let message = params.get("params").unwrap_or(&nothing);
-    if !(message.is_array() || message.is_object()) {
+    if !message.is_array() {
         return Err(RestError::bad_request("PARAMS_ERROR", "Params format error"));
     }
     let channels = &portal.channels;

@@ -1,8 +1,8 @@
 //! A REST request: reading its parameters, finding out who calls, writing the answer.
 
+use crate::php::value::{Map, Value, json};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use serde_json::{Map, Value, json};
 
 use super::call::{Authorization, Caller, Params};
 use super::error::RestError;
@@ -44,14 +44,14 @@ pub fn params(request: &Request) -> Params {
 }
 
 /// What is not a JSON map gives no parameters, as with PHP.
-fn json_body(body: &[u8]) -> Map<String, Value> {
+fn json_body(body: &[u8]) -> Map {
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => map,
         _ => Map::new(),
     }
 }
 
-fn form_body(body: &[u8]) -> Map<String, Value> {
+fn form_body(body: &[u8]) -> Map {
     php::params::parse(&String::from_utf8_lossy(body))
 }
 

@@ -1,6 +1,6 @@
 //! `jsonRpc=true` of version 5: messages as calls of the client, and calls the client makes.
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::message::Message;
 
@@ -68,11 +68,11 @@ mod tests {
     fn calls_of_the_server() {
         let message = |id| Message::new(id, 1, 1_795_485_144, "c", r#"{"module_id":"rest"}"#.to_owned());
         let alone: Value = serde_json::from_str(&incoming(&[message(7)])).unwrap();
-        assert_eq!(alone["method"], "incoming.message");
-        assert_eq!(alone["params"]["mid"], "17954851440000000000000007");
+        assert_eq!(alone["method"], json!("incoming.message"));
+        assert_eq!(alone["params"]["mid"], json!("17954851440000000000000007"));
         assert_eq!((&alone["params"]["body"], &alone["id"]), (&json!({"module_id": "rest"}), &json!(7)));
-        let two: Value = serde_json::from_str(&incoming(&[message(7), message(8)])).unwrap();
-        assert_eq!(two.as_array().unwrap().len(), 2);
+        let two: Vec<Value> = serde_json::from_str(&incoming(&[message(7), message(8)])).unwrap();
+        assert_eq!(two.len(), 2);
     }
 
     #[test]

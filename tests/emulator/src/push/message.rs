@@ -1,6 +1,6 @@
 //! A message as it is kept and as it is written.
 
-use serde_json::value::Value;
+use crate::php::value::{Value, json};
 
 use crate::time;
 
@@ -69,10 +69,7 @@ pub fn array(messages: &[Message], version: u32) -> String {
 
 /// `event_offline` of the queues that grew: one entry for each, with the number of its events.
 pub fn event_offline_params(grown: impl IntoIterator<Item = (String, u64)>) -> Value {
-    grown
-        .into_iter()
-        .map(|(connector_id, count)| serde_json::json!({"connector_id": connector_id, "count": count}))
-        .collect()
+    grown.into_iter().map(|(connector_id, count)| json!({"connector_id": connector_id, "count": count})).collect()
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::php::value::{Value, json};
 use hyper::StatusCode;
-use serde_json::{Value, json};
 
 use crate::random;
 use crate::sync::lock;

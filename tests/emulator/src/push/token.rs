@@ -32,7 +32,7 @@ impl TokenSigner {
     }
 
     pub fn sign(&self, claims: &Claims) -> String {
-        let claims = serde_json::json!(claims).to_string();
+        let claims = serde_json::to_string(claims).unwrap_or_default();
         let signed =
             format!("{}.{}", BASE64URL_NOPAD.encode(HEAD.as_bytes()), BASE64URL_NOPAD.encode(claims.as_bytes()));
         let signature = BASE64URL_NOPAD.encode(&self.mac(&signed).finalize().into_bytes());

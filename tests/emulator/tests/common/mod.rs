@@ -8,7 +8,8 @@ use std::time::Duration;
 use b24_emulator::{ADMINISTRATOR, Emulator, Options, Tokens};
 use serde_json::{Value, json};
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder};
 
 pub struct Client {
     pub emulator: Emulator,
@@ -28,6 +29,17 @@ pub fn agent() -> Agent {
         .timeout_global(Some(Duration::from_secs(20)))
         .build()
         .into()
+}
+
+/// As ureq's own function, whose feature `json` the library under test would get as well.
+pub trait SendJson {
+    fn send_json(self, body: Value) -> Result<Response<Body>, ureq::Error>;
+}
+
+impl SendJson for RequestBuilder<WithBody> {
+    fn send_json(self, body: Value) -> Result<Response<Body>, ureq::Error> {
+        self.content_type("application/json; charset=utf-8").send(body.to_string())
+    }
 }
 
 impl Client {
