@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 
 /// Tells every waiting thread that the client is closed. Clones share one flag.
 ///
-/// Nothing is ever sent: dropping the only sender disconnects the channel, which wakes all receivers at once.
+/// Nothing is ever sent over the channel. Dropping its only sender disconnects it, which wakes all receivers at once.
 #[derive(Clone)]
 pub struct Cancellation {
     sender: Arc<Mutex<Option<Sender<Infallible>>>>,
     receiver: Receiver<Infallible>,
-    /// Why, unless the host closed the client.
+    /// Why the client was cancelled, unless the host closed it.
     reason: Arc<OnceLock<Error>>,
 }
 
@@ -28,22 +28,22 @@ impl Default for Cancellation {
 }
 
 impl Cancellation {
-    /// Sets the flag; false when it was set before.
+    /// Sets the flag. Returns false if it was already set.
     pub fn cancel(&self) -> bool {
         crate::lock(&self.sender).take().is_some()
     }
 
-    /// Sets the flag; from now on every call of the client fails with `reason`. False when it was set before.
+    /// Sets the flag; from now on every call of the client fails with `reason`. Returns false if it was already set.
     pub fn cancel_because(&self, reason: Error) -> bool {
         let mut sender = crate::lock(&self.sender);
         if sender.is_some() {
-            // Set once: nobody has cancelled before.
+            // Cannot fail: the flag was not set, so no reason was either.
             let _ = self.reason.set(reason);
         }
         sender.take().is_some()
     }
 
-    /// What calls fail with once the flag is set: [`Error::Closed`], or the reason if there is one.
+    /// The error of every call once the flag is set: the reason if there is one, otherwise [`Error::Closed`].
     pub fn reason(&self) -> Error {
         self.reason.get().cloned().unwrap_or(Error::Closed)
     }
@@ -53,12 +53,12 @@ impl Cancellation {
         crate::lock(&self.sender).is_none()
     }
 
-    /// The error [`Cancellation::reason`] once the flag is set.
+    /// Fails with [`Cancellation::reason`] once the flag is set.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(self.reason()) } else { Ok(()) }
     }
 
-    /// Waits for this long; fails with [`Cancellation::reason`] as soon as the flag is set.
+    /// Waits for `duration`. Fails with [`Cancellation::reason`] as soon as the flag is set.
     pub fn sleep(&self, duration: Duration) -> Result<()> {
         match self.receiver.recv_timeout(duration) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_what_calls_fail_with() {
+    fn calls_fail_with_the_reason() {
         let cancel = Cancellation::default();
         let reason = Error::State("because".into());
         assert!(cancel.cancel_because(reason.clone()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, SystemClock, Timeout};
-use crate::config::{Config, Source};
+use crate::config::{Config, Settings, Source};
 use crate::context::Context;
 use crate::delivery::{Batch, Delivery};
 use crate::error::{Error, Refusal, Result, Status};
@@ -16,12 +16,15 @@ use crate::handler::{Effects, Handler, binding};
 use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
-use crate::portal::oauth::TokensSink;
+use crate::portal::oauth::{AuthServer, Keeper, Tokens, TokensSetup, TokensSink};
 use crate::portal::{Portal, Repeat};
 use crate::push::listener::Listener;
 use crate::secret::Secret;
-use crate::state::store::Store;
+use crate::state::storage::Storage;
+use crate::state::store::{Identity, Store};
 use crate::state::tokens::TokenPair;
+use crate::state::tokens_file::TokensFile;
+use crate::state::{PortalName, PrivateFile};
 use crate::stats::Stats;
 
 /// What the host wants to be told while the client lives.
@@ -64,16 +67,9 @@ impl Client {
             log: Log::new(hooks.log, settings.log_level),
             stats: Arc::new(Stats::default()),
         };
-        let store =
-            Arc::new(Store::new(settings.state_dir.as_deref(), settings.access_token.clone(), &settings.connector_id)?);
-        let sink = keep_tokens(store.clone(), hooks.tokens, ctx.log.clone());
-        let portal = Arc::new(Portal::new(&settings, sink, ctx.clone())?);
-        // A file that several share is never older than what this client has kept for itself.
-        match store.tokens() {
-            Some(_) if settings.tokens_file.is_some() => store.set_tokens(&portal.tokens())?,
-            Some(pair) => portal.use_tokens(pair),
-            None => {}
-        }
+        let store = Arc::new(open_store(&settings)?);
+        let tokens = Tokens::new(tokens_setup(&settings, &store, hooks.tokens, &ctx)?, ctx.clone())?;
+        let portal = Arc::new(Portal::new(&settings, tokens, ctx.clone()));
         let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, ctx.cancel.clone()));
         let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), ctx.clone()));
         let port = Arc::new(Port::default());
@@ -208,15 +204,14 @@ impl Client {
     /// Tokens and open reservations as JSON, to go on elsewhere with [`Client::restore`]. Holds secrets by purpose.
     /// Works after closing too.
     pub fn state(&self) -> String {
-        self.store.to_json(&self.portal.tokens())
+        self.store.to_json(&self.portal.token_family())
     }
 
     /// Goes on from what [`Client::state`] gave: its open reservations are handed out first. Its tokens are used, unless
     /// the configured ones are newer.
     pub fn restore(&self, json: &str) -> Result<()> {
-        if let Some(pair) = self.store.restore(json)? {
-            self.portal.use_tokens(pair);
-        }
+        let family = self.store.restore(json)?;
+        self.portal.restore_tokens(family)?;
         self.more.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -246,10 +241,8 @@ impl Client {
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
-            if !self.more.load(Ordering::Relaxed) {
-                if self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
-                    return Ok(None);
-                }
+            if !self.more.load(Ordering::Relaxed) && self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
+                return Ok(None);
             }
             let batch = self.fetch(0)?;
             if !batch.is_empty() {
@@ -281,9 +274,7 @@ impl Client {
             return Err(Error::InvalidArgument("the access token is empty".into()));
         }
         let (access, refresh) = (Secret::new(access), Secret::new(refresh));
-        let pair = TokenPair { access, refresh, expires, lifetime: 0, ..self.portal.tokens() };
-        self.store.set_tokens(&pair)?;
-        self.portal.put_tokens_in(pair)
+        self.portal.present_tokens(TokenPair { access, refresh, expires, ..TokenPair::none() }, true)
     }
 
     /// Counters and state as a JSON object. Holds no secret.
@@ -322,6 +313,8 @@ impl Client {
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();
+        // The answer to a renewal must not get lost, and the state must not be released before it is stored.
+        self.portal.wait_for_renewal();
         self.store.release();
     }
 
@@ -389,15 +382,40 @@ fn uninstalled() -> Error {
     }))
 }
 
-/// A new pair goes into the ledger first and to the host then; either may be the one who keeps it.
-fn keep_tokens(store: Arc<Store>, host: Option<TokensSink>, log: Log) -> TokensSink {
-    Arc::new(move |pair| {
-        if let Err(error) = store.set_tokens(pair) {
-            log.write(Level::Error, || format!("the new tokens could not be kept: {error}"));
-        }
-        if let Some(host) = &host {
-            host(pair);
-        }
+/// Name of the file in `state.dir`.
+const STATE_FILE: &str = "b24events-state.json";
+
+fn open_store(settings: &Settings) -> Result<Store> {
+    let file = settings.state_dir.as_ref().map(|folder| PrivateFile::new(folder.join(STATE_FILE))).transpose()?;
+    let identity = Identity {
+        portal: PortalName {
+            origin: settings.portal.origin().to_owned(),
+            member_id: settings.handler.member_id.clone(),
+        },
+        connector_id: settings.connector_id.clone(),
+    };
+    Store::new(file.map(|file| Box::new(file) as Box<dyn Storage>), identity)
+}
+
+fn tokens_setup(
+    settings: &Settings,
+    store: &Arc<Store>,
+    host: Option<TokensSink>,
+    ctx: &Context,
+) -> Result<TokensSetup> {
+    let file = settings.tokens_file.clone().map(PrivateFile::new).transpose()?;
+    Ok(TokensSetup {
+        configured: TokenPair {
+            access: settings.access_token.clone(),
+            refresh: settings.refresh_token.clone(),
+            expires: settings.expires,
+            ..TokenPair::none()
+        },
+        stored: store.family(),
+        file: file.map(|file| TokensFile::new(Box::new(file), &settings.client_id)),
+        keeper: Arc::new(Keeper::new(store.clone(), host, ctx.log.clone())),
+        server: Box::new(AuthServer::new(settings)),
+        renewed_by_host: settings.renewed_by_host,
     })
 }
 

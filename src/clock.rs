@@ -1,14 +1,15 @@
-//! The one seam through which time and randomness come in, so that tests can drive both; timeouts and deadlines.
+//! The only source of time and randomness, so that tests can control both; timeouts and deadlines.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where time and randomness come from.
 pub trait Clock: Send + Sync {
-    /// Time that only runs forward, for waits.
+    /// Monotonic time, for waits.
     fn now(&self) -> Instant;
-    /// Wall clock in seconds since 1970, for the expiry of tokens and channels.
+    /// The wall clock in seconds since 1970, for times that the portal states.
     fn unix(&self) -> u64;
     /// A random number, for jitter. Not for secrets.
     fn random(&self) -> u64;
@@ -31,17 +32,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// A whole number of seconds within `bounds`, chosen by the random number `random`.
+pub fn random_seconds(bounds: Range<u64>, random: u64) -> Duration {
+    let span = bounds.end.saturating_sub(bounds.start);
+    Duration::from_secs(bounds.start + random.checked_rem(span).unwrap_or(0))
+}
+
 /// How long a blocking call may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// At most this long; zero means: look once, do not wait.
+    /// At most this long. Zero means to look once without waiting.
     After(Duration),
-    /// Until something comes or the client is closed.
+    /// Until there is a result or the client is closed.
     Never,
 }
 
 impl Timeout {
-    /// From milliseconds as the doors take them: negative means no limit.
+    /// Converts milliseconds as the doors receive them: a negative number means no limit.
     pub fn from_millis(millis: i32) -> Timeout {
         match u64::try_from(millis) {
             Ok(millis) => Timeout::After(Duration::from_millis(millis)),
@@ -49,7 +56,7 @@ impl Timeout {
         }
     }
 
-    /// The moment at which this time is over.
+    /// The moment at which the timeout expires, counted from `now`.
     pub fn deadline(self, now: Instant) -> Deadline {
         match self {
             Timeout::After(duration) => Deadline::after(duration, now),
@@ -58,27 +65,27 @@ impl Timeout {
     }
 }
 
-/// The moment at which something has to be done, if there is one.
+/// The moment by which something has to be done, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// So long after `now`.
+    /// `duration` after `now`; no deadline if that is later than an [`Instant`] can represent.
     pub fn after(duration: Duration, now: Instant) -> Deadline {
         Deadline(now.checked_add(duration))
     }
 
-    /// How much time is left; [`Duration::MAX`] when there is no deadline.
+    /// How much time is left; [`Duration::MAX`] if there is no deadline.
     pub fn left(self, now: Instant) -> Duration {
         self.0.map_or(Duration::MAX, |at| at.saturating_duration_since(now))
     }
 
-    /// The time left as the timeout of a wait.
+    /// The time left, as the timeout of a wait.
     pub fn timeout(self, now: Instant) -> Timeout {
         self.0.map_or(Timeout::Never, |_| Timeout::After(self.left(now)))
     }
 
-    /// Whether the time is over.
+    /// Whether no time is left.
     pub fn has_passed(self, now: Instant) -> bool {
         self.left(now).is_zero()
     }
@@ -89,10 +96,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn negative_milliseconds_mean_for_ever() {
+    fn negative_milliseconds_mean_no_deadline() {
         let now = SystemClock.now();
-        for forever in [-1, i32::MIN] {
-            let deadline = Timeout::from_millis(forever).deadline(now);
+        for millis in [-1, i32::MIN] {
+            let deadline = Timeout::from_millis(millis).deadline(now);
             assert_eq!((deadline.left(now), deadline.timeout(now)), (Duration::MAX, Timeout::Never));
             assert!(!deadline.has_passed(now));
         }

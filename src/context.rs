@@ -1,4 +1,4 @@
-//! What every room below the client shares.
+//! What all parts of a client share.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use crate::clock::Clock;
 use crate::log::Log;
 use crate::stats::Stats;
 
-/// The context of one client; clones share it.
+/// The context of one client. Clones share it.
 #[derive(Clone)]
 pub struct Context {
-    /// Time and randomness.
+    /// Source of time and randomness.
     pub clock: Arc<dyn Clock>,
     /// Ends every wait of the client.
     pub cancel: Cancellation,

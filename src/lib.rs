@@ -5,7 +5,7 @@
 //!
 //! `ffi` → [`client`] → [`handler`] → [`delivery`], [`push`] → [`portal`] → [`config`], [`error`]
 //!
-//! An event travels: portal → push server → [`push::listener`] → [`push::doorbell`] → [`client::Client::next`] on the
+//! An event travels: portal → push server → [`push::listener`] → [`notify::doorbell`] → [`client::Client::next`] on the
 //! host's thread → [`delivery`] reserves with `event.offline.get` → batch → host → acknowledged with
 //! `event.offline.clear`. The signal is only a doorbell; the queue is the truth.
 

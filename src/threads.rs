@@ -1,4 +1,4 @@
-//! Threads: started under a name, joined from anywhere, and panics that end as errors.
+//! Starts threads under a name, joins them from anywhere, and turns their panics into errors.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +9,13 @@ use crate::error::{Error, Result};
 /// A running thread of the library.
 pub struct Thread(JoinHandle<()>);
 
-/// Starts a thread. `run` catches its own panics with [`catch`]: only it knows whom to tell.
+/// Starts a thread. `run` has to catch its own panics with [`catch`], because only it knows where to report them.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Thread> {
-    Builder::new().name(name.into()).spawn(run).map(Thread).map_err(|error| {
-        Error::State(format!("cannot start a thread: {error}; the process has reached the system's limit of threads"))
-    })
+    Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map(Thread)
+        .map_err(|error| Error::State(format!("cannot start a thread: {error}; check the system's limit on threads")))
 }
 
 impl Thread {
@@ -25,7 +27,7 @@ impl Thread {
     /// Waits until the thread has ended. Called on the thread itself (from a callback of the host), it returns at once.
     pub fn join(self) {
         if self.0.thread().id() != std::thread::current().id() {
-            // A panic was reported where it was caught.
+            // An error means that the thread panicked, which `catch` has reported.
             let _ = self.0.join();
         }
     }
@@ -33,8 +35,8 @@ impl Thread {
 
 /// Runs `body`; a panic becomes [`Error::Panic`].
 ///
-/// No lock of this crate guards a value that is half changed while something can panic, and locks carry no poison (see
-/// [`crate::lock`]), so going on after a panic is sound.
+/// Continuing after a panic is sound: no code of this crate can panic while a value behind a lock is half changed, and
+/// locks are not poisoned (see `crate::lock`).
 pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| Error::Panic(panic_text(panic.as_ref())))
 }
@@ -60,21 +62,21 @@ mod tests {
 
     #[test]
     fn a_thread_that_joins_itself_does_not_wait() {
-        let (give, take) = channel::<Thread>();
-        let (tell, told) = channel();
+        let (thread_sender, thread_receiver) = channel::<Thread>();
+        let (done_sender, done_receiver) = channel();
         let thread = spawn("b24-test", move || {
-            take.recv().unwrap().join();
-            tell.send(()).unwrap();
+            thread_receiver.recv().unwrap().join();
+            done_sender.send(()).unwrap();
         });
-        give.send(thread.unwrap()).unwrap();
-        told.recv().unwrap();
+        thread_sender.send(thread.unwrap()).unwrap();
+        done_receiver.recv().unwrap();
     }
 
     #[test]
     fn joining_waits_for_the_end() {
-        let (tell, told) = channel();
-        let thread = spawn("b24-test", move || tell.send(std::thread::current().name().map(str::to_owned)).unwrap());
+        let (sender, receiver) = channel();
+        let thread = spawn("b24-test", move || sender.send(std::thread::current().name().map(str::to_owned)).unwrap());
         thread.unwrap().join();
-        assert_eq!(told.try_recv().unwrap().as_deref(), Some("b24-test"));
+        assert_eq!(receiver.try_recv().unwrap().as_deref(), Some("b24-test"));
     }
 }

@@ -12,7 +12,7 @@ use addin1c_test::{TestAddinLib, Variant};
 use b24_emulator::{ADMINISTRATOR, Emulator, Options};
 use serde_json::{Value, json};
 
-/// An object with the little that 1C code does around a call.
+/// Calls a method as 1C code does.
 macro_rules! call {
     ($object:expr, $name:literal $(, $value:expr)* $(,)?) => {
         $object.call_as_func(addin1c_test::name!($name), &mut [$(Variant::from_value($value)),*]).map(|value| text(&value))
@@ -101,21 +101,25 @@ fn from_parameters_to_an_acknowledged_batch() {
 
     call!(object, "Подключить", 10_000).unwrap();
     assert_eq!(property!(object, "ПОДКЛЮЧЕНО"), "true");
-    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    call!(object, "BindEvent", "ONCRMDEALADD").unwrap();
     emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
-    // A look of the library's own may come before the signal.
+    // The library itself may want to check the queue before the signal comes.
     let signal =
-        (0..3).map(|_| parsed(&call!(object, "ЖдатьСобытие", 10_000).unwrap())).find(|it| it["signalled"] == true);
+        (0..3).map(|_| parsed(&call!(object, "ОжидатьСобытие", 10_000).unwrap())).find(|it| it["signalled"] == true);
     assert_eq!(signal, Some(json!({"connector_id": "", "count": 1, "signalled": true})));
 
     let batch = parsed(&call!(object, "Fetch", 50).unwrap());
     assert_eq!(batch["batch_id"], batch["process_id"]);
     assert_eq!(batch["events"][0]["EVENT_DATA"], json!({"FIELDS": {"ID": "5"}}));
     let id = batch["batch_id"].as_str().unwrap();
-    call!(object, "Acknowledge", id, ()).unwrap();
+    assert!(call!(object, "Acknowledge", id, ()).is_err());
+    assert!(property!(object, "LastError").contains("MessageIds is Undefined"));
+    call!(object, "Acknowledge", id, "").unwrap();
+    assert_eq!(emulator.queue("").len(), 1, "neither Undefined nor an empty text acknowledges anything");
+    call!(object, "Acknowledge", id, "*").unwrap();
     assert_eq!(emulator.queue(""), []);
-    assert!(call!(object, "Acknowledge", id, ()).is_err(), "it is closed");
-    assert!(property!(object, "LastError").contains("no open batch"));
+    assert!(call!(object, "Acknowledge", id, "*").is_err(), "it is closed");
+    assert!(property!(object, "LastError").contains("is open"));
 
     let answer = parsed(&call!(object, "ВызватьМетод", "crm.deal.add", r#"{"fields":{"TITLE":"Сделка"}}"#).unwrap());
     let deal = format!(r#"{{"id":{}}}"#, answer["result"]);
@@ -124,13 +128,13 @@ fn from_parameters_to_an_acknowledged_batch() {
     let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
     assert_eq!(batch["events"][0]["EVENT_NAME"], "ONCRMDEALADD");
 
-    call!(object, "Отписаться", "ONCRMDEALADD").unwrap();
+    call!(object, "ОтписатьсяОтСобытия", "ONCRMDEALADD").unwrap();
     call!(object, "Disconnect").unwrap();
     assert_eq!(property!(object, "Connected"), "false");
 }
 
 #[test]
-fn values_of_every_type_are_taken_or_refused() {
+fn values_of_every_type_are_accepted_or_refused() {
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     call!(object, "SetParameter", "fetch.limit", 7).unwrap();
@@ -140,7 +144,7 @@ fn values_of_every_type_are_taken_or_refused() {
     assert_eq!(call!(object, "GetParameter", "http.allow_plain").unwrap(), "true");
 
     assert!(call!(object, "SetParameter", 1, "x").is_err());
-    assert!(property!(object, "ПоследняяОшибка").contains("Key must be a string, not a number"));
+    assert!(property!(object, "ПоследняяОшибка").contains("Key must be a string, not the number 1"));
     assert_eq!(property!(object, "КодПоследнейОшибки"), "INVALID_ARGUMENT");
     for outcome in [
         call!(object, "SetParameter", "fetch.limit", 8.5),
@@ -170,17 +174,17 @@ fn a_portal_that_refuses_is_an_error_with_its_code() {
     configure!(object, emulator);
     let employee = emulator.issue_tokens(b24_emulator::EMPLOYEE).access_token;
     call!(object, "SetParameter", "auth.access_token", &employee).unwrap();
-    assert!(call!(object, "Subscribe", "ONCRMDEALADD").is_err());
+    assert!(call!(object, "BindEvent", "ONCRMDEALADD").is_err());
     assert_eq!(property!(object, "LastErrorCode"), "ACCESS_DENIED");
     assert!(!property!(object, "LastError").contains(&employee));
-    // Someone who may: it counts from the next Connect.
+    // The token of somebody who has the right takes effect with the next Connect.
     configure!(object, emulator);
     call!(object, "Connect", 10_000).unwrap();
-    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    call!(object, "BindEvent", "ONCRMDEALADD").unwrap();
 }
 
 #[test]
-fn the_state_goes_on_in_another_object_with_its_tokens() {
+fn another_object_continues_from_the_state_with_its_tokens() {
     let emulator = Emulator::start(Options::default()).unwrap();
     let library = library();
     let application = emulator.application();
@@ -193,7 +197,7 @@ fn the_state_goes_on_in_another_object_with_its_tokens() {
         ("auth.client_secret", &application.client_secret),
         ("auth.access_token", &tokens.access_token),
         ("auth.refresh_token", &tokens.refresh_token),
-        // Expired: the first call renews, after which the configured pair is dead.
+        // Expired: the first call renews it, and the configured pair is no longer valid.
         ("auth.expires", "1"),
     ];
     let (state, batch) = {
@@ -202,7 +206,7 @@ fn the_state_goes_on_in_another_object_with_its_tokens() {
             call!(object, "SetParameter", key, value).unwrap();
         }
         call!(object, "Connect", 10_000).unwrap();
-        call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+        call!(object, "BindEvent", "ONCRMDEALADD").unwrap();
         emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
         let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
         (property!(object, "Состояние"), batch)
@@ -216,7 +220,7 @@ fn the_state_goes_on_in_another_object_with_its_tokens() {
     call!(object, "Connect", 10_000).unwrap();
     let again = parsed(&call!(object, "NextBatch", 10_000).unwrap());
     assert_eq!(again["batch_id"], batch["batch_id"]);
-    call!(object, "Acknowledge", again["batch_id"].as_str().unwrap(), ()).unwrap();
+    call!(object, "Acknowledge", again["batch_id"].as_str().unwrap(), "*").unwrap();
     assert_eq!(emulator.queue(""), []);
 }
 
@@ -232,9 +236,9 @@ fn one_object_that_waits_does_not_delay_another() {
             let object = library.new_addin("B24Events").unwrap();
             configure!(object, emulator);
             call!(object, "Connect", 10_000).unwrap();
-            call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+            call!(object, "BindEvent", "ONCRMDEALADD").unwrap();
             waits.send(()).unwrap();
-            // Looks of the library's own come first.
+            // The library itself wants to check the queue first.
             while parsed(&call!(object, "WaitEvent", -1).unwrap())["signalled"] == false {}
         });
         waiting.recv().unwrap();
@@ -246,38 +250,38 @@ fn one_object_that_waits_does_not_delay_another() {
             call!(object, "GetParameter", "portal.url").unwrap();
         }
         call!(object, "CallMethod", "crm.deal.list", "{}").unwrap();
-        assert!(!waiter.is_finished(), "it waits for ever");
+        assert!(!waiter.is_finished(), "it waits without a limit");
         emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
         waiter.join().unwrap();
     });
 }
 
 #[test]
-fn what_failed_comes_again_and_tokens_can_be_put_in() {
+fn failed_records_are_fetched_again_and_tokens_can_be_set() {
     let emulator = Emulator::start(Options::default()).unwrap();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     configure!(object, emulator);
     call!(object, "УстановитьПараметр", "auth.renew", "host").unwrap();
-    call!(object, "Подписаться", "ONCRMDEALADD").unwrap();
+    call!(object, "ПодписатьсяНаСобытие", "ONCRMDEALADD").unwrap();
     emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
     let batch = parsed(&call!(object, "ПолучитьЗаписи", 50).unwrap());
     let id = batch["events"][0]["MESSAGE_ID"].as_str().unwrap();
-    call!(object, "ОтметитьОшибку", batch["batch_id"].as_str().unwrap(), id).unwrap();
+    call!(object, "ОтметитьОшибочные", batch["batch_id"].as_str().unwrap(), id).unwrap();
     let failed = parsed(&call!(object, "ПолучитьОшибочные", 50).unwrap());
     assert_eq!(failed["events"][0]["MESSAGE_ID"], id);
-    call!(object, "Подтвердить", failed["batch_id"].as_str().unwrap(), ()).unwrap();
+    call!(object, "Подтвердить", failed["batch_id"].as_str().unwrap(), "*").unwrap();
     assert_eq!(emulator.queue(""), []);
-    call!(object, "Восстановить").unwrap();
+    call!(object, "НайтиПотерянные").unwrap();
 
     emulator.control(b24_emulator::Control::ExpireTokens);
     assert!(call!(object, "ВызватьМетод", "profile", "{}").is_err());
     assert_eq!(
-        (property!(object, "LastErrorCode"), property!(object, "МожноПовторить")),
+        (property!(object, "LastErrorCode"), property!(object, "ОшибкаВременная")),
         ("expired_token".into(), "false".into())
     );
     call!(object, "УстановитьТокены", &emulator.issue_tokens(ADMINISTRATOR).access_token, "", 0).unwrap();
-    let answers = parsed(&call!(object, "ВызватьПакет", r#"{"who":{"method":"profile"}}"#).unwrap());
+    let answers = parsed(&call!(object, "ВызватьМетоды", r#"{"who":{"method":"profile"}}"#).unwrap());
     assert_eq!(answers["results"]["who"]["ID"], "1", "{answers}");
 
     let application = emulator.application();
@@ -295,11 +299,11 @@ fn what_failed_comes_again_and_tokens_can_be_put_in() {
         serde_json::from_value(json!({"fail_next": {"method": "profile", "status": 502, "body": "x"}})).unwrap(),
     );
     assert!(call!(object, "ВызватьМетод", "profile", "{}").is_err());
-    assert_eq!(property!(object, "МожноПовторить"), "true");
+    assert_eq!(property!(object, "ОшибкаВременная"), "true");
 }
 
 #[test]
-fn an_http_service_of_1c_takes_the_portals_calls() {
+fn an_http_service_of_1c_accepts_the_portals_calls() {
     let emulator = Emulator::start(Options::default()).unwrap();
     let application = emulator.application();
     let library = library();
@@ -327,7 +331,9 @@ fn an_http_service_of_1c_takes_the_portals_calls() {
     call!(object, "СнятьОбработчик", url).unwrap();
     assert!(!bound(url));
     call!(object, "BindHandler", url, ()).unwrap();
-    call!(object, "UnbindHandler", ()).unwrap();
+    assert!(call!(object, "UnbindHandler", ()).is_err(), "Undefined does not mean all");
+    assert!(bound(url));
+    call!(object, "UnbindHandler", "*").unwrap();
     assert!(!bound(url));
     assert!(call!(object, "BindHandler", url, -1).is_err());
     assert!(property!(object, "LastError").contains("MinPauseS"));
@@ -339,22 +345,22 @@ fn an_http_service_of_1c_takes_the_portals_calls() {
     assert_eq!(property!(object, "Connected"), "true");
     let url = format!("http://{}/b24", parsed(&property!(object, "Statistics"))["handler_address"].as_str().unwrap());
     call!(object, "BindHandler", &url, 0).unwrap();
-    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    call!(object, "BindEvent", "ONCRMDEALADD").unwrap();
     emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
     let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
-    call!(object, "Acknowledge", batch["batch_id"].as_str().unwrap(), ()).unwrap();
+    call!(object, "Acknowledge", batch["batch_id"].as_str().unwrap(), "*").unwrap();
     call!(object, "Disconnect").unwrap();
     assert!(std::net::TcpStream::connect(url.replace("http://", "").replace("/b24", "")).is_err());
 }
 
 #[test]
-fn what_is_written_into_a_living_state_costs_nothing() {
+fn assigning_an_earlier_state_to_a_connected_object_loses_nothing() {
     let emulator = Emulator::start(Options::default()).unwrap();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     configure!(object, emulator);
     call!(object, "Connect", 10_000).unwrap();
-    call!(object, "Subscribe", "ONCRMDEALADD").unwrap();
+    call!(object, "BindEvent", "ONCRMDEALADD").unwrap();
     let early = property!(object, "State");
     emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
     let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
@@ -366,6 +372,6 @@ fn what_is_written_into_a_living_state_costs_nothing() {
         call!(object, "Connect", 10_000).unwrap();
         assert_eq!(parsed(&call!(object, "Fetch", 50).unwrap())["batch_id"], id);
     }
-    call!(object, "Acknowledge", id, ()).unwrap();
+    call!(object, "Acknowledge", id, "*").unwrap();
     assert_eq!(emulator.queue(""), []);
 }

@@ -1,14 +1,14 @@
 //! The modules of `examples_1c/` and the BSL blocks of both Russian README files: they are BSL, and what they call on the
 //! component exists in the class with that number of parameters.
 //!
-//! Which object is the component is told by its name: a variable that ends in `Компонента`. That every object made with
-//! `Новый("AddIn…")` goes into such a variable is checked too, so that none escapes.
+//! A variable whose name ends in `Компонента` holds the component. The test also checks that every object created with
+//! `Новый("AddIn…")` goes into such a variable, so that none escapes.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use b24events::addin::class::{Default, METHODS, PROPERTIES, Property, markdown};
+use b24events::addin::class::{DefaultValue, METHODS, PROPERTIES, Property, markdown};
 use b24events::config::{self, Config};
 use tree_sitter::{Node, Parser};
 
@@ -20,32 +20,33 @@ fn modules_are_bsl_and_use_only_what_the_class_has() {
     for path in modules {
         let source = fs::read_to_string(&path).unwrap();
         let found = check(&source);
-        assert!(found.faults.is_empty(), "{}:\n{}", path.display(), found.faults.join("\n"));
+        assert!(found.errors.is_empty(), "{}:\n{}", path.display(), found.errors.join("\n"));
         used.extend(found.used);
     }
-    // What the two ways of work consist of; a walk that finds nothing would pass everything.
-    for name in ["NextBatch", "Acknowledge", "MarkFailed", "CallMethod", "StartNotifications", "State", "LastErrorCode"]
+    // The calls that both ways of working need. A walk that finds nothing would pass everything.
+    for name in
+        ["NextBatch", "Acknowledge", "MarkFailed", "CallMethod", "EnableNotifications", "State", "LastErrorCode"]
     {
         assert!(used.contains(name), "the examples do not show {name}, only {used:?}");
     }
 }
 
 #[test]
-fn blocks_of_the_read_mes_are_bsl_and_use_only_what_the_class_has() {
+fn blocks_of_the_readmes_are_bsl_and_use_only_what_the_class_has() {
     for readme in ["README.ru.md", "examples_1c/README.ru.md"] {
         let text = fs::read_to_string(root().join(readme)).unwrap();
         let blocks: Vec<_> = text.split("```bsl\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
         assert!(!blocks.is_empty(), "{readme}");
         for block in blocks {
             let found = check(block);
-            assert!(found.faults.is_empty(), "{readme}:\n{block}\n{}", found.faults.join("\n"));
+            assert!(found.errors.is_empty(), "{readme}:\n{block}\n{}", found.errors.join("\n"));
         }
     }
 }
 
-/// `B24_WRITE=1` writes it anew.
+/// `B24_WRITE=1` updates it.
 #[test]
-fn the_reference_in_the_read_me_is_the_class_table() {
+fn the_reference_in_the_readme_is_the_class_table() {
     const START: &str = "<!-- из таблицы класса: B24_WRITE=1 cargo test --test examples_1c -->\n";
     const END: &str = "<!-- конец таблицы класса -->";
     let path = root().join("examples_1c/README.ru.md");
@@ -56,22 +57,22 @@ fn the_reference_in_the_read_me_is_the_class_table() {
     if std::env::var_os("B24_WRITE").is_some() {
         fs::write(&path, format!("{before}{START}{expected}{END}{after}")).unwrap();
     } else {
-        assert!(table == expected, "the table is not current: B24_WRITE=1 cargo test --test examples_1c");
+        assert!(table == expected, "the table is out of date: B24_WRITE=1 cargo test --test examples_1c");
     }
 }
 
 #[test]
-fn errors_that_the_read_me_explains_are_texts_of_the_library() {
+fn errors_that_the_readme_explains_are_texts_of_the_library() {
     let text = fs::read_to_string(root().join("examples_1c/README.ru.md")).unwrap();
-    let sources: String = ["addin/russian.rs", "delivery/ledger.rs", "delivery/batch.rs"]
+    let sources: String = ["addin/russian.rs", "state/store.rs", "delivery/batch.rs"]
         .map(|file| fs::read_to_string(root().join("src").join(file)).unwrap())
-        // A text that is broken into lines in the source is one line for the reader.
+        // A text that spans lines in the source is one line for the reader.
         .map(|source| joined_lines(&source))
         .concat();
     let quoted: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("| «")?.split_once('»')).collect();
     assert!(quoted.len() >= 10, "{quoted:?}");
     for (error, _) in quoted {
-        // `…` stands for what differs from case to case.
+        // `…` stands for the part that varies.
         for part in error.split('…').map(str::trim).filter(|part| !part.is_empty()) {
             assert!(sources.contains(part), "no error has the text {part:?}");
         }
@@ -81,13 +82,13 @@ fn errors_that_the_read_me_explains_are_texts_of_the_library() {
 #[test]
 fn the_check_finds_what_is_wrong() {
     for (wrong, expected) in [
-        ("Если Истина Тогда", "is no BSL"),
-        ("Процедура А(", "is no BSL"),
+        ("Если Истина Тогда", "is not BSL"),
+        ("Процедура А(", "is not BSL"),
         ("Компонента.Подключитьь(1);", "no method Подключитьь"),
         ("Компонента.Подключить(1, 2);", "Подключить: 2 parameters, takes 0 to 1"),
         ("Компонента.Отключить(1);", "Отключить: 1 parameters, takes 0 to 0"),
-        ("Компонента.ОтметитьОшибку(Пакет);", "ОтметитьОшибку: 1 parameters, takes 2 to 2"),
-        ("Компонента.ОтметитьОшибку(, Ид);", "ОтметитьОшибку: parameter 1 is left out"),
+        ("Компонента.ОтметитьОшибочные(Пакет);", "ОтметитьОшибочные: 1 parameters, takes 2 to 2"),
+        ("Компонента.ОтметитьОшибочные(, Ид);", "ОтметитьОшибочные: parameter 1 is left out"),
         ("Т = Ждать Компонента.СледующийПакетАсинх(1, 2);", "СледующийПакетАсинх: 2 parameters, takes 0 to 1"),
         ("НоваяКомпонента.НачатьВызовПодключить();", "НачатьВызовПодключить: 0 parameters, takes 1 to 2"),
         ("Форма.Компонента.НетТакого();", "no method НетТакого"),
@@ -106,8 +107,8 @@ fn the_check_finds_what_is_wrong() {
         ("Компонента = Новый(\"AddIn.B24.Events\");", "not the class"),
         ("Б24.Подтвердить(Пакет);", "Подтвердить is called on what is not called …Компонента"),
     ] {
-        let faults = check(wrong).faults;
-        assert!(faults.iter().any(|fault| fault.contains(expected)), "{wrong}: {faults:?}");
+        let errors = check(wrong).errors;
+        assert!(errors.iter().any(|error| error.contains(expected)), "{wrong}: {errors:?}");
     }
     for right in [
         "компонента.NextBatch();",
@@ -121,7 +122,7 @@ fn the_check_finds_what_is_wrong() {
         "Компонента.ВызватьМетод(\"crm.deal.get\", \"{}\");",
         "Возврат Новый(\"AddIn.B24.B24Events\");",
     ] {
-        assert_eq!(check(right).faults, Vec::<String>::new(), "{right}");
+        assert_eq!(check(right).errors, Vec::<String>::new(), "{right}");
     }
 }
 
@@ -145,7 +146,7 @@ fn joined_lines(source: &str) -> String {
 #[derive(Default)]
 struct Found {
     used: BTreeSet<&'static str>,
-    faults: Vec<String>,
+    errors: Vec<String>,
 }
 
 fn check(source: &str) -> Found {
@@ -165,7 +166,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn visit(&mut self, node: Node<'a>) {
         if node.is_error() || node.is_missing() {
-            self.fault(node, "is no BSL".into());
+            self.report(node, "is not BSL".into());
         }
         match node.kind() {
             "call_expression" => self.call(node),
@@ -192,7 +193,7 @@ impl<'a> Walk<'a> {
         let arguments = call.child_by_field_name("arguments").map(arguments).unwrap_or_default();
         if !self.is_component(receiver) {
             if find_method(name).is_some() {
-                self.fault(node, format!("{name} is called on what is not called …Компонента"));
+                self.report(node, format!("{name} is called on what is not called …Компонента"));
             }
             return;
         }
@@ -207,19 +208,19 @@ impl<'a> Walk<'a> {
         let with_callback = name.strip_prefix("НачатьВызов").and_then(find_method).map(|method| (method, 1));
         let plain = find_method(name).or_else(|| name.strip_suffix("Асинх").and_then(find_method));
         let Some((method, extra)) = plain.map(|method| (method, 0)).or(with_callback) else {
-            return self.fault(node, format!("the class has no method {name}"));
+            return self.report(node, format!("the class has no method {name}"));
         };
         self.found.used.insert(method.english);
-        let required = method.params.iter().filter(|param| param.default == Default::Required).count();
+        let required = method.params.iter().filter(|param| param.default == DefaultValue::Required).count();
         self.count(node, name, &arguments, required + extra, method.params.len() + extra);
     }
 
     fn count(&mut self, node: Node<'a>, name: &str, arguments: &[bool], required: usize, all: usize) {
         let given = arguments.len();
         if !(required..=all).contains(&given) {
-            self.fault(node, format!("{name}: {given} parameters, takes {required} to {all}"));
+            self.report(node, format!("{name}: {given} parameters, takes {required} to {all}"));
         } else if let Some(left_out) = arguments[..required].iter().position(|is_given| !is_given) {
-            self.fault(node, format!("{name}: parameter {} is left out", left_out + 1));
+            self.report(node, format!("{name}: parameter {} is left out", left_out + 1));
         }
     }
 
@@ -231,7 +232,7 @@ impl<'a> Walk<'a> {
         }
         let name = self.text(name);
         let Some(property) = find_property(name) else {
-            return self.fault(node, format!("the class has no property {name}"));
+            return self.report(node, format!("the class has no property {name}"));
         };
         let left = node.parent().filter(|parent| parent.kind() == "assignment_statement");
         self.access(node, property, left.and_then(|parent| parent.child_by_field_name("left")) == Some(node));
@@ -239,19 +240,19 @@ impl<'a> Walk<'a> {
 
     fn access(&mut self, node: Node<'a>, property: &'static Property, writes: bool) {
         self.found.used.insert(property.english);
-        if writes && !property.is_writable() {
-            self.fault(node, format!("{} can only be read", property.russian));
+        if writes && !property.is_writable {
+            self.report(node, format!("{} can only be read", property.russian));
         }
     }
 
-    /// `Новый("AddIn.B24.B24Events")` goes into a variable whose name tells what it is, or back to the caller.
+    /// `Новый("AddIn.B24.B24Events")` goes into a variable that is named accordingly, or is returned to the caller.
     fn new_object(&mut self, node: Node<'a>) {
         let name = node.child_by_field_name("type").map_or("", |name| self.text(name)).trim_matches('"');
         if !name.starts_with("AddIn.") {
             return;
         }
         if name != "AddIn.B24.B24Events" {
-            self.fault(node, format!("{name} is not the class"));
+            self.report(node, format!("{name} is not the class"));
         }
         let statement = node.parent().and_then(|expression| expression.parent());
         let is_fine = statement.is_some_and(|statement| match statement.child_by_field_name("left") {
@@ -259,18 +260,18 @@ impl<'a> Walk<'a> {
             None => statement.kind() == "return_statement",
         });
         if !is_fine {
-            self.fault(node, "the object is not called …Компонента".into());
+            self.report(node, "the object is not called …Компонента".into());
         }
     }
 
-    /// A string that is spelled like a configuration key is one; those given to `УстановитьПараметр` always are.
+    /// A string that looks like a configuration key has to be one; so has the first argument of `УстановитьПараметр`.
     fn string(&mut self, node: Node<'a>) {
         let text = self.text(node);
         let looks_like_a_key = text.split_once('.').is_some_and(|(group, rest)| {
             groups().contains(group) && rest.chars().all(|c| c.is_ascii_lowercase() || c == '_')
         });
         if (looks_like_a_key || self.is_key_parameter(node)) && Config::new().get(text).is_err() {
-            self.fault(node, format!("there is no key {text}"));
+            self.report(node, format!("there is no key {text}"));
         }
     }
 
@@ -297,9 +298,9 @@ impl<'a> Walk<'a> {
         &self.source[node.byte_range()]
     }
 
-    fn fault(&mut self, node: Node<'a>, text: String) {
+    fn report(&mut self, node: Node<'a>, text: String) {
         let line = self.source.lines().nth(node.start_position().row).unwrap_or_default().trim();
-        self.found.faults.push(format!("line {}: {text}: {line}", node.start_position().row + 1));
+        self.found.errors.push(format!("line {}: {text}: {line}", node.start_position().row + 1));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Layouts of the Native API, as the platform's C++ compilers make them. What the compiler can prove is asserted here.
+//! Layouts of the Native API, as the platform's C++ compilers make them, asserted at compile time where possible.
 //!
 //! A C++ object begins with a pointer to a table of functions; the first entries of each table are the virtual
 //! destructor: two with the Itanium ABI (Linux, macOS), one with Microsoft's. 1C for Windows is built with Microsoft's
@@ -8,7 +8,7 @@ use std::ffi::{c_long, c_ulong, c_ushort, c_void};
 
 /// `char16_t`.
 pub(super) type Char = u16;
-/// `this` of a method: points to the base whose table the method was found in.
+/// `this` of a method: points to the base whose table holds the method.
 pub(super) type This = *mut c_void;
 /// What a C++ function returns as `bool`; only zero is false.
 pub(super) type Bool = u8;
@@ -43,7 +43,7 @@ pub(super) struct Variant {
     pub vt: u16,
 }
 
-/// The union inside; `vt` says which one counts. All are plain data, so reading a wrong one gives rubbish, not harm.
+/// The union in it; `vt` says which field is set. All are plain data, so reading another one is garbage, but sound.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) union VariantValue {
@@ -57,7 +57,7 @@ pub(super) union VariantValue {
     pub ui8: u64,
     pub r4: f32,
     pub r8: f64,
-    /// `bool`, but a host may leave any byte here.
+    /// `bool`, but the host may have written any byte.
     pub boolean: u8,
     pub tm: libc::tm,
     pub text: VariantText,
@@ -98,8 +98,8 @@ pub(super) struct Destructors {
     pub scalar_deleting: unsafe extern "C" fn(This, std::ffi::c_uint) -> This,
 }
 
-/// What C++ looks for in front of a table: the way to the whole object and its type. Hosts do not ask for either; the
-/// places are there so that one that does finds "unknown" and not another constant.
+/// A table with what C++ expects in front of it: the offset to the whole object, and its type. No known host reads
+/// them; one that does finds "unknown" and not an unrelated constant.
 #[repr(C)]
 pub(super) struct Table<E> {
     pub offset_to_top: isize,

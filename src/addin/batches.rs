@@ -1,56 +1,53 @@
-//! The batches that 1C has and has not finished, by the id that it knows them by.
+//! The open batches: those that 1C got and has not finished, by the id that it knows them by.
 
 use std::sync::Arc;
 
-use super::fault::Fault;
+use super::error::AddinError;
 use crate::delivery::Batch;
 
-/// Batches that may be open at the same time: whoever opens more has forgotten to acknowledge.
-const MOST: usize = 100;
+/// How many batches may be open at the same time: a program that opens more forgets to acknowledge.
+const MAX_OPEN: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Batches {
     open: Vec<(String, Arc<Batch>)>,
-    numbered: u64,
+    /// The number of the last batch without a reservation.
+    last_number: u64,
 }
 
 impl Batches {
-    /// Whether another batch may be opened. Asked before records are taken; an open batch is never given up for a new one.
-    pub(super) fn check_room(&self) -> Result<(), Fault> {
-        if self.open.len() < MOST { Ok(()) } else { Err(Fault::TooManyBatches(MOST)) }
+    /// Whether another batch may be opened. Checked before records are fetched: no open batch is given up for a new
+    /// one.
+    pub(super) fn check_limit(&self) -> Result<(), AddinError> {
+        if self.open.len() < MAX_OPEN { Ok(()) } else { Err(AddinError::TooManyBatches(MAX_OPEN)) }
     }
 
-    /// Keeps a batch; returns its id: the reservation's, which outlives this object, or else a number. A reservation
-    /// that is handed out again takes the place of its former batch.
-    pub(super) fn open(&mut self, batch: Arc<Batch>) -> String {
+    /// Adds a batch and returns its id: that of the reservation, which outlives this object, or else a number. A
+    /// reservation that is redelivered replaces its former batch.
+    pub(super) fn add(&mut self, batch: Arc<Batch>) -> String {
         let id = match batch.process_id() {
             "" => {
-                self.numbered += 1;
-                format!("unreserved-{}", self.numbered)
+                self.last_number += 1;
+                format!("unreserved-{}", self.last_number)
             }
             process_id => process_id.to_owned(),
         };
-        self.close(&id);
+        self.remove(&id);
         self.open.push((id.clone(), batch));
         id
     }
 
-    pub(super) fn find(&self, id: &str) -> Result<Arc<Batch>, Fault> {
-        let found = self.open.iter().find(|(known, _)| known == id);
-        found.map(|(_, batch)| batch.clone()).ok_or_else(|| Fault::NoBatch(id.to_owned()))
+    pub(super) fn find(&self, id: &str) -> Result<Arc<Batch>, AddinError> {
+        let found = self.open.iter().find(|(open, _)| open == id);
+        found.map(|(_, batch)| batch.clone()).ok_or_else(|| AddinError::NoBatch(id.to_owned()))
     }
 
-    /// Takes a batch out.
-    pub(super) fn take(&mut self, id: &str) -> Option<Arc<Batch>> {
-        let place = self.open.iter().position(|(known, _)| known == id)?;
-        Some(self.open.swap_remove(place).1)
+    pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Batch>> {
+        let index = self.open.iter().position(|(open, _)| open == id)?;
+        Some(self.open.swap_remove(index).1)
     }
 
-    pub(super) fn close(&mut self, id: &str) {
-        self.open.retain(|(known, _)| known != id);
-    }
-
-    pub(super) fn close_all(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.open.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! The five functions that 1C looks up in the library. Their names are the platform's.
+//! The five functions that 1C looks up in the library. The platform defines their names.
 
 #![allow(non_snake_case)]
 
@@ -11,7 +11,7 @@ use super::text;
 use crate::ffi::pin;
 use crate::threads;
 
-/// `B24Events`, and two NULs: the list of our classes.
+/// The list of our classes: `B24Events`, and two NULs.
 static CLASS_NAMES: [Char; CLASS.len() + 2] = {
     let mut units = [0; CLASS.len() + 2];
     let mut index = 0;
@@ -22,9 +22,9 @@ static CLASS_NAMES: [Char; CLASS.len() + 2] = {
     units
 };
 
-/// The highest version of the platform's abilities that is understood here.
+/// The highest version of the platform's capabilities that we know.
 const CAPABILITIES: c_int = 1;
-/// Inside the platform's process or in one of its own: both will do.
+/// The component works inside the platform's process and in one of its own.
 const ATTACH_ANY: c_int = 3;
 
 /// The names of the classes, joined by `|`.
@@ -33,11 +33,11 @@ pub extern "C" fn GetClassNames() -> *const Char {
     CLASS_NAMES.as_ptr()
 }
 
-/// Makes an object of a class. Returns 0 when there is no such class.
+/// Creates an object of a class. Returns 0 when there is no such class.
 ///
 /// # Safety
 ///
-/// `name` is NULL or ends with NUL; `object` is NULL or a place for a pointer.
+/// `name` is NULL or ends with NUL; `object` is NULL or can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn GetClassObject(name: *const Char, object: *mut *mut Object) -> c_long {
     if object.is_null() {
@@ -50,36 +50,36 @@ pub unsafe extern "C" fn GetClassObject(name: *const Char, object: *mut *mut Obj
         Object::create()
     };
     match threads::catch(|| known.then(create)) {
-        Ok(Some(made)) => {
-            // SAFETY: not NULL, and a place for a pointer by contract.
-            unsafe { object.write(made) };
+        Ok(Some(created)) => {
+            // SAFETY: not NULL, and can be written by contract.
+            unsafe { object.write(created) };
             1
         }
         _ => 0,
     }
 }
 
-/// Ends an object and sets the pointer to NULL. Returns 0, or -1 when there is no object.
+/// Ends and frees an object, and sets the pointer to NULL. Returns 0, or -1 when there is no object.
 ///
 /// # Safety
 ///
-/// `object` is NULL or holds NULL or what [`GetClassObject`] made, which nobody uses afterwards.
+/// `object` is NULL, or points to NULL or to what [`GetClassObject`] created and nobody uses afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn DestroyObject(object: *mut *mut Object) -> c_long {
     if object.is_null() {
         return -1;
     }
-    // SAFETY: not NULL, and a place with a pointer by contract.
-    let made = unsafe { object.replace(std::ptr::null_mut()) };
-    if made.is_null() {
+    // SAFETY: not NULL, and readable and writable by contract.
+    let created = unsafe { object.replace(std::ptr::null_mut()) };
+    if created.is_null() {
         return -1;
     }
     // SAFETY: by contract.
-    let _ = threads::catch(|| unsafe { object::destroy(made) });
+    let _ = threads::catch(|| unsafe { object::destroy(created) });
     0
 }
 
-/// The platform tells its abilities; we tell ours.
+/// The platform passes the version of its capabilities; we return ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn SetPlatformCapabilities(_capabilities: c_int) -> c_int {
     CAPABILITIES

@@ -1,220 +1,198 @@
-//! What the methods and properties of the class do.
+//! What the methods and properties of the class do. Both matches are exhaustive: a method of the table that does
+//! nothing does not compile.
 
-use super::class::Arguments;
+use std::ffi::c_long;
+
+use super::arguments::{Arguments, accept};
+use super::class::{ALL, METHODS, Method, MethodId, PROPERTIES, ParamType, Property, PropertyId};
 use super::component::Component;
-use super::fault::Fault;
-use super::notifications;
-use super::variant::Value;
+use super::error::AddinError;
+use super::json;
+use super::session::{ClientCall, Session};
+use super::value::Value;
 use crate::client::Client;
 use crate::clock::Timeout;
 use crate::delivery::Batch;
-use crate::error::Error;
 
-type Outcome = Result<Value, Fault>;
+/// What a method returns.
+pub(super) struct Outcome {
+    pub(super) value: Value,
+    /// The batch that the method opened, if any. 1C has to get its id, or nobody can acknowledge it.
+    pub(super) batch_id: Option<String>,
+}
 
-impl Component {
-    pub(super) fn set_parameter(&self, mut arguments: Arguments) -> Outcome {
-        self.session.set_parameter(&arguments.text(0), &arguments.text(1))?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn parameter(&self, mut arguments: Arguments) -> Outcome {
-        self.session.parameter(&arguments.text(0)).map(Value::Text)
-    }
-
-    pub(super) fn connect(&self, arguments: Arguments) -> Outcome {
-        self.session.connect(timeout(arguments.integer(0)), &self.platform)?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn subscribe(&self, mut arguments: Arguments) -> Outcome {
-        self.session.client()?.subscribe(&arguments.text(0))?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn unsubscribe(&self, mut arguments: Arguments) -> Outcome {
-        self.session.client()?.unsubscribe(&arguments.text(0))?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn wait_event(&self, arguments: Arguments) -> Outcome {
-        let client = self.session.connected_client()?;
-        let notification = client.wait(timeout(arguments.integer(0)))?;
-        let json = notification.map(|notification| notifications::json(client.connector_id(), notification));
-        Ok(Value::Text(json.unwrap_or_default()))
-    }
-
-    pub(super) fn fetch(&self, arguments: Arguments) -> Outcome {
-        self.fetch_with(&arguments, Client::fetch)
-    }
-
-    pub(super) fn fetch_failed(&self, arguments: Arguments) -> Outcome {
-        self.fetch_with(&arguments, Client::fetch_failed)
-    }
-
-    fn fetch_with(&self, arguments: &Arguments, fetch: fn(&Client, u32) -> crate::error::Result<Batch>) -> Outcome {
-        let limit = arguments.integer(0);
-        let limit = u32::try_from(limit).map_err(|_| {
-            Error::InvalidArgument(format!("Limit cannot be {limit}; allowed: 0 (fetch.limit) to 1000"))
-        })?;
-        self.session.check_room()?;
-        let client = self.session.client()?;
-        let mut batch = fetch(&client, limit)?;
-        let json = batch.detach_json();
-        let id = if batch.is_empty() { String::new() } else { self.session.open(&client, batch)? };
-        Ok(Value::Text(with_batch_id(&id, &json)))
-    }
-
-    pub(super) fn next_batch(&self, arguments: Arguments) -> Outcome {
-        self.session.check_room()?;
-        let client = self.session.connected_client()?;
-        let Some(mut batch) = client.next(timeout(arguments.integer(0)))? else {
-            return Ok(Value::Text(String::new()));
-        };
-        let json = batch.detach_json();
-        let id = self.session.open(&client, batch)?;
-        Ok(Value::Text(with_batch_id(&id, &json)))
-    }
-
-    pub(super) fn acknowledge(&self, mut arguments: Arguments) -> Outcome {
-        let id = arguments.text(0);
-        match arguments.optional_text(1) {
-            None => self.settle(&id, |batch| Ok(batch.acknowledge()?)),
-            Some(list) => {
-                let ids = message_ids(&list)?;
-                self.settle(&id, |batch| Ok(batch.acknowledge_records(&borrowed(&ids))?))
-            }
-        }
-    }
-
-    pub(super) fn mark_failed(&self, mut arguments: Arguments) -> Outcome {
-        let (id, ids) = (arguments.text(0), message_ids(&arguments.text(1))?);
-        self.settle(&id, |batch| Ok(batch.fail_records(&borrowed(&ids))?))
-    }
-
-    fn settle(&self, id: &str, work: impl FnOnce(&Batch) -> Result<(), Fault>) -> Outcome {
-        // The id of an empty batch: so a loop need not ask whether there was anything.
-        if !id.is_empty() {
-            self.session.settle(id, work)?;
-        }
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn call_method(&self, mut arguments: Arguments) -> Outcome {
-        let answer = self.session.client()?.call(&arguments.text(0), &arguments.text(1))?;
-        Ok(Value::Text(answer))
-    }
-
-    pub(super) fn call_batch(&self, mut arguments: Arguments) -> Outcome {
-        Ok(Value::Text(self.session.client()?.call_batch(&arguments.text(0), false)?))
-    }
-
-    pub(super) fn recover(&self, _: Arguments) -> Outcome {
-        let found = self.session.client()?.recover()?;
-        Ok(Value::Integer(i64::try_from(found).unwrap_or(i64::MAX)))
-    }
-
-    pub(super) fn authorize(&self, mut arguments: Arguments) -> Outcome {
-        self.session.client()?.authorize(&arguments.text(0))?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn set_tokens(&self, mut arguments: Arguments) -> Outcome {
-        let expires = u64::try_from(arguments.integer(2)).unwrap_or(0);
-        self.session.client()?.set_tokens(&arguments.text(0), &arguments.text(1), expires)?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn bind_handler(&self, mut arguments: Arguments) -> Outcome {
-        let pause = arguments.integer(1);
-        let pause = u32::try_from(pause)
-            .map_err(|_| Error::InvalidArgument(format!("MinPauseS cannot be {pause}; allowed: 0 or more seconds")))?;
-        self.session.client()?.bind_handler(&arguments.text(0), pause)?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn unbind_handler(&self, mut arguments: Arguments) -> Outcome {
-        let url = arguments.text(0);
-        self.session.client()?.unbind_handler(Some(url.as_str()).filter(|url| !url.is_empty()))?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn accept_handler_call(&self, mut arguments: Arguments) -> Outcome {
-        let status = self.session.client()?.accept_handler_call(&arguments.bytes(0), "")?;
-        Ok(Value::Integer(status.into()))
-    }
-
-    pub(super) fn start_notifications(&self, _: Arguments) -> Outcome {
-        self.session.start_notifications(&self.platform)?;
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn stop_notifications(&self, _: Arguments) -> Outcome {
-        self.session.stop_notifications();
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn disconnect(&self, _: Arguments) -> Outcome {
-        self.session.disconnect();
-        Ok(Value::Empty)
-    }
-
-    pub(super) fn version(&self) -> Outcome {
-        Ok(Value::Text(env!("CARGO_PKG_VERSION").into()))
-    }
-
-    pub(super) fn connected(&self) -> Outcome {
-        Ok(Value::Boolean(self.session.is_connected()))
-    }
-
-    pub(super) fn state(&self) -> Outcome {
-        Ok(Value::Text(self.session.state()))
-    }
-
-    pub(super) fn set_state(&self, text: String) -> Result<(), Fault> {
-        if !text.is_empty() && serde_json::from_str::<serde_json::Map<_, _>>(&text).is_err() {
-            return Err(Fault::BadState);
-        }
-        self.session.set_state(text);
-        Ok(())
-    }
-
-    pub(super) fn statistics(&self) -> Outcome {
-        Ok(Value::Text(self.session.statistics()))
-    }
-
-    pub(super) fn last_error(&self) -> Outcome {
-        Ok(Value::Text(self.platform.last_error().text))
-    }
-
-    pub(super) fn last_error_code(&self) -> Outcome {
-        Ok(Value::Text(self.platform.last_error().code))
-    }
-
-    pub(super) fn can_repeat(&self) -> Outcome {
-        Ok(Value::Boolean(self.platform.last_error().can_repeat))
+impl Outcome {
+    fn text(text: String) -> Outcome {
+        Value::Text(text).into()
     }
 }
 
-/// Negative milliseconds mean for ever.
+impl From<Value> for Outcome {
+    fn from(value: Value) -> Outcome {
+        Outcome { value, batch_id: None }
+    }
+}
+
+/// The method with this number, if there is one.
+pub(super) fn method(number: c_long) -> Option<&'static Method> {
+    METHODS.get(usize::try_from(number).ok()?)
+}
+
+/// The property with this number, if there is one.
+pub(super) fn property(number: c_long) -> Option<&'static Property> {
+    PROPERTIES.get(usize::try_from(number).ok()?)
+}
+
+/// Calls a method with values as the platform passed them.
+pub(super) fn call(component: &Component, method: &'static Method, values: Vec<Value>) -> Result<Outcome, AddinError> {
+    let mut args = Arguments::check(method, values)?;
+    let (session, platform) = (&component.session, &component.platform);
+    match method.id {
+        MethodId::SetParameter => session.set_parameter(&args.text(0), &args.text(1))?,
+        MethodId::GetParameter => return Ok(Outcome::text(session.parameter(&args.text(0))?)),
+        MethodId::Connect => session.connect(timeout(args.integer(0)), platform)?,
+        MethodId::BindEvent => session.client()?.subscribe(&args.text(0))?,
+        MethodId::UnbindEvent => session.client()?.unsubscribe(&args.text(0))?,
+        MethodId::WaitEvent => return wait_event(session, timeout(args.integer(0))),
+        MethodId::Fetch => return fetch(session, args.unsigned(0), Client::fetch),
+        MethodId::FetchFailed => return fetch(session, args.unsigned(0), Client::fetch_failed),
+        MethodId::NextBatch => return next_batch(session, timeout(args.integer(0))),
+        MethodId::Acknowledge => acknowledge(session, &args.text(0), &args.text(1))?,
+        MethodId::MarkFailed => mark_failed(session, &args.text(0), &args.text(1))?,
+        MethodId::FindLost => {
+            let found = session.client()?.recover()?;
+            return Ok(Value::Integer(i64::try_from(found).unwrap_or(i64::MAX)).into());
+        }
+        MethodId::CallMethod => {
+            return Ok(Outcome::text(session.client()?.call(&args.text(0), &args.text(1))?));
+        }
+        MethodId::CallMethods => return Ok(Outcome::text(session.client()?.call_batch(&args.text(0), false)?)),
+        MethodId::Authorize => session.client()?.authorize(&args.text(0))?,
+        MethodId::SetTokens => {
+            let expires = args.unsigned(2);
+            session.client()?.set_tokens(&args.text(0), &args.text(1), expires.into())?;
+        }
+        MethodId::BindHandler => {
+            let min_pause = args.unsigned(1);
+            session.client()?.bind_handler(&args.text(0), min_pause)?;
+        }
+        MethodId::UnbindHandler => {
+            let url = args.text(0);
+            session.client()?.unbind_handler(Some(url.as_str()).filter(|url| *url != ALL))?;
+        }
+        MethodId::AcceptHandlerCall => {
+            let status = session.client()?.accept_handler_call(&args.bytes(0), "")?;
+            return Ok(Value::Integer(status.into()).into());
+        }
+        MethodId::EnableNotifications => session.enable_notifications(platform)?,
+        MethodId::DisableNotifications => session.disable_notifications(),
+        MethodId::Disconnect => session.disconnect(),
+    }
+    Ok(Value::Empty.into())
+}
+
+/// Reads a property. This works in every phase of the object, and leaves `LastError` alone.
+pub(super) fn get(component: &Component, number: c_long) -> Result<Value, AddinError> {
+    let (session, platform) = (&component.session, &component.platform);
+    Ok(match property(number).ok_or(AddinError::NoProperty(number))?.id {
+        PropertyId::Version => Value::Text(env!("CARGO_PKG_VERSION").into()),
+        PropertyId::Connected => Value::Boolean(session.is_connected()),
+        PropertyId::State => Value::Text(session.state()),
+        PropertyId::Statistics => Value::Text(session.statistics()),
+        PropertyId::LastError => Value::Text(platform.last_error().text),
+        PropertyId::LastErrorCode => Value::Text(platform.last_error().code),
+        PropertyId::IsTransient => Value::Boolean(platform.last_error().is_transient),
+    })
+}
+
+/// Writes a property.
+pub(super) fn set(component: &Component, number: c_long, value: Value) -> Result<(), AddinError> {
+    let property = property(number).ok_or(AddinError::NoProperty(number))?;
+    match property.id {
+        PropertyId::State => match accept(ParamType::Text, value) {
+            Ok(Value::Text(text)) => set_state(&component.session, text),
+            Ok(found) | Err(found) => Err(AddinError::WrongPropertyType { property, found }),
+        },
+        _ => Err(AddinError::NotWritable(property)),
+    }
+}
+
+fn set_state(session: &Session, text: String) -> Result<(), AddinError> {
+    if !text.is_empty() && serde_json::from_str::<serde_json::Map<_, _>>(&text).is_err() {
+        return Err(AddinError::InvalidState);
+    }
+    session.set_state(text);
+    Ok(())
+}
+
+fn wait_event(session: &Session, timeout: Timeout) -> Result<Outcome, AddinError> {
+    let client = session.connected_client()?;
+    let notification = client.wait(timeout)?;
+    let text = notification.map(|notification| json::notification(client.connector_id(), notification));
+    Ok(Outcome::text(text.unwrap_or_default()))
+}
+
+fn fetch(
+    session: &Session,
+    limit: u32,
+    fetch: fn(&Client, u32) -> crate::error::Result<Batch>,
+) -> Result<Outcome, AddinError> {
+    session.check_batch_limit()?;
+    let client = session.client()?;
+    let batch = fetch(&client, limit)?;
+    if batch.is_empty() { Ok(Outcome::text(json::empty_batch())) } else { open_batch(session, &client, batch) }
+}
+
+fn next_batch(session: &Session, timeout: Timeout) -> Result<Outcome, AddinError> {
+    session.check_batch_limit()?;
+    let client = session.connected_client()?;
+    match client.next(timeout)? {
+        Some(batch) => open_batch(session, &client, batch),
+        None => Ok(Outcome::text(String::new())),
+    }
+}
+
+fn open_batch(session: &Session, client: &ClientCall, mut batch: Batch) -> Result<Outcome, AddinError> {
+    let records = batch.detach_json();
+    let id = session.open_batch(client, batch)?;
+    // Nobody would know the id of a batch whose text cannot be written.
+    let text = json::batch(&id, &records).inspect_err(|_| session.return_batch(&id))?;
+    Ok(Outcome { value: Value::Text(text), batch_id: Some(id) })
+}
+
+fn acknowledge(session: &Session, batch_id: &str, message_ids: &str) -> Result<(), AddinError> {
+    match message_ids.trim() {
+        ALL => update_batch(session, batch_id, |batch| Ok(batch.acknowledge()?)),
+        list => {
+            let ids = read_message_ids(list)?;
+            update_batch(session, batch_id, |batch| Ok(batch.acknowledge_records(&borrowed(&ids))?))
+        }
+    }
+}
+
+fn mark_failed(session: &Session, batch_id: &str, message_ids: &str) -> Result<(), AddinError> {
+    let ids = read_message_ids(message_ids)?;
+    update_batch(session, batch_id, |batch| Ok(batch.fail_records(&borrowed(&ids))?))
+}
+
+/// An empty `batch_id` is that of an empty batch: a loop need not check whether there were records.
+fn update_batch(
+    session: &Session,
+    batch_id: &str,
+    update: impl FnOnce(&Batch) -> Result<(), AddinError>,
+) -> Result<(), AddinError> {
+    if batch_id.is_empty() { Ok(()) } else { session.update_batch(batch_id, update) }
+}
+
+/// Negative milliseconds mean without a limit.
 fn timeout(millis: i64) -> Timeout {
     Timeout::from_millis(i32::try_from(millis).unwrap_or(if millis < 0 { -1 } else { i32::MAX }))
 }
 
-/// Puts `batch_id` in front of `{"process_id":…,"events":[…]}`, which is not read again for it.
-fn with_batch_id(id: &str, json: &str) -> String {
-    let id = serde_json::Value::from(id);
-    match json.trim().strip_prefix('{').map(str::trim_start) {
-        Some(rest) if !rest.starts_with('}') => format!("{{\"batch_id\":{id},{rest}"),
-        // PHP's empty map is `[]`.
-        _ => format!("{{\"batch_id\":{id},\"process_id\":null,\"events\":[]}}"),
-    }
-}
-
-/// Reads a JSON array of strings, or texts separated by commas or white space.
-fn message_ids(list: &str) -> Result<Vec<String>, Fault> {
+/// Reads a JSON array of strings, or ids separated by commas, semicolons or white space.
+fn read_message_ids(list: &str) -> Result<Vec<String>, AddinError> {
     if list.trim_start().starts_with('[') {
-        return serde_json::from_str(list).map_err(|_| Fault::BadMessageIds);
+        return serde_json::from_str(list).map_err(|_| AddinError::InvalidMessageIds);
     }
     let separators = |c: char| c == ',' || c == ';' || c.is_whitespace();
     Ok(list.split(separators).filter(|id| !id.is_empty()).map(str::to_owned).collect())
@@ -231,29 +209,29 @@ mod tests {
     #[test]
     fn lists_of_ids_are_read_in_both_spellings() {
         for list in ["a,b", " a ,\r\n b\n", "a;b", r#" ["a", "b"]"#] {
-            assert_eq!(message_ids(list).unwrap(), ["a", "b"], "{list:?}");
+            assert_eq!(read_message_ids(list).unwrap(), ["a", "b"], "{list:?}");
         }
         for list in ["", " \n", "[]"] {
-            assert!(message_ids(list).unwrap().is_empty(), "{list:?}");
+            assert!(read_message_ids(list).unwrap().is_empty(), "{list:?}");
         }
-        assert!(message_ids("[1]").is_err() && message_ids("[\"a\"").is_err());
+        assert!(read_message_ids("[1]").is_err() && read_message_ids("[\"a\"").is_err());
     }
 
     #[test]
-    fn the_batch_id_comes_first_and_the_rest_stays_as_it_was() {
-        let json = r#" { "process_id":"p\"","events":[{"ID":"1"}]}"#;
-        assert_eq!(with_batch_id("p\"", json), r#"{"batch_id":"p\"","process_id":"p\"","events":[{"ID":"1"}]}"#);
-        for empty in ["{}", "[]", "{ }"] {
-            assert_eq!(with_batch_id("", empty), r#"{"batch_id":"","process_id":null,"events":[]}"#);
-        }
-    }
-
-    #[test]
-    fn times_of_any_size_are_taken() {
+    fn timeouts_of_any_size_are_accepted() {
         use std::time::Duration;
         assert_eq!(timeout(0), Timeout::After(Duration::ZERO));
         assert_eq!(timeout(-1), Timeout::Never);
         assert_eq!(timeout(i64::MIN), Timeout::Never);
         assert_eq!(timeout(i64::MAX), Timeout::After(Duration::from_millis(i32::MAX as u64)));
+    }
+
+    #[test]
+    fn only_properties_that_the_table_calls_writable_can_be_written() {
+        let component = Component::default();
+        for (number, property) in PROPERTIES.iter().enumerate() {
+            let written = set(&component, number as c_long, Value::Text(String::new()));
+            assert_eq!(written.is_ok(), property.is_writable, "{}", property.english);
+        }
     }
 }

@@ -1,142 +1,132 @@
-//! `StartNotifications`: a thread that turns notifications into external events of the platform.
+//! `EnableNotifications`: a thread that turns notifications into external events of the platform.
 //!
-//! The thread sleeps until the doorbell shows a notification, a failed attempt is to be repeated, or it is to end. The
-//! platform takes an event or not; until it does, later notifications are joined to the one that waits.
+//! The thread sleeps until a notification waits, a failed attempt is to be repeated, or it is stopped. While the
+//! platform refuses an event, because its buffer is full, later notifications are added to the one that waits.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::fault::Fault;
+use super::error::AddinError;
+use super::json;
 use super::platform::Platform;
 use crate::client::Client;
 use crate::clock::Timeout;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::notify::{Notification, Readiness};
+use crate::retry::{Backoff, Schedule};
 use crate::threads::{self, Thread};
 
 /// Names of our external events.
-const EVENT: &str = "event_offline";
-const TROUBLE: &str = "error";
-/// Pauses before an attempt is repeated: the first, doubled each time, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const OFFLINE_EVENT: &str = "event_offline";
+const ERROR_EVENT: &str = "error";
 
-/// A notification as 1C reads it.
-pub(super) fn json(connector_id: &str, notification: Notification) -> String {
-    let Notification { count, signalled } = notification;
-    serde_json::json!({"connector_id": connector_id, "count": count, "signalled": signalled}).to_string()
-}
+const PAUSES: Schedule = Schedule::Doubling { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
-/// The thread, seen from the outside.
+/// The thread, from the outside.
 pub(super) struct Notifier {
-    bell: Arc<Bell>,
+    waker: Arc<Waker>,
     thread: Thread,
 }
 
 impl Notifier {
     pub(super) fn start(client: Arc<Client>, platform: Arc<Platform>) -> Result<Notifier> {
-        let bell = Arc::new(Bell::default());
-        client.set_readiness(bell.clone());
+        let waker = Arc::new(Waker::default());
+        client.set_readiness(waker.clone());
         let run = {
-            let bell = bell.clone();
+            let waker = waker.clone();
             move || {
-                let work = Work {
-                    client,
-                    platform,
-                    outbox: Outbox::default(),
-                    sending: Retry::default(),
-                    looking: Retry::default(),
-                    over: false,
-                };
-                let platform = work.platform.clone();
-                if let Err(panic) = threads::catch(|| work.run(&bell)) {
-                    platform.keep(&Fault::Core(panic));
+                let work = Work::new(client, platform.clone());
+                if let Err(panic) = threads::catch(|| work.run(&waker)) {
+                    platform.set_last_error(&AddinError::Core(panic));
                 }
             }
         };
-        Ok(Notifier { thread: threads::spawn("b24-notify", run)?, bell })
+        Ok(Notifier { thread: threads::spawn("b24-notify", run)?, waker })
     }
 
-    /// Whether the thread has ended by itself, because the client was closed.
-    pub(super) fn has_ended(&self) -> bool {
+    /// Whether the thread has finished without being stopped, because the client was closed.
+    pub(super) fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Ends the thread and waits for it, unless it is the one that asks (the platform called back from an event).
+    /// Stops the thread and waits for it, unless it is the caller (the platform called back from an event).
     pub(super) fn stop(self) {
-        self.bell.stop();
+        self.waker.stop();
         self.thread.join();
     }
 }
 
 /// Wakes the thread.
 #[derive(Default)]
-struct Bell {
-    state: Mutex<BellState>,
+struct Waker {
+    state: Mutex<WakerState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct BellState {
-    ringing: bool,
-    stopped: bool,
+struct WakerState {
+    is_ready: bool,
+    is_stopped: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Woken {
-    Ringing,
-    Due,
+enum WakeReason {
+    /// A notification waits.
+    Ready,
+    TimedOut,
     Stopped,
 }
 
-impl Readiness for Bell {
+impl Readiness for Waker {
     fn set_ready(&self, waiting: bool) {
-        lock(&self.state).ringing = waiting;
+        lock(&self.state).is_ready = waiting;
         self.changed.notify_all();
     }
 }
 
-impl Bell {
+impl Waker {
     fn stop(&self) {
-        lock(&self.state).stopped = true;
+        lock(&self.state).is_stopped = true;
         self.changed.notify_all();
     }
 
-    /// Sleeps until it rings (unless `deaf`), the moment `due` has come, or the end.
-    fn wait(&self, due: Option<Instant>, deaf: bool) -> Woken {
+    /// Sleeps until a notification waits (if `accept_ready`), until `deadline`, or until it is stopped.
+    fn sleep(&self, deadline: Option<Instant>, accept_ready: bool) -> WakeReason {
         let mut state = lock(&self.state);
         loop {
-            if state.stopped {
-                return Woken::Stopped;
+            if state.is_stopped {
+                return WakeReason::Stopped;
             }
-            if state.ringing && !deaf {
-                return Woken::Ringing;
+            if state.is_ready && accept_ready {
+                return WakeReason::Ready;
             }
-            state = match due.map(|due| due.saturating_duration_since(Instant::now())) {
+            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return Woken::Due,
+                Some(Duration::ZERO) => return WakeReason::TimedOut,
                 Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
     }
 }
 
-/// When to try something again that did not work.
-#[derive(Default)]
+/// When to repeat something that failed.
 struct Retry {
+    backoff: Backoff,
     at: Option<Instant>,
-    pause: Duration,
 }
 
 impl Retry {
+    fn new() -> Retry {
+        Retry { backoff: Backoff::new(PAUSES), at: None }
+    }
+
     fn failed(&mut self) {
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.at = Some(Instant::now() + self.pause);
+        self.at = Some(Instant::now() + self.backoff.failed());
     }
 
     fn succeeded(&mut self) {
-        *self = Retry::default();
+        *self = Retry::new();
     }
 
     fn is_pausing(&self) -> bool {
@@ -144,87 +134,107 @@ impl Retry {
     }
 }
 
-/// What the platform is still to be told.
+/// Events that the platform has not accepted yet.
 #[derive(Default)]
-struct Outbox {
+struct Pending {
     notification: Option<Notification>,
-    trouble: Option<String>,
-    last_trouble: String,
+    error: Option<String>,
+    last_error: String,
 }
 
-impl Outbox {
-    fn notify(&mut self, more: Notification) {
-        let joined = self.notification.get_or_insert_default();
-        joined.count = joined.count.saturating_add(more.count);
-        joined.signalled |= more.signalled;
-        self.last_trouble.clear();
+impl Pending {
+    fn add_notification(&mut self, more: Notification) {
+        let sum = self.notification.get_or_insert_default();
+        sum.count = sum.count.saturating_add(more.count);
+        sum.signalled |= more.signalled;
+        self.last_error.clear();
     }
 
-    /// The same trouble is told once, until something works again.
-    fn complain(&mut self, trouble: String) {
-        if self.last_trouble != trouble {
-            self.last_trouble.clone_from(&trouble);
-            self.trouble = Some(trouble);
+    /// An error that repeats is reported once, until a notification comes.
+    fn add_error(&mut self, error: String) {
+        if self.last_error != error {
+            self.last_error.clone_from(&error);
+            self.error = Some(error);
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.notification.is_none() && self.trouble.is_none()
+        self.notification.is_none() && self.error.is_none()
     }
 }
 
 struct Work {
     client: Arc<Client>,
     platform: Arc<Platform>,
-    outbox: Outbox,
-    sending: Retry,
-    looking: Retry,
-    /// The client has ended by itself; when the platform knows, so does the thread.
-    over: bool,
+    pending: Pending,
+    receive_retry: Retry,
+    send_retry: Retry,
+    /// The client was closed from inside. The thread ends once the platform has accepted what is pending.
+    client_closed: bool,
 }
 
 impl Work {
-    fn run(mut self, bell: &Bell) {
-        while !self.over || !self.outbox.is_empty() {
-            let due = self.sending.at.into_iter().chain(self.looking.at).min();
-            match bell.wait(due, self.over || self.looking.is_pausing()) {
-                Woken::Stopped => break,
-                Woken::Due => self.looking.at = self.looking.at.filter(|_| self.looking.is_pausing()),
-                Woken::Ringing => match self.client.wait(Timeout::After(Duration::ZERO)) {
-                    Ok(notification) => {
-                        self.looking.succeeded();
-                        // None: another thread was faster.
-                        notification.into_iter().for_each(|notification| self.outbox.notify(notification));
-                    }
+    fn new(client: Arc<Client>, platform: Arc<Platform>) -> Work {
+        Work {
+            client,
+            platform,
+            pending: Pending::default(),
+            receive_retry: Retry::new(),
+            send_retry: Retry::new(),
+            client_closed: false,
+        }
+    }
+
+    fn run(mut self, waker: &Waker) {
+        while !self.client_closed || !self.pending.is_empty() {
+            let deadline = self.send_retry.at.into_iter().chain(self.receive_retry.at).min();
+            match waker.sleep(deadline, !self.client_closed && !self.receive_retry.is_pausing()) {
+                WakeReason::Stopped => break,
+                WakeReason::TimedOut => {
+                    self.receive_retry.at = self.receive_retry.at.filter(|_| self.receive_retry.is_pausing());
+                }
+                WakeReason::Ready => match self.client.wait(Timeout::After(Duration::ZERO)) {
                     Err(Error::Closed) => break,
-                    Err(error) => {
-                        self.over = self.client.is_closed();
-                        if !self.over {
-                            // It may go on ringing for this reason; what was not taken is looked for after the pause.
-                            self.looking.failed();
-                        }
-                        let fault = Fault::Core(error);
-                        let text = self.platform.keep(&fault);
-                        self.outbox.complain(serde_json::json!({"code": fault.code(), "text": text}).to_string());
-                    }
+                    received => self.receive(received),
                 },
             }
-            if !self.sending.is_pausing() {
+            if !self.send_retry.is_pausing() {
                 self.send();
             }
         }
-        if let Some(notification) = self.outbox.notification {
+        if let Some(notification) = self.pending.notification {
             self.client.give_back(notification);
         }
     }
 
-    fn send(&mut self) {
-        if let Some(trouble) = self.outbox.trouble.take_if(|trouble| self.platform.external_event(TROUBLE, trouble)) {
-            drop(trouble);
+    fn receive(&mut self, received: Result<Option<Notification>>) {
+        match received {
+            Ok(notification) => {
+                self.receive_retry.succeeded();
+                // None: another thread was faster.
+                notification.into_iter().for_each(|notification| self.pending.add_notification(notification));
+            }
+            Err(error) => {
+                self.client_closed = self.client.is_closed();
+                if !self.client_closed {
+                    // The client may stay ready because of this error, so the next attempt waits.
+                    self.receive_retry.failed();
+                }
+                let error = AddinError::Core(error);
+                let text = self.platform.set_last_error(&error);
+                self.pending.add_error(json::error(error.code(), &text));
+            }
         }
+    }
+
+    fn send(&mut self) {
+        self.pending.error.take_if(|error| self.platform.external_event(ERROR_EVENT, error));
         let connector_id = self.client.connector_id();
-        self.outbox.notification.take_if(|waiting| self.platform.external_event(EVENT, &json(connector_id, *waiting)));
-        if self.outbox.is_empty() { self.sending.succeeded() } else { self.sending.failed() }
+        let send = |notification: &mut Notification| {
+            self.platform.external_event(OFFLINE_EVENT, &json::notification(connector_id, *notification))
+        };
+        self.pending.notification.take_if(send);
+        if self.pending.is_empty() { self.send_retry.succeeded() } else { self.send_retry.failed() }
     }
 }
 
@@ -233,50 +243,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bell_wakes_for_a_ring_a_moment_and_the_end() {
-        let bell = Bell::default();
+    fn the_waker_reports_a_notification_a_deadline_and_the_stop() {
+        let waker = Waker::default();
         let soon = || Some(Instant::now() + Duration::from_millis(5));
-        assert_eq!(bell.wait(soon(), false), Woken::Due);
-        bell.set_ready(true);
-        assert_eq!(bell.wait(None, false), Woken::Ringing);
-        assert_eq!(bell.wait(soon(), true), Woken::Due, "deaf");
-        bell.set_ready(false);
+        assert_eq!(waker.sleep(soon(), true), WakeReason::TimedOut);
+        waker.set_ready(true);
+        assert_eq!(waker.sleep(None, true), WakeReason::Ready);
+        assert_eq!(waker.sleep(soon(), false), WakeReason::TimedOut, "readiness does not count");
+        waker.set_ready(false);
         std::thread::scope(|scope| {
-            let asleep = scope.spawn(|| bell.wait(None, false));
-            bell.stop();
-            assert_eq!(asleep.join().unwrap(), Woken::Stopped);
+            let asleep = scope.spawn(|| waker.sleep(None, true));
+            waker.stop();
+            assert_eq!(asleep.join().unwrap(), WakeReason::Stopped);
         });
     }
 
     #[test]
-    fn notifications_that_wait_are_joined() {
-        let mut outbox = Outbox::default();
-        outbox.notify(Notification { count: 2, signalled: false });
-        outbox.notify(Notification { count: 3, signalled: true });
-        assert_eq!(outbox.notification, Some(Notification { count: 5, signalled: true }));
-        assert_eq!(
-            json("1С \"x\"", outbox.notification.unwrap()),
-            r#"{"connector_id":"1С \"x\"","count":5,"signalled":true}"#
-        );
+    fn pending_notifications_are_added_up() {
+        let mut pending = Pending::default();
+        pending.add_notification(Notification { count: 2, signalled: false });
+        pending.add_notification(Notification { count: 3, signalled: true });
+        assert_eq!(pending.notification, Some(Notification { count: 5, signalled: true }));
     }
 
     #[test]
-    fn pauses_grow_and_the_same_trouble_is_told_once() {
-        let mut retry = Retry::default();
-        for expected in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            retry.failed();
-            assert_eq!(retry.pause, Duration::from_millis(expected));
-        }
+    fn an_error_that_repeats_is_reported_once_until_a_notification_comes() {
+        let mut pending = Pending::default();
+        pending.add_error("a".into());
+        pending.error = None;
+        pending.add_error("a".into());
+        assert!(pending.is_empty());
+        pending.add_notification(Notification::default());
+        pending.add_error("a".into());
+        assert!(pending.error.is_some());
+    }
+
+    #[test]
+    fn a_retry_pauses_until_it_succeeds() {
+        let mut retry = Retry::new();
+        assert!(!retry.is_pausing());
+        (0..10).for_each(|_| retry.failed());
+        let pause = retry.at.unwrap() - Instant::now();
+        assert!(pause <= Duration::from_secs(5) && pause > Duration::from_secs(3), "{pause:?}");
         retry.succeeded();
         assert!(!retry.is_pausing());
-
-        let mut outbox = Outbox::default();
-        outbox.complain("a".into());
-        outbox.trouble = None;
-        outbox.complain("a".into());
-        assert!(outbox.is_empty());
-        outbox.notify(Notification::default());
-        outbox.complain("a".into());
-        assert!(outbox.trouble.is_some());
+        assert_eq!(retry.backoff.failures(), 0);
     }
 }

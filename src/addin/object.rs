@@ -1,5 +1,5 @@
-//! The object in the shape that C++ expects: four bases, each with a table of its own. Every entry point is here; each
-//! finds its way back to the whole object, checks what it was given, and lets no panic out.
+//! The object in the layout that C++ expects: four bases, each with a table of its own. Every entry point is here. It
+//! finds the object that its base belongs to, checks what it was given, and lets no panic out.
 
 mod destructor;
 
@@ -10,11 +10,13 @@ use std::sync::Arc;
 use destructor::destructors;
 
 use super::abi::{Char, InitDone, LanguageExtender, Locale, Table, This, UserLanguage, Variant};
+use super::arguments::default_value;
 use super::class::{self, CLASS, METHODS, PROPERTIES};
-use super::component::{Component, method, property};
-use super::fault::Fault;
+use super::component::Component;
+use super::error::AddinError;
+use super::methods::{self, method, property};
 use super::text;
-use super::variant::Value;
+use super::value::Value;
 use crate::threads;
 
 /// What the platform holds a pointer to.
@@ -24,11 +26,11 @@ pub(super) struct Object {
     language_extender: &'static LanguageExtender,
     locale: &'static Locale,
     user_language: &'static UserLanguage,
-    /// Calls hold it too, so that an object may end while another thread is still inside.
+    /// Calls hold it too, so that an object can be freed while another thread is inside.
     component: Arc<Component>,
 }
 
-// Where the bases lie in the object: the way back from `this`.
+// The offsets of the bases in the object, to get from `this` to the object.
 const INIT_DONE: usize = offset_of!(Object, init_done);
 const LANGUAGE_EXTENDER: usize = offset_of!(Object, language_extender);
 const LOCALE: usize = offset_of!(Object, locale);
@@ -98,82 +100,77 @@ pub(super) unsafe fn destroy(object: *mut Object) {
 }
 
 fn finish(component: &Component) {
-    // What panics here is a defect; the host is not to suffer from it, and there is nobody to tell any more.
+    // A panic is a defect that must not reach the host. There is no platform left to report it to.
     let _ = threads::catch(|| component.end());
 }
 
-/// The way from a base to the whole object.
-fn whole<const BASE: usize>(this: This) -> *mut Object {
+/// The object that a base belongs to.
+fn object_of<const BASE: usize>(this: This) -> *mut Object {
     this.wrapping_byte_sub(BASE).cast()
 }
 
-/// Runs the body of an entry point; `otherwise` is the answer when it cannot, or panics.
+/// Runs the body of an entry point. Returns `fallback` when `this` is NULL or the body panics.
 ///
 /// # Safety
 ///
-/// `this` is NULL or the base `BASE` of a living object.
-unsafe fn enter<const BASE: usize, T>(
-    this: This,
-    otherwise: T,
-    body: impl FnOnce(&Component, Result<(), Fault>) -> T,
-) -> T {
+/// `this` is NULL or the base `BASE` of an object that is not freed.
+unsafe fn enter<const BASE: usize, T>(this: This, fallback: T, body: impl FnOnce(&Component) -> T) -> T {
     if this.is_null() {
-        return otherwise;
+        return fallback;
     }
-    // SAFETY: a living object, by contract.
-    let component = unsafe { (*whole::<BASE>(this)).component.clone() };
+    // SAFETY: an object that is not freed, by contract.
+    let component = unsafe { (*object_of::<BASE>(this)).component.clone() };
     let ran = threads::catch(|| {
-        let (_inside, usable) = component.gate.enter();
-        body(&component, usable)
+        let _guard = component.calls.enter();
+        body(&component)
     });
     ran.unwrap_or_else(|panic| {
-        let fault = Fault::Core(panic);
-        let _ = threads::catch(|| component.platform.report(&fault));
-        otherwise
+        let _ = threads::catch(|| component.platform.report(&AddinError::Core(panic)));
+        fallback
     })
 }
 
-// In what follows `# Safety` is the same everywhere and stands here: `this` is the base of a living object in whose table
-// the function stands, and every other pointer is NULL or, as C++ declares it, good during the call. Hence every call of
-// `enter` is sound.
+// `# Safety` of every entry point below: `this` is the base, of an object that is not freed, whose table holds the
+// function; every other pointer is NULL or, as C++ declares it, valid during the call. Hence every call of `enter` is
+// sound.
 
-// ---- IInitDoneBase ---------------------------------------------------------------------------------------------------
+// ---- IInitDoneBase --------------------------------------------------------------------------------------------------
 
 unsafe extern "system" fn init(this: This, connection: *mut c_void) -> bool {
-    // SAFETY: see above; the platform promises a connection that is good until `Done`.
-    unsafe { enter::<INIT_DONE, _>(this, false, |component, _| component.init(connection)) }
+    // SAFETY: see above; the platform promises a connection that is valid until `Done`.
+    unsafe { enter::<INIT_DONE, _>(this, false, |component| component.init(connection)) }
 }
 
 unsafe extern "system" fn set_mem_manager(this: This, manager: *mut c_void) -> bool {
     // SAFETY: see above; the platform's memory manager outlives its objects.
-    unsafe { enter::<INIT_DONE, _>(this, false, |component, _| component.platform.memory.set(manager)) }
+    unsafe { enter::<INIT_DONE, _>(this, false, |component| component.platform.memory.set(manager)) }
 }
 
-/// The generation of the technology: 2.
+/// The version of the technology: 2.0.
 unsafe extern "system" fn get_info(_: This) -> c_long {
     2000
 }
 
 unsafe extern "system" fn done(this: This) {
     if !this.is_null() {
-        // Not through `enter`, as the end waits until nobody is inside.
-        // SAFETY: a living object, by contract.
-        let component = unsafe { (*whole::<INIT_DONE>(this)).component.clone() };
+        // Not through `enter`: the end waits until no call is inside.
+        // SAFETY: an object that is not freed, by contract.
+        let component = unsafe { (*object_of::<INIT_DONE>(this)).component.clone() };
         finish(&component);
     }
 }
 
-// ---- ILanguageExtenderBase: names ------------------------------------------------------------------------------------
+// ---- ILanguageExtenderBase: names -----------------------------------------------------------------------------------
 
 unsafe extern "system" fn register_extension_as(this: This, name: *mut *mut Char) -> bool {
     if name.is_null() {
         return false;
     }
     // SAFETY: see above.
-    let given = unsafe { give_name(this, Some(CLASS)) };
-    // SAFETY: not NULL, and C++ declares it as a place for a pointer.
-    unsafe { name.write(given) };
-    !given.is_null()
+    let name_copy = unsafe { copy_name(this, Some(CLASS)) };
+    // SAFETY: not NULL, and C++ declares it as a pointer to a pointer.
+    unsafe { name.write(name_copy) };
+    !name_copy.is_null()
 }
 
 unsafe extern "system" fn get_n_props(_: This) -> c_long {
@@ -188,7 +185,7 @@ unsafe extern "system" fn find_prop(this: This, name: *const Char) -> c_long {
 unsafe extern "system" fn get_prop_name(this: This, number: c_long, alias: c_long) -> *const Char {
     let name = property(number).and_then(|property| alias_of(alias, property.english, property.russian));
     // SAFETY: see above.
-    unsafe { give_name(this, name) }
+    unsafe { copy_name(this, name) }
 }
 
 unsafe extern "system" fn is_prop_readable(_: This, number: c_long) -> bool {
@@ -196,7 +193,7 @@ unsafe extern "system" fn is_prop_readable(_: This, number: c_long) -> bool {
 }
 
 unsafe extern "system" fn is_prop_writable(_: This, number: c_long) -> bool {
-    property(number).is_some_and(class::Property::is_writable)
+    property(number).is_some_and(|property| property.is_writable)
 }
 
 unsafe extern "system" fn get_n_methods(_: This) -> c_long {
@@ -211,7 +208,7 @@ unsafe extern "system" fn find_method(this: This, name: *const Char) -> c_long {
 unsafe extern "system" fn get_method_name(this: This, number: c_long, alias: c_long) -> *const Char {
     let name = method(number).and_then(|method| alias_of(alias, method.english, method.russian));
     // SAFETY: see above.
-    unsafe { give_name(this, name) }
+    unsafe { copy_name(this, name) }
 }
 
 unsafe extern "system" fn get_n_params(_: This, number: c_long) -> c_long {
@@ -236,28 +233,28 @@ fn alias_of(alias: c_long, english: &'static str, russian: &'static str) -> Opti
 unsafe fn find(this: This, name: *const Char, find: fn(&str) -> Option<usize>) -> c_long {
     // SAFETY: the same contract.
     unsafe {
-        enter::<LANGUAGE_EXTENDER, _>(this, -1, |_, _| {
+        enter::<LANGUAGE_EXTENDER, _>(this, -1, |_| {
             text::name(name).and_then(|name| find(&name)).map_or(-1, |number| number as c_long)
         })
     }
 }
 
-/// A name in the platform's memory; NULL when there is none.
+/// A copy of a name in the platform's memory; NULL when there is no name or no memory.
 ///
 /// # Safety
 ///
 /// As [`enter`].
-unsafe fn give_name(this: This, name: Option<&str>) -> *mut Char {
+unsafe fn copy_name(this: This, name: Option<&str>) -> *mut Char {
     let null = std::ptr::null_mut();
     // SAFETY: the same contract.
     unsafe {
-        enter::<LANGUAGE_EXTENDER, _>(this, null, |component, _| {
-            name.and_then(|name| component.platform.memory.give(&text::wide(name)).ok()).unwrap_or(null)
+        enter::<LANGUAGE_EXTENDER, _>(this, null, |component| {
+            name.and_then(|name| component.platform.memory.copy(&text::wide(name)).ok()).unwrap_or(null)
         })
     }
 }
 
-// ---- ILanguageExtenderBase: values and calls -------------------------------------------------------------------------
+// ---- ILanguageExtenderBase: values and calls ------------------------------------------------------------------------
 
 unsafe extern "system" fn get_prop_val(this: This, number: c_long, value: *mut Variant) -> bool {
     if value.is_null() {
@@ -265,9 +262,9 @@ unsafe extern "system" fn get_prop_val(this: This, number: c_long, value: *mut V
     }
     // SAFETY: see above; `value` is not NULL.
     unsafe {
-        enter::<LANGUAGE_EXTENDER, _>(this, false, |component, _| {
-            let read = component.get(number).and_then(|read| read.write(value, &component.platform.memory));
-            read.inspect_err(|fault| component.platform.report(fault)).is_ok()
+        enter::<LANGUAGE_EXTENDER, _>(this, false, |component| {
+            let read = methods::get(component, number).and_then(|read| read.write(value, &component.platform.memory));
+            read.inspect_err(|error| component.platform.report(error)).is_ok()
         })
     }
 }
@@ -275,8 +272,8 @@ unsafe extern "system" fn get_prop_val(this: This, number: c_long, value: *mut V
 unsafe extern "system" fn set_prop_val(this: This, number: c_long, value: *mut Variant) -> bool {
     // SAFETY: see above.
     unsafe {
-        enter::<LANGUAGE_EXTENDER, _>(this, false, |component, usable| {
-            component.attempt(usable, || component.set(number, Value::read(value)))
+        enter::<LANGUAGE_EXTENDER, _>(this, false, |component| {
+            component.run(|| methods::set(component, number, Value::read(value)))
         })
     }
 }
@@ -287,10 +284,10 @@ unsafe extern "system" fn get_param_def_value(this: This, number: c_long, param:
     }
     let index = usize::try_from(param).ok();
     let param = method(number).and_then(|method| method.params.get(index?));
-    let default = param.and_then(|param| param.default.value());
+    let default = param.and_then(|param| default_value(param.default));
     // SAFETY: see above; `value` is not NULL.
     unsafe {
-        enter::<LANGUAGE_EXTENDER, _>(this, false, |component, _| {
+        enter::<LANGUAGE_EXTENDER, _>(this, false, |component| {
             let written = default.as_ref().unwrap_or(&Value::Empty).write(value, &component.platform.memory);
             default.is_some() && written.is_ok()
         })
@@ -313,7 +310,7 @@ unsafe extern "system" fn call_as_func(
     unsafe { call(this, number, result, params, count) }
 }
 
-/// Calls a method; its value is dropped when there is no place for it.
+/// Calls a method. The value is discarded if `result` is NULL.
 ///
 /// # Safety
 ///
@@ -321,24 +318,23 @@ unsafe extern "system" fn call_as_func(
 unsafe fn call(this: This, number: c_long, result: *mut Variant, params: *mut Variant, count: c_long) -> bool {
     // SAFETY: the same contract; `result` is used when it is not NULL, `params` as far as `count` says.
     unsafe {
-        enter::<LANGUAGE_EXTENDER, _>(this, false, |component, usable| {
+        enter::<LANGUAGE_EXTENDER, _>(this, false, |component| {
             let memory = &component.platform.memory;
-            component.attempt(usable, || {
+            component.run(|| {
                 if !result.is_null() {
-                    // So that a host that overlooks a failure reads no rubbish.
+                    // A host that ignores a failure reads Undefined, not garbage.
                     Value::Empty.write(result, memory)?;
                 }
-                let method = method(number).ok_or(Fault::NoMethod(number))?;
+                let method = method(number).ok_or(AddinError::NoMethod(number))?;
                 let given = usize::try_from(count).ok().filter(|given| *given <= method.params.len());
                 let given = given.filter(|given| *given == 0 || !params.is_null());
-                let given = given.ok_or(Fault::WrongCount { method, given: count })?;
+                let given = given.ok_or(AddinError::WrongCount { method, given: count })?;
                 let values = (0..given).map(|index| Value::read(params.add(index))).collect();
-                let value = component.call(method, values)?;
-                let batch = method.opens_batch().then(|| value.batch_id()).flatten();
-                let written = if result.is_null() { Ok(()) } else { value.write(result, memory) };
-                // A batch that 1C has no id of could never be acknowledged.
-                if let Some(id) = batch.filter(|_| result.is_null() || written.is_err()) {
-                    component.session.undelivered(&id);
+                let outcome = methods::call(component, method, values)?;
+                let written = if result.is_null() { Ok(()) } else { outcome.value.write(result, memory) };
+                // 1C did not get the id, so nobody could acknowledge the batch.
+                if let Some(id) = outcome.batch_id.filter(|_| result.is_null() || written.is_err()) {
+                    component.session.return_batch(&id);
                 }
                 written
             })
@@ -346,12 +342,12 @@ unsafe fn call(this: This, number: c_long, result: *mut Variant, params: *mut Va
     }
 }
 
-// ---- LocaleBase, UserLanguageBase ------------------------------------------------------------------------------------
+// ---- LocaleBase, UserLanguageBase -----------------------------------------------------------------------------------
 
 unsafe extern "system" fn set_locale(this: This, code: *const Char) {
     // SAFETY: see above.
     unsafe {
-        enter::<LOCALE, _>(this, (), |component, _| {
+        enter::<LOCALE, _>(this, (), |component| {
             component.platform.set_locale(text::name(code).unwrap_or_default());
         });
     }
@@ -360,7 +356,7 @@ unsafe extern "system" fn set_locale(this: This, code: *const Char) {
 unsafe extern "system" fn set_user_interface_language_code(this: This, code: *const Char) {
     // SAFETY: see above.
     unsafe {
-        enter::<USER_LANGUAGE, _>(this, (), |component, _| {
+        enter::<USER_LANGUAGE, _>(this, (), |component| {
             component.platform.set_interface_language(text::name(code).unwrap_or_default());
         });
     }

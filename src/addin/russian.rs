@@ -1,98 +1,88 @@
-//! The same in Russian. Texts of the core exist in English only; here each of its statuses has a sentence that says what
-//! to do, and the English text follows as the detail, marked as such, so that nothing is lost and nothing half translated.
+//! The texts of [`AddinError`] in Russian. The core has English texts only. For its errors there is a Russian sentence
+//! that says what to do, and the English text follows as the details: nothing is lost, and nothing is half translated.
 
-use super::class::Expected;
-use super::fault::Fault;
-use super::variant::Value;
+use super::class::ParamType;
+use super::error::{AddinError, Hint};
+use super::value::{MAX_LENGTH, Value};
 use crate::error::{Error, Status};
 
-/// The Russian text of a fault.
-pub(super) fn text(fault: &Fault) -> String {
-    match fault {
-        Fault::Core(error) => core(error),
-        Fault::WrongType { method, param, found } => {
-            format!(
-                "{}: параметр {} — {}, передано: {}",
-                method.russian,
-                param.russian,
-                expected(param.expected),
-                value(found)
-            )
+/// What happened and what to do.
+pub(super) fn text(error: &AddinError) -> String {
+    match error {
+        AddinError::Core(error) => core(error),
+        AddinError::WrongType { method, param, found } => format!(
+            "{}: неверное значение параметра {}. Требуется {}, передано: {}",
+            method.russian,
+            param.russian,
+            param_type(param.accepts),
+            value(found)
+        ),
+        AddinError::MissingParam { method, param } => format!(
+            "{}: не передан параметр {}. Требуется {}",
+            method.russian,
+            param.russian,
+            param_type(param.accepts)
+        ),
+        AddinError::UndefinedForAll { method, param } => format!(
+            "{}: в параметре {} передано Неопределено. Передайте значение или \"*\" — все",
+            method.russian, param.russian
+        ),
+        AddinError::WrongCount { method, given } => format!(
+            "{}: неверное число параметров. У метода их {}, передано {given}",
+            method.russian,
+            method.params.len()
+        ),
+        AddinError::WrongPropertyType { property, found } => {
+            format!("Значение свойства {} — строка, передано: {}", property.russian, value(found))
         }
-        Fault::MissingParam { method, param } => {
-            format!("{}: не передан параметр {} ({})", method.russian, param.russian, expected(param.expected))
+        AddinError::NotWritable(property) => format!("Свойство {} доступно только для чтения", property.russian),
+        AddinError::NoMethod(number) => format!("У B24Events нет метода с номером {number}"),
+        AddinError::NoProperty(number) => format!("У B24Events нет свойства с номером {number}"),
+        AddinError::NoMemory => {
+            "Платформа не выделила память для результата: либо память исчерпана, либо не был вызван \
+                                 setMemManager"
+                .into()
         }
-        Fault::WrongCount { method, given } => {
-            format!("{}: параметров у метода {}, передано {given}", method.russian, method.params.len())
-        }
-        Fault::WrongPropertyType { property, found } => {
-            format!("Свойство {} — строка, передано: {}", property.russian, value(found))
-        }
-        Fault::NotWritable(property) => format!("Свойство {} доступно только для чтения", property.russian),
-        Fault::NoMethod(number) => format!("У B24Events нет метода с номером {number}"),
-        Fault::NoProperty(number) => format!("У B24Events нет свойства с номером {number}"),
-        Fault::NoMemory => {
-            "Платформа не выделила память под результат: память исчерпана или не вызван setMemManager".into()
-        }
-        Fault::InitFailed => {
+        AddinError::InitFailed => {
             "Объект не инициализирован: Init не получил соединения с 1С. Создайте объект заново".into()
         }
-        Fault::Ended => "Работа объекта завершена (Done). Создайте объект заново".into(),
-        Fault::NotConnected => "Нет подключения. Сначала вызовите Подключить".into(),
-        Fault::Disconnected => {
-            "Подключение завершено во время вызова: методом Отключить или методом Подключить с новыми параметрами. \
-                                Чтобы продолжить, вызовите Подключить"
+        AddinError::Done => "Работа объекта завершена (Done). Создайте объект заново".into(),
+        AddinError::NotConnected => "Нет подключения. Сначала вызовите Подключить".into(),
+        AddinError::Disconnected => {
+            "Во время вызова подключение завершил метод Отключить или метод Подключить с новыми \
+                                     параметрами. Чтобы продолжить, вызовите Подключить"
                 .into()
         }
-        Fault::NoBatch(id) => format!(
-            "Нет открытого пакета {id:.64}. Передайте batch_id из СледующийПакет или ПолучитьЗаписи. Пакет закрывается, \
-             когда все его записи подтверждены или отмечены ошибочными, и при вызове Отключить: остаток придёт снова"
+        AddinError::NoBatch(id) => format!(
+            "Нет открытого пакета {id:.64}. Передайте batch_id, который вернул СледующийПакет или ПолучитьЗаписи. \
+             Пакет закрывается, когда все его записи подтверждены или отмечены ошибочными, и при вызове Отключить; \
+             записи, которые в нём остались, придут снова"
         ),
-        Fault::TooManyBatches(most) => {
-            format!("Открытых пакетов уже {most}. Вызовите Подтвердить или ОтметитьОшибку для обработанных")
-        }
-        Fault::BadMessageIds => {
-            "ИдентификаторыСообщений — значения MESSAGE_ID через запятую или с новой строки либо массив строк JSON"
+        AddinError::TooManyBatches(max) => format!(
+            "Открыто пакетов: {max}, больше нельзя. Вызовите Подтвердить или ОтметитьОшибочные для обработанных"
+        ),
+        AddinError::InvalidMessageIds => "ИдентификаторыСообщений — это значения MESSAGE_ID через запятую или с новой \
+                                          строки либо массив строк JSON"
+            .into(),
+        AddinError::InvalidState => {
+            "Состояние — это строка, прочитанная раньше из этого же свойства (объект JSON), или \
+                                     пустая строка"
                 .into()
         }
-        Fault::BadState => {
-            "Состояние — это строка, прочитанная раньше из этого же свойства (объект JSON), или пустая строка".into()
-        }
-        Fault::NoEvents => {
-            "Внешние события возможны только в клиентском приложении 1С, которое инициализировало объект. \
-                            На сервере вызывайте СледующийПакет в фоновом задании"
-                .into()
-        }
+        AddinError::NoExternalEvents => "Внешние события возможны только в клиентском приложении 1С, которое \
+                                         инициализировало объект. На сервере вызывайте СледующийПакет в фоновом задании"
+            .into(),
     }
 }
 
 fn core(error: &Error) -> String {
-    let sentence = match error.status() {
-        Status::Ok | Status::Timeout => "За отведённое время не получилось. Повторите вызов",
-        Status::InvalidArgument => "Недопустимое значение параметра. Исправьте его и повторите вызов",
-        Status::InvalidHandle => "Внутренний объект уже освобождён. Создайте объект заново",
-        Status::Config => "Ошибка в настройках. Исправьте ключ или его значение (УстановитьПараметр)",
-        Status::Network => "Нет связи с сервером. Проверьте сеть, прокси и адрес портала; вызов можно повторить",
-        Status::Tls => "Сертификат сервера не принят. Проверьте адрес портала, время компьютера и корневые сертификаты",
-        Status::Protocol => "Сервер ответил не так, как положено по протоколу. Проверьте адрес портала и прокси",
-        Status::Auth => "Токены не приняты порталом. Авторизуйте приложение заново и задайте новые токены",
-        Status::AccessDenied => {
-            "Недостаточно прав. Нужен токен администратора портала, а у приложения — права (scope) pull и нужных модулей"
+    let sentence = match Hint::of(error) {
+        Some(Hint::SetTokens) => "Срок действия токена доступа истёк. Передайте новые токены методом УстановитьТокены",
+        Some(Hint::Reconnect) => {
+            "Приложение удалено с портала. Установите его снова, затем вызовите Отключить и Подключить"
         }
-        Status::WrongAuthType => {
-            "Вебхук здесь не подходит. Нужен токен приложения: зарегистрируйте локальное приложение"
-        }
-        Status::License => "Тариф портала этого не позволяет. Проверьте тариф и ключи fetch.reserve и connector.id",
-        Status::RateLimit => "Портал ограничил число запросов. Подождите и повторите вызов",
-        Status::Portal => "Портал ответил ошибкой. Смотрите её код и описание метода",
-        Status::State => "Вызов сейчас невозможен из-за состояния объекта",
-        Status::Closed => "Соединение закрыто. Вызовите Подключить",
-        Status::Panic => "Внутренняя ошибка компоненты. Создайте объект заново и сообщите разработчикам этот текст",
+        None => by_status(error.status()),
     };
-    detailed(sentence, error)
-}
-
-fn detailed(sentence: &str, error: &Error) -> String {
     let code = match (error.code(), error.http_status()) {
         ("", 0) => String::new(),
         ("", http) => format!(" [HTTP {http}]"),
@@ -102,12 +92,38 @@ fn detailed(sentence: &str, error: &Error) -> String {
     format!("{sentence}{code}. Подробности (англ.): {error}")
 }
 
-fn expected(expected: Expected) -> &'static str {
-    match expected {
-        Expected::Text => "строка",
-        Expected::Bytes => "строка или двоичные данные",
-        Expected::Integer => "целое число",
-        Expected::Scalar => "строка, целое число, булево или дата",
+fn by_status(status: Status) -> &'static str {
+    match status {
+        Status::Ok | Status::Timeout => "Отведённое время вышло. Повторите вызов",
+        Status::InvalidArgument => "Недопустимое значение параметра. Исправьте его и повторите вызов",
+        Status::InvalidHandle => "Внутренний объект уже освобождён. Создайте объект заново",
+        Status::Config => "Ошибка в настройках. Исправьте ключ или его значение (УстановитьПараметр)",
+        Status::Network => "Нет связи с сервером. Проверьте сеть, прокси и адрес портала; вызов можно повторить",
+        Status::Tls => "Сертификат сервера не принят. Проверьте адрес портала, часы компьютера и корневые сертификаты",
+        Status::Protocol => "Сервер ответил не по протоколу. Проверьте адрес портала и прокси",
+        Status::Auth => "Портал не принял токены. Авторизуйте приложение заново и задайте новые токены",
+        Status::AccessDenied => {
+            "Недостаточно прав. Нужен токен администратора портала, а приложению — права (scope) pull и нужных модулей"
+        }
+        Status::WrongAuthType => {
+            "Вебхук здесь не подходит. Нужен токен приложения: зарегистрируйте локальное приложение"
+        }
+        Status::License => "Тариф портала этого не позволяет. Проверьте тариф и ключи fetch.reserve и connector.id",
+        Status::RateLimit => "Портал ограничил число запросов. Подождите и повторите вызов",
+        Status::Portal => "Портал ответил ошибкой. Проверьте её код по описанию метода",
+        Status::State => "Сейчас этот вызов невозможен. Причина — в подробностях",
+        Status::Closed => "Подключение закрыто. Вызовите Подключить",
+        Status::Panic => "Внутренняя ошибка компоненты. Создайте объект заново и сообщите этот текст разработчикам",
+    }
+}
+
+fn param_type(param_type: ParamType) -> String {
+    match param_type {
+        ParamType::Text => "строка".into(),
+        ParamType::Bytes => "строка или двоичные данные".into(),
+        ParamType::Integer => "целое число".into(),
+        ParamType::Unsigned(max) => format!("целое число от 0 до {max}"),
+        ParamType::Scalar => "строка, целое число, булево или дата".into(),
     }
 }
 
@@ -115,12 +131,14 @@ fn value(value: &Value) -> String {
     match value {
         Value::Empty => "Неопределено".into(),
         Value::Boolean(_) => "булево".into(),
-        Value::Integer(_) => "число".into(),
+        Value::Integer(number) => format!("число {number}"),
         Value::Real(number) => format!("число {number}"),
         Value::Text(_) => "строка".into(),
-        Value::Blob(_) => "двоичные данные, которые не являются текстом в UTF-8".into(),
+        Value::Blob(_) => "двоичные данные не в UTF-8".into(),
         Value::Date(_) => "дата".into(),
-        Value::BrokenText => "повреждённая строка (половина суррогатной пары или отсутствующие символы)".into(),
+        Value::Damaged => "повреждённая строка (половина суррогатной пары или нет символов при ненулевой длине)".into(),
+        Value::TooLong => format!("больше {MAX_LENGTH} символов или байтов"),
+        Value::InvalidDate => "дата, которой нет в календаре".into(),
         Value::Other(kind) => format!("значение типа {kind}"),
     }
 }

@@ -1,12 +1,14 @@
-//! What an object works on: parameters, the client made from them, open batches, the thread of notifications.
+//! What an object works on: parameters, the client made from them, open batches, the notifier.
 //!
-//! The lock is held for moments only. Whatever waits works on a client of its own `Arc`.
+//! The lock is held for moments only. A call that waits has entered the client, and holds no lock.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batches::Batches;
-use super::fault::Fault;
+use super::call_gate::{CallGate, CallGuard};
+use super::error::AddinError;
 use super::notifications::Notifier;
 use super::platform::Platform;
 use crate::client::{Client, Hooks};
@@ -17,7 +19,7 @@ use crate::lock;
 use crate::notify::Notification;
 
 /// How long the end of a client waits for calls in other threads, which it has interrupted.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CALLS_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Session(Mutex<State>);
@@ -25,153 +27,171 @@ pub(super) struct Session(Mutex<State>);
 #[derive(Default)]
 struct State {
     config: Config,
-    client: Option<Arc<Client>>,
+    client: Option<ActiveClient>,
     /// Parameters or the state were set since the client was made: the next `Connect` makes another one.
     outdated: bool,
-    carried: Carried,
+    next_state: NextState,
     /// Counters of the last client, once it was closed.
     statistics: String,
     /// `state.dir` of the last client.
     state_dir: String,
-    /// Whether 1C has asked for notifications: they go on over a change of parameters.
-    notifying: bool,
-    /// The object has ended: no call that is still inside makes a client any more.
-    over: bool,
-    /// How many clients were ended: tells whether one that is being finished is the last one.
-    ended: u64,
+    /// Whether 1C has enabled notifications: they stay enabled when parameters change.
+    notifications_enabled: bool,
+    /// `Done` was called: no call that is still inside makes a new client.
+    done: bool,
+    /// How many clients were detached: tells whether one that is being closed is the last one.
+    detached: u64,
     batches: Batches,
     notifier: Option<Notifier>,
 }
 
-/// What the next client goes on from; nothing when it is empty.
-enum Carried {
-    /// The property `State` was written.
-    Written(String),
-    /// The state of the client that was closed last. Not restored into the same `state.dir`: there it is already.
-    Kept(String),
+/// A client, and the calls that use it.
+#[derive(Clone)]
+struct ActiveClient {
+    client: Arc<Client>,
+    calls: CallGate,
 }
 
-impl Default for Carried {
-    fn default() -> Carried {
-        Carried::Kept(String::new())
+/// A call that uses a client. The end of the client waits until this is dropped.
+pub(super) struct ClientCall {
+    client: Arc<Client>,
+    _guard: CallGuard,
+}
+
+impl Deref for ClientCall {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
-/// A client that was taken out, with its thread of notifications; to be finished when no lock is held.
+/// The state that the next client starts from; none when it is empty.
+enum NextState {
+    /// The property `State` was assigned.
+    Assigned(String),
+    /// The state of the client that was closed last. Not restored when `state.dir` is the same: the folder has it.
+    Inherited(String),
+}
+
+impl Default for NextState {
+    fn default() -> NextState {
+        NextState::Inherited(String::new())
+    }
+}
+
+/// A client that is no longer in use, with its notifier; to be closed when no lock is held.
 #[must_use]
-struct Ended {
+struct Detached {
     number: u64,
-    client: Option<Arc<Client>>,
+    client: Option<ActiveClient>,
     notifier: Option<Notifier>,
 }
 
 impl Session {
-    pub(super) fn set_parameter(&self, key: &str, value: &str) -> Result<(), Fault> {
+    pub(super) fn set_parameter(&self, key: &str, value: &str) -> Result<(), AddinError> {
         let mut state = lock(&self.0);
         state.config.set(key, value)?;
         state.outdated = true;
         Ok(())
     }
 
-    pub(super) fn parameter(&self, key: &str) -> Result<String, Fault> {
+    pub(super) fn parameter(&self, key: &str) -> Result<String, AddinError> {
         Ok(lock(&self.0).config.get(key)?)
     }
 
-    pub(super) fn connect(&self, timeout: Timeout, platform: &Arc<Platform>) -> Result<(), Fault> {
+    pub(super) fn connect(&self, timeout: Timeout, platform: &Arc<Platform>) -> Result<(), AddinError> {
         let client = loop {
-            let ended = {
+            let detached = {
                 let mut state = lock(&self.0);
                 if !state.outdated || state.client.is_none() {
                     break state.client()?;
                 }
                 // Checked first, so that a mistake in a parameter does not cost the connection that works.
                 state.config.settings()?;
-                state.end()
+                state.detach()
             };
-            self.finish(ended);
+            self.close(detached);
         };
-        if lock(&self.0).notifying {
-            self.start_notifications(platform)?;
+        if lock(&self.0).notifications_enabled {
+            self.enable_notifications(platform)?;
         }
         Ok(client.connect(timeout)?)
     }
 
     /// The client, made now if there is none.
-    pub(super) fn client(&self) -> Result<Arc<Client>, Fault> {
+    pub(super) fn client(&self) -> Result<ClientCall, AddinError> {
         lock(&self.0).client()
     }
 
     /// The client for a call that waits, which makes sense with a connection only.
-    pub(super) fn connected_client(&self) -> Result<Arc<Client>, Fault> {
-        lock(&self.0).client.clone().ok_or(Fault::NotConnected)
+    pub(super) fn connected_client(&self) -> Result<ClientCall, AddinError> {
+        lock(&self.0).client.as_ref().map(ActiveClient::enter).ok_or(AddinError::NotConnected)
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        lock(&self.0).client.as_ref().is_some_and(|client| client.is_connected())
+        lock(&self.0).client.as_ref().is_some_and(|active| active.client.is_connected())
     }
 
     pub(super) fn disconnect(&self) {
-        let ended = {
+        let detached = {
             let mut state = lock(&self.0);
-            state.notifying = false;
-            state.end()
+            state.notifications_enabled = false;
+            state.detach()
         };
-        self.finish(ended);
+        self.close(detached);
     }
 
-    /// The object begins (`Init`), perhaps once more.
+    /// `Init`, possibly for a second time.
     pub(super) fn begin(&self) {
-        lock(&self.0).over = false;
+        lock(&self.0).done = false;
     }
 
-    /// The object ends: a disconnection after which nothing connects any more.
+    /// `Done`: disconnects, and nothing connects afterwards.
     pub(super) fn end(&self) {
-        lock(&self.0).over = true;
+        lock(&self.0).done = true;
         self.disconnect();
     }
 
     /// Ends every call that waits, and joins the threads.
-    fn finish(&self, ended: Ended) {
-        if let Some(client) = &ended.client {
-            client.close();
+    fn close(&self, detached: Detached) {
+        if let Some(active) = &detached.client {
+            active.client.close();
         }
-        if let Some(notifier) = ended.notifier {
+        if let Some(notifier) = detached.notifier {
             notifier.stop();
         }
-        if let Some(client) = ended.client {
+        if let Some(ActiveClient { client, calls }) = detached.client {
             client.join();
-            // Calls in other threads let go of it at once; the next client may need what it holds (`state.dir`).
-            let start = Instant::now();
-            while Arc::strong_count(&client) > 1 && start.elapsed() < FAREWELL {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            // Once more: what was under way when it was closed may have brought new tokens.
+            // Calls in other threads return at once; what they brought belongs into the state.
+            calls.wait_until_empty(CALLS_TIMEOUT);
             let mut state = lock(&self.0);
-            if state.client.is_none() && state.ended == ended.number {
-                state.keep(&client);
+            if state.client.is_none() && state.detached == detached.number {
+                // For the second time: a call that was under way may have brought new tokens.
+                state.inherit(&client);
             }
         }
     }
 
-    pub(super) fn start_notifications(&self, platform: &Arc<Platform>) -> Result<(), Fault> {
+    pub(super) fn enable_notifications(&self, platform: &Arc<Platform>) -> Result<(), AddinError> {
         if !platform.raise_event_buffer() {
-            return Err(Fault::NoEvents);
+            return Err(AddinError::NoExternalEvents);
         }
         let mut state = lock(&self.0);
-        let client = state.client.clone().filter(|_| !state.over).ok_or(Fault::NotConnected)?;
-        state.notifying = true;
-        if state.notifier.as_ref().is_none_or(Notifier::has_ended) {
-            // One that has ended is joined at once.
+        let active = state.client.clone().filter(|_| !state.done).ok_or(AddinError::NotConnected)?;
+        state.notifications_enabled = true;
+        if state.notifier.as_ref().is_none_or(Notifier::is_finished) {
+            // Joining a thread that has finished takes no time.
             state.notifier.take().into_iter().for_each(Notifier::stop);
-            state.notifier = Some(Notifier::start(client, platform.clone())?);
+            state.notifier = Some(Notifier::start(active.client, platform.clone())?);
         }
         Ok(())
     }
 
-    pub(super) fn stop_notifications(&self) {
+    pub(super) fn disable_notifications(&self) {
         let notifier = {
             let mut state = lock(&self.0);
-            state.notifying = false;
+            state.notifications_enabled = false;
             state.notifier.take()
         };
         if let Some(notifier) = notifier {
@@ -179,113 +199,124 @@ impl Session {
         }
     }
 
-    /// The state of the client, or what the next one will go on from.
+    /// The state of the client, or the one that the next client starts from.
     pub(super) fn state(&self) -> String {
         let state = lock(&self.0);
-        match (&state.client, &state.carried) {
-            (Some(client), _) => client.state(),
-            (None, Carried::Written(text) | Carried::Kept(text)) => text.clone(),
+        match (&state.client, &state.next_state) {
+            (Some(active), _) => active.client.state(),
+            (None, NextState::Assigned(text) | NextState::Inherited(text)) => text.clone(),
         }
     }
 
     /// `text` is a JSON object or empty.
     pub(super) fn set_state(&self, text: String) {
         let mut state = lock(&self.0);
-        // Nothing, or what the living client has told before: it goes on from better.
-        let outgrown = |client: &Arc<Client>| text.is_empty() || client.has_outgrown(&text);
-        if state.client.as_ref().is_some_and(outgrown) {
-            state.carried = Carried::default();
+        // An empty text, or an earlier state of this client: what the client itself has is newer.
+        let is_newer = |active: &ActiveClient| text.is_empty() || active.client.has_outgrown(&text);
+        if state.client.as_ref().is_some_and(is_newer) {
+            state.next_state = NextState::default();
             return;
         }
-        state.carried = Carried::Written(text);
+        state.next_state = NextState::Assigned(text);
         state.outdated = true;
     }
 
     pub(super) fn statistics(&self) -> String {
         let state = lock(&self.0);
         match &state.client {
-            Some(client) => client.stats(),
+            Some(active) => active.client.stats(),
             None if state.statistics.is_empty() => "{}".into(),
             None => state.statistics.clone(),
         }
     }
 
-    pub(super) fn check_room(&self) -> Result<(), Fault> {
-        lock(&self.0).batches.check_room()
+    pub(super) fn check_batch_limit(&self) -> Result<(), AddinError> {
+        lock(&self.0).batches.check_limit()
     }
 
-    /// Keeps a batch that `client` has brought; returns its id.
-    pub(super) fn open(&self, client: &Arc<Client>, batch: Batch) -> Result<String, Fault> {
+    /// Adds a batch that `client` has fetched to the open ones; returns its id.
+    pub(super) fn open_batch(&self, client: &ClientCall, batch: Batch) -> Result<String, AddinError> {
         let mut state = lock(&self.0);
-        if !state.client.as_ref().is_some_and(|current| Arc::ptr_eq(current, client)) {
-            // It could not be acknowledged any more; its reservation is part of the state.
-            return Err(Fault::Disconnected);
+        if !state.client.as_ref().is_some_and(|active| Arc::ptr_eq(&active.client, &client.client)) {
+            // Nobody could acknowledge it; its reservation is part of the state.
+            return Err(AddinError::Disconnected);
         }
-        Ok(state.batches.open(Arc::new(batch)))
+        Ok(state.batches.add(Arc::new(batch)))
     }
 
-    /// A batch that 1C was to get has not reached it: its records come again with the next one.
-    pub(super) fn undelivered(&self, id: &str) {
-        let (batch, client) = {
+    /// Takes back a batch that did not reach 1C: its records are redelivered with the next fetch.
+    pub(super) fn return_batch(&self, id: &str) {
+        let (batch, active) = {
             let mut state = lock(&self.0);
-            (state.batches.take(id), state.client.clone())
+            (state.batches.remove(id), state.client.clone())
         };
         if let Some(batch) = batch.and_then(Arc::into_inner) {
             batch.give_back();
         }
-        if let Some(client) = client {
-            client.give_back(Notification::default());
+        if let Some(active) = active {
+            active.client.give_back(Notification::default());
         }
     }
 
-    /// Works on an open batch, and closes it when all its records are dealt with.
-    pub(super) fn settle(&self, id: &str, work: impl FnOnce(&Batch) -> Result<(), Fault>) -> Result<(), Fault> {
+    /// Works on an open batch, and closes it when no record is left in it.
+    pub(super) fn update_batch(
+        &self,
+        id: &str,
+        update: impl FnOnce(&Batch) -> Result<(), AddinError>,
+    ) -> Result<(), AddinError> {
         let batch = lock(&self.0).batches.find(id)?;
-        work(&batch)?;
+        update(&batch)?;
         if batch.is_complete() {
-            lock(&self.0).batches.close(id);
+            lock(&self.0).batches.remove(id);
         }
         Ok(())
     }
 }
 
+impl ActiveClient {
+    fn enter(&self) -> ClientCall {
+        ClientCall { client: self.client.clone(), _guard: self.calls.enter() }
+    }
+}
+
 impl State {
-    fn client(&mut self) -> Result<Arc<Client>, Fault> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
+    fn client(&mut self) -> Result<ClientCall, AddinError> {
+        if let Some(active) = &self.client {
+            return Ok(active.enter());
         }
-        if self.over {
-            return Err(Fault::Ended);
+        if self.done {
+            return Err(AddinError::Done);
         }
         let client = Client::new(&self.config, Hooks::default())?;
         let state_dir = self.config.get("state.dir")?;
-        let restored = match &self.carried {
-            Carried::Kept(_) if !state_dir.is_empty() && state_dir == self.state_dir => "",
-            Carried::Kept(text) | Carried::Written(text) => text.as_str(),
+        let start = match &self.next_state {
+            NextState::Inherited(_) if !state_dir.is_empty() && state_dir == self.state_dir => "",
+            NextState::Inherited(text) | NextState::Assigned(text) => text.as_str(),
         };
-        if !restored.is_empty() {
-            client.restore(restored)?;
+        if !start.is_empty() {
+            client.restore(start)?;
         }
-        self.carried = Carried::default();
+        self.next_state = NextState::default();
         self.outdated = false;
         self.state_dir = state_dir;
-        Ok(self.client.insert(Arc::new(client)).clone())
+        let active = ActiveClient { client: Arc::new(client), calls: CallGate::default() };
+        Ok(self.client.insert(active).enter())
     }
 
-    fn end(&mut self) -> Ended {
-        let client = self.client.take();
-        if let Some(client) = &client {
-            self.ended += 1;
-            self.keep(client);
+    fn detach(&mut self) -> Detached {
+        let active = self.client.take();
+        if let Some(active) = &active {
+            self.detached += 1;
+            self.inherit(&active.client);
         }
-        self.batches.close_all();
-        Ended { number: self.ended, client, notifier: self.notifier.take() }
+        self.batches.clear();
+        Detached { number: self.detached, client: active, notifier: self.notifier.take() }
     }
 
-    /// Keeps what a client leaves behind, unless a state was written to take its place.
-    fn keep(&mut self, client: &Client) {
+    /// Takes over what a client leaves behind, unless a state was assigned to replace it.
+    fn inherit(&mut self, client: &Client) {
         self.statistics = client.stats();
-        if let Carried::Kept(text) = &mut self.carried {
+        if let NextState::Inherited(text) = &mut self.next_state {
             *text = client.state();
         }
     }

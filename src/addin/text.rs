@@ -2,15 +2,18 @@
 
 use super::abi::Char;
 
-/// No name of ours, and no language code, is longer.
-const LONGEST_NAME: usize = 128;
+/// No name of the class, and no language code, is longer.
+const MAX_NAME: usize = 128;
 
-/// A text as UTF-16 with NUL at the end. A NUL inside would cut it short; it becomes a space.
+/// A text as UTF-16 with NUL at the end. A NUL inside would cut the text short, so it becomes a space.
 pub(super) fn wide(text: &str) -> Vec<Char> {
-    text.encode_utf16().map(|unit| if unit == 0 { u16::from(b' ') } else { unit }).chain([0]).collect()
+    let mut units = Vec::with_capacity(text.len() + 1);
+    units.extend(text.encode_utf16().map(|unit| if unit == 0 { u16::from(b' ') } else { unit }));
+    units.push(0);
+    units
 }
 
-/// Decodes a name that ends with NUL; `None` when there is none, or it is too long or no valid text to be one of ours.
+/// Decodes a name that ends with NUL; `None` if it is NULL, not valid UTF-16, or longer than any name of ours.
 ///
 /// # Safety
 ///
@@ -20,9 +23,9 @@ pub(super) unsafe fn name(name: *const Char) -> Option<String> {
         return None;
     }
     let mut units = Vec::with_capacity(32);
-    for index in 0..LONGEST_NAME {
-        // SAFETY: every unit before this one was no NUL, so this one is still part of the name. Unaligned, as nothing
-        // promises alignment.
+    for index in 0..MAX_NAME {
+        // SAFETY: no unit before this one was NUL, so this one is still part of the name. The read is unaligned, as
+        // nothing promises alignment.
         let unit = unsafe { name.add(index).read_unaligned() };
         if unit == 0 {
             return String::from_utf16(&units).ok();
@@ -38,7 +41,7 @@ pub(super) unsafe fn name(name: *const Char) -> Option<String> {
 ///
 /// `pointer` points to `length` units, aligned or not.
 pub(super) unsafe fn decode(pointer: *const Char, length: usize) -> Option<String> {
-    // More than half of the address space is no text.
+    // No text takes more than half of the address space.
     let bytes = length.checked_mul(2).filter(|bytes| isize::try_from(*bytes).is_ok())?;
     // SAFETY: `length` units are twice as many bytes, and bytes need no alignment.
     let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), bytes) };
@@ -50,7 +53,7 @@ pub(super) unsafe fn decode(pointer: *const Char, length: usize) -> Option<Strin
     Some(text)
 }
 
-/// A name in the one spelling that all its spellings share: letters count for 1C, case does not.
+/// A name in the one spelling that all its spellings share: 1C ignores the case.
 pub(super) fn folded(name: &str) -> String {
     name.chars().flat_map(char::to_lowercase).collect()
 }
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_compared_as_1c_does() {
+    fn names_are_compared_without_case() {
         assert_eq!(folded("ПодКЛЮЧить"), folded("подключить"));
         assert_eq!(folded("CONNECT"), folded("Connect"));
         assert_ne!(folded("Подключить"), folded("Подключит"));
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_read_wherever_they_lie() {
+    fn texts_are_decoded_at_any_address() {
         let mut bytes = vec![0_u8];
         bytes.extend(wide("Ключ 😀").iter().flat_map(|unit| unit.to_ne_bytes()));
         let odd = bytes[1..].as_ptr().cast::<Char>();
@@ -81,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_name_is_none() {
+    fn what_is_not_a_name_is_none() {
         // SAFETY: NULL is allowed; the others end with NUL.
         unsafe {
             assert_eq!(name(std::ptr::null()), None);

@@ -1,58 +1,29 @@
-//! Values of 1C: read from and written to a `tVariant`.
+//! Reads values from a `tVariant` and writes them to one.
 
 use std::ffi::c_int;
 
 use super::abi::{Variant, VariantText, VariantValue, vt};
-use super::fault::Fault;
-use super::platform::Memory;
+use super::error::AddinError;
+use super::memory::Memory;
 use super::text;
-
-/// Longest text or data that is taken, in units of its type. Memory that cannot be had would end the process, and no
-/// call has a use for more: the portal itself takes far less.
-const LONGEST: usize = 64 << 20;
-
-/// A value as our functions see it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    /// Неопределено.
-    Empty,
-    Boolean(bool),
-    /// Any whole number, whatever type it came in.
-    Integer(i64),
-    /// A number that is not whole, or too large to be.
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-    /// Seconds since 1970, if the date is universal time.
-    Date(i64),
-    /// A string with half a surrogate pair, or whose pointer is NULL.
-    BrokenText,
-    /// A type that no function takes.
-    Other(u16),
-}
+use super::value::{MAX_LENGTH, Value};
+use crate::calendar::{self, DAY};
 
 impl Value {
-    /// The id at the front of a batch's JSON; `None` when it is empty.
-    pub(super) fn batch_id(&self) -> Option<String> {
-        let Value::Text(json) = self else { return None };
-        let rest = json.strip_prefix("{\"batch_id\":")?;
-        let id = serde_json::Deserializer::from_str(rest).into_iter::<String>().next()?.ok()?;
-        Some(id).filter(|id| !id.is_empty())
-    }
-
     /// Reads a value.
     ///
     /// # Safety
     ///
-    /// `variant` is NULL or points to a `tVariant` whose pointers, if its type has any, are NULL or good for its length.
+    /// `variant` is NULL or points to a `tVariant` whose pointers, if its type has any, are NULL or valid for its
+    /// length.
     pub(super) unsafe fn read(variant: *const Variant) -> Value {
         if variant.is_null() {
             return Value::Empty;
         }
         // SAFETY: not NULL, and the caller promises a variant; it is plain data.
         let (value, kind) = unsafe { ((*variant).value, (*variant).vt) };
-        // SAFETY: every field of the union is plain data for which any bytes are good, and the platform has written the
-        // one that the type names. The pointers are promised by the caller.
+        // SAFETY: every field of the union is plain data for which any bytes are valid, and the platform has written
+        // the one that the type names. The caller promises the pointers.
         unsafe {
             match kind {
                 vt::EMPTY => Value::Empty,
@@ -68,19 +39,19 @@ impl Value {
                 vt::R4 => number(value.r4.into()),
                 vt::R8 => number(value.r8),
                 vt::DATE => date(value.r8),
-                vt::TM => Value::Date(seconds(&value.tm)),
+                vt::TM => broken_down(&value.tm),
                 vt::PWSTR => match (value.text.pointer.is_null(), value.text.length) {
                     (_, 0) => Value::Text(String::new()),
-                    (true, _) => Value::BrokenText,
-                    (false, length) if length as usize > LONGEST => Value::BrokenText,
+                    (true, _) => Value::Damaged,
+                    (false, length) if length as usize > MAX_LENGTH => Value::TooLong,
                     (false, length) => {
-                        text::decode(value.text.pointer, length as usize).map_or(Value::BrokenText, Value::Text)
+                        text::decode(value.text.pointer, length as usize).map_or(Value::Damaged, Value::Text)
                     }
                 },
                 vt::BLOB => match (value.blob.pointer.is_null(), value.blob.length as usize) {
                     (_, 0) => Value::Blob(Vec::new()),
-                    (true, _) => Value::BrokenText,
-                    (false, length) if length > LONGEST => Value::BrokenText,
+                    (true, _) => Value::Damaged,
+                    (false, length) if length > MAX_LENGTH => Value::TooLong,
                     (false, length) => Value::Blob(std::slice::from_raw_parts(value.blob.pointer, length).to_vec()),
                 },
                 other => Value::Other(other),
@@ -94,13 +65,15 @@ impl Value {
     /// # Safety
     ///
     /// `out` can be written.
-    pub(super) unsafe fn write(&self, out: *mut Variant, memory: &Memory) -> Result<(), Fault> {
+    pub(super) unsafe fn write(&self, out: *mut Variant, memory: &Memory) -> Result<(), AddinError> {
         let (kind, value) = match self {
-            Value::Empty | Value::BrokenText | Value::Other(_) => (vt::EMPTY, VariantValue { i8: 0 }),
+            Value::Empty | Value::Damaged | Value::TooLong | Value::InvalidDate | Value::Other(_) => {
+                (vt::EMPTY, VariantValue { i8: 0 })
+            }
             Value::Boolean(yes) => (vt::BOOL, VariantValue { boolean: u8::from(*yes) }),
             Value::Integer(number) => match i32::try_from(*number) {
                 Ok(number) => (vt::I4, VariantValue { i4: number }),
-                // 1C's number has no limit and takes this one too.
+                // 1C's own number has no such limit.
                 Err(_) => (vt::R8, VariantValue { r8: *number as f64 }),
             },
             Value::Real(number) => (vt::R8, VariantValue { r8: *number }),
@@ -108,12 +81,12 @@ impl Value {
             Value::Text(text) => {
                 let units = text::wide(text);
                 // The length does not count the NUL.
-                let length = u32::try_from(units.len() - 1).map_err(|_| Fault::NoMemory)?;
-                (vt::PWSTR, VariantValue { text: VariantText { pointer: memory.give(&units)?, length } })
+                let length = u32::try_from(units.len() - 1).map_err(|_| AddinError::NoMemory)?;
+                (vt::PWSTR, VariantValue { text: VariantText { pointer: memory.copy(&units)?, length } })
             }
             Value::Blob(bytes) => {
-                let length = u32::try_from(bytes.len()).map_err(|_| Fault::NoMemory)?;
-                let pointer = memory.give(bytes)?;
+                let length = u32::try_from(bytes.len()).map_err(|_| AddinError::NoMemory)?;
+                let pointer = memory.copy(bytes)?;
                 (vt::BLOB, VariantValue { blob: super::abi::VariantBlob { pointer, length } })
             }
         };
@@ -123,31 +96,32 @@ impl Value {
     }
 }
 
-const DAY: i64 = 86_400;
 /// 1 January 1970 as a `DATE`: days since 30 December 1899.
 const EPOCH: f64 = 25_569.0;
 
 fn number(number: f64) -> Value {
     // Up to here every whole number has a `double` of its own.
-    const LARGEST: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= LARGEST { Value::Integer(number as i64) } else { Value::Real(number) }
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= MAX_EXACT { Value::Integer(number as i64) } else { Value::Real(number) }
 }
 
 fn date(days: f64) -> Value {
-    // A conversion from `f64` saturates, and NaN becomes 0.
+    // The conversion from `f64` saturates, and turns NaN into 0.
     Value::Date(((days - EPOCH) * DAY as f64).round() as i64)
 }
 
-/// Seconds since 1970 of a broken-down time; fields out of their range carry over, as with `mktime`.
-fn seconds(tm: &libc::tm) -> i64 {
-    let of = |field: c_int| i64::from(field);
-    let (month, carried) = (of(tm.tm_mon).rem_euclid(12), of(tm.tm_mon).div_euclid(12));
-    // Years that begin in March have their odd day at the end.
-    let year = of(tm.tm_year) + 1900 + carried - i64::from(month < 2);
-    let month = (month + 10) % 12;
-    let leap = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let days = year * 365 + leap + (month * 306 + 5) / 10 + of(tm.tm_mday) - 1 - 719_468;
-    ((days * 24 + of(tm.tm_hour)) * 60 + of(tm.tm_min)) * 60 + of(tm.tm_sec)
+/// A broken-down time; fields out of their range carry over, as with `mktime`.
+fn broken_down(tm: &libc::tm) -> Value {
+    seconds(tm).map_or(Value::InvalidDate, Value::Date)
+}
+
+/// Seconds since 1970; `None` for years that no calendar has.
+fn seconds(tm: &libc::tm) -> Option<i64> {
+    let field = |field: c_int| i64::from(field);
+    let year = field(tm.tm_year) + 1900 + field(tm.tm_mon).div_euclid(12);
+    let month = field(tm.tm_mon).rem_euclid(12) + 1;
+    let days = calendar::days(year, month, 1)? + field(tm.tm_mday) - 1;
+    Some(((days * 24 + field(tm.tm_hour)) * 60 + field(tm.tm_min)) * 60 + field(tm.tm_sec))
 }
 
 #[cfg(test)]
@@ -155,7 +129,7 @@ mod tests {
     use super::*;
 
     fn read(kind: u16, value: VariantValue) -> Value {
-        // SAFETY: a good variant.
+        // SAFETY: a valid variant.
         unsafe { Value::read(&Variant { value, elements: 0, vt: kind }) }
     }
 
@@ -185,27 +159,31 @@ mod tests {
 
     #[test]
     fn dates_of_both_kinds_are_the_same_moment() {
-        // SAFETY: all zero is a good `tm`.
+        // SAFETY: all zeros are a valid `tm`.
         let mut tm: libc::tm = unsafe { std::mem::zeroed() };
         (tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec) = (124, 1, 29, 12, 30, 15);
         assert_eq!(read(vt::TM, VariantValue { tm }), Value::Date(1_709_209_815));
         let days = 45_351.0 + (12.0 * 3600.0 + 30.0 * 60.0 + 15.0) / 86_400.0;
         assert_eq!(read(vt::DATE, VariantValue { r8: days }), Value::Date(1_709_209_815));
         (tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec) = (70, 0, 1, 0, 0, 0);
-        assert_eq!(seconds(&tm), 0);
+        assert_eq!(seconds(&tm), Some(0));
+        (tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_sec) = (71, -13, 32, -1);
+        assert_eq!(seconds(&tm), Some(-1), "every field carries over");
+        (tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec) = (c_int::MAX, c_int::MAX, c_int::MAX, c_int::MAX);
+        assert!(seconds(&tm).is_some());
         (tm.tm_year, tm.tm_mon) = (c_int::MAX, c_int::MIN);
-        assert_ne!(seconds(&tm), 0, "rubbish does not overflow");
+        assert_eq!(read(vt::TM, VariantValue { tm }), Value::InvalidDate);
     }
 
     #[test]
-    fn texts_and_blobs_without_a_place_are_broken() {
+    fn texts_without_memory_or_with_half_a_pair_are_damaged() {
         let null = VariantText { pointer: std::ptr::null_mut(), length: 3 };
-        assert_eq!(read(vt::PWSTR, VariantValue { text: null }), Value::BrokenText);
+        assert_eq!(read(vt::PWSTR, VariantValue { text: null }), Value::Damaged);
         let nothing = VariantText { length: 0, ..null };
         assert_eq!(read(vt::PWSTR, VariantValue { text: nothing }), Value::Text(String::new()));
         let mut half = [0xd83d_u16];
         let half = VariantText { pointer: half.as_mut_ptr(), length: 1 };
-        assert_eq!(read(vt::PWSTR, VariantValue { text: half }), Value::BrokenText);
+        assert_eq!(read(vt::PWSTR, VariantValue { text: half }), Value::Damaged);
         assert_eq!(read(1, VariantValue { i8: 0 }), Value::Other(1));
         // SAFETY: NULL is allowed.
         assert_eq!(unsafe { Value::read(std::ptr::null()) }, Value::Empty);

@@ -259,7 +259,7 @@ impl Handler {
     fn believe(&self, application_token: Option<Secret>, pair: Option<TokenPair>) {
         // The portal does not call again, so what cannot be kept is used all the same.
         let token_kept = application_token.map_or(Ok(()), |token| self.store.set_application_token(&token));
-        let pair_kept = pair.map_or(Ok(()), |pair| self.portal.adopt_tokens(pair));
+        let pair_kept = pair.map_or(Ok(()), |pair| self.portal.present_tokens(pair, false));
         match token_kept.and(pair_kept) {
             Ok(()) => self.log(Level::Info, || "the application was installed; its tokens are stored".into()),
             Err(error) => {
@@ -272,11 +272,11 @@ impl Handler {
     }
 
     fn uninstalled(&self) {
-        if let Err(error) = self.store.forget_application() {
+        if let Err(error) = self.store.forget_application_token() {
             self.log(Level::Error, || format!("that the application was uninstalled could not be kept: {error}"));
         }
         // They are dead, and the state is not to carry them on.
-        self.portal.use_tokens(TokenPair::none());
+        self.portal.retire_tokens();
         self.log(Level::Error, || "the application was uninstalled from the portal; the client ends".into());
         (self.effects.uninstalled)();
     }

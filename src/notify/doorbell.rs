@@ -1,4 +1,5 @@
-//! The doorbell: joins signals, wakes who waits for them, and rings by itself when it is time to look.
+//! The doorbell merges signals into one notification and wakes the threads that wait for it. From time to time it rings
+//! unsignalled to have the queue checked, in case a signal was lost.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,60 +11,61 @@ use crate::clock::{Clock, Timeout};
 use crate::error::{Error, Result};
 use crate::lock;
 
-/// What the doorbell has to tell.
+/// The reason to fetch: the queue may have new records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notification {
-    /// Records that the portal announced since the last notification, as far as it said.
+    /// How many records the portal has announced since the last notification. 0 if it gave no number.
     pub count: u64,
-    /// Whether a message of the portal is behind it; false: the doorbell rang by itself, to look whether a signal was lost.
+    /// Whether the portal sent a signal. If not, the doorbell rang unsignalled to have the queue checked.
     pub signalled: bool,
 }
 
-/// Shows the state of the doorbell to the outside (a file descriptor, for instance).
+/// Shows outside of the library whether a notification waits, by a file descriptor for instance.
 pub trait Readiness: Send + Sync {
-    /// Called when a notification becomes or ceases to be available. Must not block.
-    fn set_ready(&self, waiting: bool);
+    /// Called when a notification becomes available (`ready`) or no longer is. Must not block.
+    fn set_ready(&self, ready: bool);
 }
 
-/// See the module. Shared by the listener, which rings, and the host's threads, which wait.
+/// See the module. The listener and the handler ring it, and the host's threads wait for it.
 pub struct Doorbell {
     state: Mutex<State>,
-    bell: Sender<()>,
-    heard: Receiver<()>,
-    interval: Duration,
+    waker: Sender<()>,
+    wakeups: Receiver<()>,
+    check_interval: Duration,
     clock: Arc<dyn Clock>,
     cancel: Cancellation,
 }
 
 struct State {
     pending: Option<Notification>,
-    fault: Option<Error>,
-    next_look: Instant,
+    /// An error that somebody has to fix.
+    error: Option<Error>,
+    next_check: Instant,
     readiness: Option<Arc<dyn Readiness>>,
 }
 
 impl State {
-    fn is_waiting(&self) -> bool {
-        self.pending.is_some() || self.fault.is_some()
+    fn is_ready(&self) -> bool {
+        self.pending.is_some() || self.error.is_some()
     }
 
-    fn set_ready(&self, waiting: bool) {
+    fn show(&self, ready: bool) {
         if let Some(readiness) = &self.readiness {
-            readiness.set_ready(waiting);
+            readiness.set_ready(ready);
         }
     }
 }
 
 impl Doorbell {
-    /// A doorbell that rings by itself at this interval once somebody looks after it ([`Doorbell::tick`]).
-    pub fn new(interval: Duration, clock: Arc<dyn Clock>, cancel: Cancellation) -> Doorbell {
-        // One place is enough: it says "look at the state", and the state joins what came.
-        let (bell, heard) = bounded(1);
-        let state = State { pending: None, fault: None, next_look: clock.now() + interval, readiness: None };
-        Doorbell { state: Mutex::new(state), bell, heard, interval, clock, cancel }
+    /// A doorbell that rings unsignalled at this interval, as long as a thread calls [`Doorbell::tick`].
+    pub fn new(check_interval: Duration, clock: Arc<dyn Clock>, cancel: Cancellation) -> Doorbell {
+        // A capacity of one is enough: a wake-up only says that the state has changed.
+        let (waker, wakeups) = bounded(1);
+        let state = State { pending: None, error: None, next_check: clock.now() + check_interval, readiness: None };
+        Doorbell { state: Mutex::new(state), waker, wakeups, check_interval, clock, cancel }
     }
 
-    /// The portal announced records.
+    /// Rings because the portal announced `count` records.
     pub fn ring(&self, count: u64) {
         self.change(|state| {
             let pending = state.pending.get_or_insert_default();
@@ -72,42 +74,42 @@ impl Doorbell {
         });
     }
 
-    /// Something may have been missed: look into the queue.
+    /// Rings to have the queue checked, because a signal may have been missed.
     pub fn ring_unsignalled(&self) {
         self.change(|state| {
             state.pending.get_or_insert_default();
         });
     }
 
-    /// Something needs a person: the next [`Doorbell::wait`] returns this error.
+    /// Reports an error that somebody has to fix: the next [`Doorbell::wait`] returns it.
     pub fn report(&self, error: Error) {
-        self.change(|state| state.fault = Some(error));
+        self.change(|state| state.error = Some(error));
     }
 
-    /// Look no later than after `delay`.
+    /// Has the queue checked after `delay` at the latest.
     pub fn check_within(&self, delay: Duration) {
         let mut state = lock(&self.state);
-        state.next_look = state.next_look.min(self.clock.now() + delay);
+        state.next_check = state.next_check.min(self.clock.now() + delay);
     }
 
-    /// Rings if it is time to. Returns how long it is until the next time.
+    /// Rings unsignalled if a check of the queue is due. Returns the time until the next check.
     pub fn tick(&self) -> Duration {
         let now = self.clock.now();
-        let (due, next_look) = {
+        let (is_time, next_check) = {
             let mut state = lock(&self.state);
-            let due = now >= state.next_look;
-            if due {
-                state.next_look = now + self.interval;
+            let is_time = now >= state.next_check;
+            if is_time {
+                state.next_check = now + self.check_interval;
             }
-            (due, state.next_look)
+            (is_time, state.next_check)
         };
-        if due {
+        if is_time {
             self.ring_unsignalled();
         }
-        next_look.saturating_duration_since(now)
+        next_check.saturating_duration_since(now)
     }
 
-    /// Waits for the next notification; `None` when the time is over. A fault that needs a person comes first.
+    /// Waits for the next notification; `None` after the timeout. A reported error comes first.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         let deadline = timeout.deadline(self.clock.now());
         loop {
@@ -120,14 +122,14 @@ impl Doorbell {
                 return Ok(None);
             }
             select! {
-                recv(self.heard) -> _ => {}
+                recv(self.wakeups) -> _ => {}
                 recv(self.cancel.receiver()) -> _ => {}
                 default(left) => {}
             }
         }
     }
 
-    /// Gives a notification back that could not be used, so that nobody misses it.
+    /// Gives back a notification that could not be used, so that another caller receives it.
     pub fn give_back(&self, notification: Notification) {
         self.change(|state| {
             let pending = state.pending.get_or_insert_default();
@@ -136,40 +138,40 @@ impl Doorbell {
         });
     }
 
-    /// From now on `readiness` is shown whether a notification waits; it is shown the present state at once.
+    /// Shows on `readiness` whether a notification waits, from now on.
     pub fn set_readiness(&self, readiness: Arc<dyn Readiness>) {
         let mut state = lock(&self.state);
-        readiness.set_ready(state.is_waiting() || self.cancel.is_cancelled());
+        readiness.set_ready(state.is_ready() || self.cancel.is_cancelled());
         state.readiness = Some(readiness);
     }
 
-    /// Called after closing: whoever polls the readiness is to learn of it.
+    /// Called after the cancellation: threads that watch the readiness have to wake up and notice it.
     pub fn cancelled(&self) {
-        lock(&self.state).set_ready(true);
+        lock(&self.state).show(true);
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = lock(&self.state);
-        let waited = state.is_waiting();
+        let was_ready = state.is_ready();
         change(&mut state);
-        if !waited {
-            state.set_ready(true);
+        if !was_ready {
+            state.show(true);
         }
-        // Full is fine: whoever takes that word sees the state as it is now.
-        let _ = self.bell.try_send(());
+        // If the channel is full, the thread that receives the pending wake-up sees this change too.
+        let _ = self.waker.try_send(());
     }
 
     fn take(&self) -> Option<Result<Notification>> {
         let mut state = lock(&self.state);
-        let outcome = match state.fault.take() {
-            Some(fault) => Some(Err(fault)),
+        let outcome = match state.error.take() {
+            Some(error) => Some(Err(error)),
             None => state.pending.take().map(Ok),
         };
-        if state.is_waiting() {
-            // A fault came before a notification: another thread may take that one.
-            let _ = self.bell.try_send(());
+        if state.is_ready() {
+            // The error was returned first; a notification remains for another thread.
+            let _ = self.waker.try_send(());
         } else if outcome.is_some() && !self.cancel.is_cancelled() {
-            state.set_ready(false);
+            state.show(false);
         }
         outcome
     }

@@ -1,4 +1,4 @@
-//! What wakes a host: the doorbell that rings when a queue may have grown.
+//! What wakes a host: the doorbell, which rings when the queue may have grown.
 
 pub mod doorbell;
 

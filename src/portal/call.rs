@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::{Answer, Failure};
 use super::limiter::Limiter;
-use super::oauth::{Tokens, TokensSink};
+use super::oauth::Tokens;
 use super::params::{Params, check_method};
 use crate::clock::Deadline;
 use crate::config::{Address, Settings};
@@ -15,6 +15,7 @@ use crate::lock;
 use crate::log::Level;
 use crate::net::http::Http;
 use crate::secret::Secret;
+use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
 
 /// Whether a call may run twice when it is not known if it ran.
@@ -50,11 +51,10 @@ pub struct Portal {
 
 impl Portal {
     /// Nothing is sent yet.
-    pub fn new(settings: &Settings, tokens_sink: TokensSink, ctx: Context) -> Result<Portal> {
+    pub fn new(settings: &Settings, tokens: Tokens, ctx: Context) -> Portal {
         let now = ctx.clock.now();
         let limiter = (settings.rate_per_second > 0.0)
             .then(|| Limiter::of(settings.portal.origin(), settings.rate_burst, settings.rate_per_second, now));
-        let tokens = Tokens::new(settings, tokens_sink, ctx.clock.clone(), ctx.cancel.clone())?;
         let portal = Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
@@ -67,7 +67,7 @@ impl Portal {
             ctx,
         };
         portal.follow(&portal.tokens.pair());
-        Ok(portal)
+        portal
     }
 
     /// The source key of this client's queue, `""` for the queue without one.
@@ -85,24 +85,42 @@ impl Portal {
         self.tokens.pair()
     }
 
-    /// Uses tokens that the host has got.
-    pub fn put_tokens_in(&self, pair: TokenPair) -> Result<()> {
-        self.follow(&pair);
-        self.tokens.put_in(pair)
+    /// The token family in use.
+    pub fn token_family(&self) -> TokenFamily {
+        self.tokens.to_carry()
     }
 
-    /// Uses these tokens from now on.
-    pub fn use_tokens(&self, pair: TokenPair) {
-        self.follow(&pair);
-        self.tokens.replace(pair);
+    /// Uses a token family that was carried from elsewhere, unless ours is newer.
+    pub fn restore_tokens(&self, family: TokenFamily) -> Result<()> {
+        let stored = self.tokens.restore(family);
+        self.follow(&self.tokens.pair());
+        stored
+    }
+
+    /// Uses tokens that the host (`by_host`) or an installation has brought, unless they are known and outdated. They are
+    /// used even when they cannot be stored, which is the error then.
+    pub fn present_tokens(&self, pair: TokenPair, by_host: bool) -> Result<()> {
+        let stored = self.tokens.present(pair, by_host);
+        self.follow(&self.tokens.pair());
+        stored
+    }
+
+    /// The application was uninstalled: its tokens are dead.
+    pub fn retire_tokens(&self) {
+        self.tokens.retire();
+    }
+
+    /// Waits for a renewal of the tokens that is under way, for 20 s at most.
+    pub fn wait_for_renewal(&self) {
+        self.tokens.wait_for_renewal();
     }
 
     /// Buys the first pair of tokens with an authorization code and uses it.
     pub fn authorize(&self, code: &str) -> Result<()> {
         self.ctx.cancel.check()?;
-        let pair = self.tokens.authorize(code)?;
-        self.follow(&pair);
-        Ok(())
+        let stored = self.tokens.authorize(code);
+        self.follow(&self.tokens.pair());
+        stored
     }
 
     /// Whether there is a token to make calls with.
@@ -113,12 +131,6 @@ impl Portal {
     /// Whether this access token is the one in use, or was.
     pub fn knows_token(&self, access: &Secret) -> bool {
         self.tokens.knows(access)
-    }
-
-    /// Stores the first pair of an installation and uses it.
-    pub fn adopt_tokens(&self, pair: TokenPair) -> Result<()> {
-        self.follow(&pair);
-        self.tokens.adopt(pair)
     }
 
     /// A pair that came with an event; it stands in when ours has expired and cannot be renewed.
@@ -190,7 +202,7 @@ impl Portal {
                     .into(),
             ));
         }
-        if !self.tokens.is_due() {
+        if !self.tokens.expires_soon() {
             return Ok(token);
         }
         match self.renew(&token, deadline) {

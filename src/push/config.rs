@@ -1,4 +1,4 @@
-//! Where to listen: the answer of `pull.application.config.get` (protocol.md §3.1).
+//! The configuration of the push server: the answer of `pull.application.config.get` (docs/protocol.md §3.1).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -9,21 +9,21 @@ use crate::portal::php;
 use crate::portal::{Portal, Repeat};
 use crate::secret::Secret;
 
-/// Which of the two channels.
+/// The kind of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ChannelKind {
-    /// The user's own.
+    /// The channel of the user.
     Private,
-    /// The application's; `event_offline` comes here.
+    /// The channel of the application, which carries `event_offline`.
     Shared,
-    /// Not said.
+    /// Not stated.
     #[default]
     Unknown,
 }
 
 impl ChannelKind {
-    /// From the `type` of a channel.
-    pub fn of(text: &str) -> ChannelKind {
+    /// Reads the `type` of a channel.
+    pub fn from_type(text: &str) -> ChannelKind {
         match text {
             "private" => ChannelKind::Private,
             "shared" => ChannelKind::Shared,
@@ -32,23 +32,23 @@ impl ChannelKind {
     }
 }
 
-/// A channel. Whoever knows its id can listen to it, so the id is a secret.
+/// A channel. Anyone who knows its id can listen to it, so the id is a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Channel {
     /// `id.signature`, from version 4 also `id:public_id.signature`.
     #[serde(default = "no_id")]
     pub id: Secret,
-    /// Its kind.
+    /// The kind.
     #[serde(default, rename = "type", deserialize_with = "kind")]
     pub kind: ChannelKind,
-    /// When it ends, in seconds since 1970 by the server's clock; 0 when not said.
+    /// When it expires, in seconds since 1970 by the server's clock; 0 if not stated.
     #[serde(default, rename = "end", deserialize_with = "php::time")]
-    pub ends: u64,
+    pub expires: u64,
 }
 
 impl Default for Channel {
     fn default() -> Channel {
-        Channel { id: no_id(), kind: ChannelKind::Unknown, ends: 0 }
+        Channel { id: no_id(), kind: ChannelKind::Unknown, expires: 0 }
     }
 }
 
@@ -57,7 +57,7 @@ fn no_id() -> Secret {
 }
 
 fn kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ChannelKind, D::Error> {
-    php::text(deserializer).map(|text| ChannelKind::of(&text))
+    php::text(deserializer).map(|text| ChannelKind::from_type(&text))
 }
 
 /// Where and how to subscribe.
@@ -65,44 +65,44 @@ fn kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ChannelKind
 pub struct PushConfig {
     version: u64,
     long_polling: Address,
-    /// Or why there is none.
+    /// The address, or why there is none.
     websocket: Result<Address, String>,
     client_id: Secret,
-    /// Stands for the channels on servers of version 5 and later.
+    /// Takes the place of the channels on servers of version 5 and later.
     token: Secret,
-    /// When all of it ends; 0 when not said.
-    ends: u64,
+    /// When the whole configuration expires; 0 if not stated.
+    expires: u64,
     private: Option<Channel>,
     shared: Option<Channel>,
-    told_at: Option<u64>,
+    server_time: Option<u64>,
 }
 
-/// Where a subscription goes on. A server of version 3 and later resumes by `mid`, an older one by `tag` and `time`.
+/// Where to resume a subscription. Servers of version 3 and later resume by `mid`, older ones by `tag` and `time`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// `mid` of the last message.
+    /// The `mid` of the last message.
     pub mid: Option<String>,
-    /// `tag` and `time` of the last message.
+    /// The `tag` and `time` of the last message.
     pub tag_time: Option<(String, String)>,
 }
 
 impl PushConfig {
-    /// Asks the portal. `reopen` asks for new channels instead of the ones the portal remembers.
+    /// Gets the configuration from the portal. `reopen` asks for new channels in place of those the portal remembers.
     pub fn get(portal: &Portal, reopen: bool, allow_plain: bool) -> Result<PushConfig> {
         let flag = |on: bool| if on { "Y" } else { "N" };
         let params = serde_json::json!({"CACHE": flag(!reopen), "REOPEN": flag(reopen)});
-        // The listener repeats by its own rule, and tells who waits in `connect` of each failure.
+        // The listener has its own rule for retries and reports each failure to the callers that wait in `connect`.
         let answer = portal.call("pull.application.config.get", &params, Repeat::No)?;
         let config = PushConfig::parse(answer.result(), allow_plain)?;
-        Ok(config.told(told_at(&answer.into_text())))
+        Ok(config.with_server_time(server_time(&answer.into_text())))
     }
 
-    /// The same, given out at this moment of the server's clock.
-    pub fn told(self, at: Option<u64>) -> PushConfig {
-        PushConfig { told_at: at, ..self }
+    /// The same configuration, answered at this time of the server's clock.
+    pub fn with_server_time(self, server_time: Option<u64>) -> PushConfig {
+        PushConfig { server_time, ..self }
     }
 
-    /// Reads the `result` of `pull.application.config.get`, in either spelling.
+    /// Parses the `result` of `pull.application.config.get`, in either spelling.
     pub fn parse(json: &str, allow_plain: bool) -> Result<PushConfig> {
         #[derive(Deserialize, Default)]
         #[serde(default)]
@@ -125,7 +125,7 @@ impl PushConfig {
             version: u64,
             #[serde(deserialize_with = "php::text")]
             long_polling: String,
-            // What servers send, and what the vendor's document says.
+            // The first spelling is what servers send, the second is what the vendor documents.
             #[serde(deserialize_with = "php::text")]
             long_pooling_secure: String,
             #[serde(deserialize_with = "php::text")]
@@ -147,20 +147,23 @@ impl PushConfig {
             #[serde(deserialize_with = "php::map")]
             shared: Channel,
         }
-        // serde's text could quote a channel id, so it is not passed on.
-        let answer: Answer = serde_json::from_str(json).map_err(|_| shape("cannot be read"))?;
+        // The error text of serde could quote a channel id.
+        let answer: Answer = serde_json::from_str(json).map_err(|_| invalid("cannot be read"))?;
         let server = answer.server;
         let address = [server.long_pooling_secure, server.long_polling_secure, server.long_polling]
             .into_iter()
             .find(|address| !address.is_empty())
             .ok_or_else(|| {
-                shape("names no address for long polling; is the push server switched on in the portal's settings?")
+                invalid(
+                    "has no address for long polling; check that the push server is switched on in the portal's \
+                     settings",
+                )
             })?;
         let long_polling = Address::parse(&address, allow_plain)
-            .map_err(|text| shape(&format!("names an address that cannot be used: {text}")))?;
+            .map_err(|text| invalid(&format!("has an unusable address: {text}")))?;
         let websocket = match [server.websocket_secure, server.websocket].into_iter().find(|url| !url.is_empty()) {
-            Some(url) if is_on(&server.websocket_enabled) => websocket_address(&url, allow_plain),
-            _ => Err("does not switch WebSocket on".into()),
+            Some(url) if is_on(&server.websocket_enabled) => parse_websocket_address(&url, allow_plain),
+            _ => Err("does not offer WebSocket".into()),
         };
         let token = if server.version >= 5 { answer.jwt } else { String::new() };
         let present = |channel: Channel| Some(channel).filter(|channel| !channel.id.is_empty());
@@ -169,8 +172,8 @@ impl PushConfig {
             long_polling,
             websocket,
             token: Secret::new(token),
-            ends: answer.exp,
-            told_at: None,
+            expires: answer.exp,
+            server_time: None,
             client_id: Secret::new(
                 [answer.client_id, server.client_id].into_iter().find(|id| !id.is_empty()).unwrap_or_default(),
             ),
@@ -178,14 +181,14 @@ impl PushConfig {
             shared: present(answer.channels.shared),
         };
         if config.shared.is_none() && config.private.is_none() {
-            return Err(shape("holds no channel; is the application's scope pull granted?"));
+            return Err(invalid("has no channel; check that the application has the scope pull"));
         }
         Ok(config)
     }
 
-    /// Puts a new channel in place of the old one of its kind; false when that is not enough: it cannot be told which
-    /// that is, or a token stands for the channels.
-    pub fn replace(&mut self, channel: Channel) -> bool {
+    /// Replaces the channel of the same kind. Returns false if that is not possible: the kind is unknown, or a token
+    /// takes the place of the channels.
+    pub fn replace_channel(&mut self, channel: Channel) -> bool {
         if !self.token.is_empty() {
             return false;
         }
@@ -197,31 +200,33 @@ impl PushConfig {
         true
     }
 
-    /// When the first thing in it ends, in seconds since 1970 by the server's clock.
-    pub fn ends(&self) -> Option<u64> {
-        let channels = self.channels().map(|channel| channel.ends);
-        channels.chain([self.ends]).filter(|end| *end > 0).min()
+    /// When the first part of it expires, in seconds since 1970 by the server's clock.
+    pub fn expires(&self) -> Option<u64> {
+        let channels = self.channels().map(|channel| channel.expires);
+        channels.chain([self.expires]).filter(|time| *time > 0).min()
     }
 
-    /// The server's clock when it gave this out.
-    pub fn told_at(&self) -> Option<u64> {
-        self.told_at
+    /// The server's clock when it sent this configuration.
+    pub fn server_time(&self) -> Option<u64> {
+        self.server_time
     }
 
-    /// Whether the server takes WebSockets; if not, the error says why.
-    pub fn websocket(&self) -> Result<()> {
-        let told = |text: &String| {
+    /// Fails if the server offers no WebSocket; the error says why.
+    pub fn require_websocket(&self) -> Result<()> {
+        let unavailable = |text: &String| {
             Error::Config(format!(
-                "push.transport=websocket cannot be: the push server's configuration {text}; set push.transport=auto"
+                "push.transport=websocket is not possible: the push server's configuration {text}; \
+                 set push.transport=auto"
             ))
         };
-        self.websocket.as_ref().map(drop).map_err(told)
+        self.websocket.as_ref().map(drop).map_err(unavailable)
     }
 
-    /// What a subscription stands for. Two configurations with the same identity need no new subscription.
+    /// Identifies the subscription. A configuration with the same identity as the previous one needs no new
+    /// subscription.
     pub fn identity(&self) -> Secret {
-        // A token is written anew each time; with the same end it allows the same.
-        let exp = if self.token.is_empty() { 0 } else { self.ends };
+        // Each answer has another token; tokens that expire at the same time permit the same.
+        let exp = if self.token.is_empty() { 0 } else { self.expires };
         let websocket = self.websocket.as_ref().map_or("", |address| address.origin());
         let (origin, client) = (self.long_polling.origin(), self.client_id.expose());
         Secret::new(format!("{websocket} {origin} {client} {exp} {}", self.channel_ids()))
@@ -235,17 +240,17 @@ impl PushConfig {
         self.channels().map(|channel| channel.id.expose()).collect::<Vec<_>>().join("/")
     }
 
-    /// Host of the push server, for texts.
-    pub fn host(&self) -> &str {
+    /// The origin of the push server, for texts.
+    pub fn origin(&self) -> &str {
         self.long_polling.origin()
     }
 
-    /// Version of the push server.
+    /// The version of the push server.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Whether the server of this version can go on from `position`.
+    /// Whether a server of this version can resume from `position`.
     pub fn resumes_from(&self, position: &Position) -> bool {
         if self.resumes_by_tag() { position.tag_time.is_some() } else { position.mid.is_some() }
     }
@@ -254,17 +259,17 @@ impl PushConfig {
         matches!(self.version, 1 | 2)
     }
 
-    /// The address to poll. It holds the channel ids, so it is a secret.
-    pub fn subscription(&self, position: &Position) -> Secret {
-        self.subscription_at(&self.long_polling, position)
+    /// The address to poll. It contains the channel ids, so it is a secret.
+    pub fn long_polling_url(&self, position: &Position) -> Secret {
+        self.subscription_url(&self.long_polling, position)
     }
 
-    /// The same for a WebSocket, with `http` in place of `ws`; `None` when the server has none.
-    pub fn websocket_subscription(&self, position: &Position) -> Option<Secret> {
-        self.websocket.as_ref().ok().map(|address| self.subscription_at(address, position))
+    /// The address of the WebSocket, with `http` in place of `ws`; `None` if the server has none.
+    pub fn websocket_url(&self, position: &Position) -> Option<Secret> {
+        self.websocket.as_ref().ok().map(|address| self.subscription_url(address, position))
     }
 
-    fn subscription_at(&self, address: &Address, position: &Position) -> Secret {
+    fn subscription_url(&self, address: &Address, position: &Position) -> Secret {
         let mut url = format!("{}{}?", address.origin(), address.path());
         if self.token.is_empty() {
             url.push_str(&format!("CHANNEL_ID={}", escape(&self.channel_ids())));
@@ -296,16 +301,16 @@ fn is_on(flag: &str) -> bool {
     !matches!(flag, "" | "0" | "N" | "n" | "false")
 }
 
-/// WebSocket addresses are those of HTTP under other names.
-fn websocket_address(url: &str, allow_plain: bool) -> Result<Address, String> {
+/// Parses a WebSocket address, which is an HTTP address with `ws` in place of `http`.
+fn parse_websocket_address(url: &str, allow_plain: bool) -> Result<Address, String> {
     let http = url.strip_prefix("ws").map_or_else(|| url.to_owned(), |rest| format!("http{rest}"));
-    Address::parse(&http, allow_plain).map_err(|text| format!("names a WebSocket address that cannot be used: {text}"))
+    Address::parse(&http, allow_plain).map_err(|text| format!("has an unusable WebSocket address: {text}"))
 }
 
 /// When the portal answered, by its own clock.
-fn told_at(answer: &str) -> Option<u64> {
+fn server_time(answer: &str) -> Option<u64> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct WithTime {
         #[serde(default, deserialize_with = "php::map")]
         time: Time,
     }
@@ -314,16 +319,16 @@ fn told_at(answer: &str) -> Option<u64> {
         #[serde(default, deserialize_with = "php::number")]
         finish: u64,
     }
-    let answer: Answer = serde_json::from_str(answer).ok()?;
+    let answer: WithTime = serde_json::from_str(answer).ok()?;
     Some(answer.time.finish).filter(|unix| *unix > 0)
 }
 
-fn shape(text: &str) -> Error {
+fn invalid(text: &str) -> Error {
     Error::protocol(format!("the push server's configuration (pull.application.config.get) {text}"))
 }
 
-/// What is encoded in the query. Spaces become `%20`: push servers do not read a `+` as a space. The `/` between two
-/// channel ids stays, as the vendor's clients send it.
+/// The characters to encode in the query. Spaces become `%20`, because push servers do not read `+` as a space. The `/`
+/// between two channel ids stays, as the vendor's clients send it.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 fn escape(text: &str) -> impl std::fmt::Display + '_ {

@@ -1,204 +1,233 @@
-//! What the listening thread does: carries out what [`super::connection`] says and rings the doorbell.
+//! What the listening thread does: carries out the steps of the [`Machine`] and rings the doorbell.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::PushConfig;
-use super::listener::{PollState, SETTLING, Shared};
-use super::long_polling::{self, Polled};
-use super::machine::{Connection, Lost, Signals, Step};
+use super::long_polling::{self, PollOutcome};
+use super::machine::{Machine, MachineSettings, MessageCounts, SocketEnd, Step};
 use super::message::{Decoded, decode};
-use super::websocket::{Ended, Received, Socket};
+use super::poll_observer::{CHECK_DELAY, PollObserver};
+use super::status::ListenerStatus;
+use super::websocket::{Received, Socket, SocketError};
+use crate::clock::Deadline;
+use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::lock;
 use crate::log::Level;
+use crate::net::http::Http;
+use crate::notify::Doorbell;
+use crate::portal::Portal;
 use crate::secret::Secret;
 
-/// How long a WebSocket that was replaced may take to hand out what it still has.
-const DRAINING: Duration = Duration::from_secs(1);
+/// How long a WebSocket that was replaced may take to deliver what the server had already sent.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Shared {
-    /// Listens until the client is closed, or until something has to be mended before the first subscription.
-    pub(super) fn listen(self: &Arc<Shared>) -> Error {
-        let mut connection = Connection::new(self.limits);
-        let mut socket = None;
+/// What the loop works with. All runs of one client share it.
+pub struct Resources {
+    /// Knows the configuration of the push server.
+    pub portal: Arc<Portal>,
+    /// Sends polls and opens connections for WebSockets.
+    pub http: Http,
+    /// Rings when the queue may have grown.
+    pub doorbell: Arc<Doorbell>,
+    /// Observes the polls of `http`.
+    pub observer: Arc<PollObserver>,
+    /// Learns whether a subscription is active.
+    pub status: Arc<ListenerStatus>,
+    /// The settings of the state machine.
+    pub settings: MachineSettings,
+    /// How long opening a WebSocket may take.
+    pub connect_timeout: Duration,
+    /// Whether push servers may be reached without TLS.
+    pub allow_plain: bool,
+    /// The client's context.
+    pub ctx: Context,
+}
+
+/// One run of the listening thread.
+pub struct ListenLoop {
+    resources: Arc<Resources>,
+    machine: Machine,
+    socket: Option<Socket>,
+}
+
+impl ListenLoop {
+    /// A loop that has not started.
+    pub fn new(resources: Arc<Resources>) -> ListenLoop {
+        let machine = Machine::new(resources.settings);
+        ListenLoop { resources, machine, socket: None }
+    }
+
+    /// Listens until the client is closed, or until a caller of `connect` has to learn of an error that will persist.
+    pub fn run(mut self) -> Error {
         loop {
-            if self.ctx.cancel.is_cancelled() {
+            if self.ctx().cancel.is_cancelled() {
                 return Error::Closed;
             }
-            let now = self.ctx.clock.now();
-            let step = connection.next(now);
-            if !connection.has_socket() {
-                if let Some(mut unneeded) = socket.take() {
-                    Socket::leave(&mut unneeded);
+            let now = self.now();
+            let step = self.machine.next_step(now);
+            if !self.machine.has_socket() {
+                if let Some(mut unused) = self.socket.take() {
+                    unused.close();
                 }
             }
             match step {
                 Step::Pause(until) => {
-                    let pause = until.saturating_duration_since(now).min(self.doorbell.tick());
-                    if self.ctx.cancel.sleep(pause).is_err() {
+                    let pause = until.saturating_duration_since(now).min(self.resources.doorbell.tick());
+                    if self.ctx().cancel.sleep(pause).is_err() {
                         return Error::Closed;
                     }
                 }
                 Step::Configure { reopen } => {
-                    if let Err(error) = self.configure(&mut connection, reopen) {
+                    if let Err(error) = self.configure(reopen) {
                         return error;
                     }
                 }
-                Step::Poll { url, gap } => self.poll(&mut connection, &url, gap),
-                Step::Open { url, gap } => self.open(&mut connection, &mut socket, &url, gap),
-                Step::Dead => {
-                    let text =
-                        "nothing has come from the push server for push.idle_timeout_ms, not even an answer to a ping";
-                    let ended = Ended { lost: Lost::Silent, error: Error::Network(text.into()) };
-                    self.lost(&mut connection, ended);
+                Step::Poll { url, gap } => self.poll(&url, gap),
+                Step::OpenSocket { url, gap } => self.open_socket(&url, gap),
+                Step::EndSilentSocket => {
+                    let text = "the push server has sent nothing for push.idle_timeout_ms, not even the answer to a \
+                                ping; the client reconnects";
+                    self.socket_ended(SocketError { end: SocketEnd::Silent, error: Error::Network(text.into()) });
                 }
-                Step::Ping => {
-                    connection.pinged();
-                    self.with(&mut connection, &mut socket, |_, _, socket| socket.ping());
-                }
+                Step::Ping => self.ping(),
                 Step::Listen(until) => {
-                    let wait = until.saturating_duration_since(now).min(self.doorbell.tick());
-                    self.with(&mut connection, &mut socket, |shared, connection, socket| {
-                        let received = socket.receive(wait)?;
-                        shared.received(connection, socket, received)
-                    });
+                    let wait = until.saturating_duration_since(now).min(self.resources.doorbell.tick());
+                    self.receive(wait);
                 }
             }
         }
     }
 
-    fn configure(&self, connection: &mut Connection, reopen: bool) -> Result<()> {
-        self.ctx.stats.configurations.add(1);
-        let config = PushConfig::get(&self.portal, reopen, self.allow_plain).and_then(|config| {
-            if connection.needs_websocket() {
-                config.websocket()?;
+    fn configure(&mut self, reopen: bool) -> Result<()> {
+        self.ctx().stats.configurations.add(1);
+        let config = PushConfig::get(&self.resources.portal, reopen, self.resources.allow_plain).and_then(|config| {
+            if self.machine.requires_websocket() {
+                config.require_websocket()?;
             }
             Ok(config)
         });
-        let now = self.ctx.clock.now();
+        let now = self.now();
         let error = match config {
             Ok(config) => {
-                self.log(Level::Debug, || format!("push server {}, version {}", config.host(), config.version()));
-                connection.configured(config, now, self.ctx.clock.random());
+                self.log(Level::Debug, || format!("push server {}, version {}", config.origin(), config.version()));
+                let random = self.random();
+                self.machine.configured(config, now, random);
                 return Ok(());
             }
             Err(Error::Closed) => return Err(Error::Closed),
-            // Somebody waits in `connect` and can be told.
-            Err(error) if !error.is_transient() && !lock(&self.link).waiting.is_empty() => return Err(error),
+            // A caller waits in `connect` and receives the error.
+            Err(error) if !error.is_transient() && self.resources.status.has_waiters() => return Err(error),
             Err(error) => error,
         };
-        let stands = connection.config().is_some();
-        let pause = connection.not_configured(now);
-        if stands {
+        let has_channels = self.machine.config().is_some();
+        let pause = self.machine.configuration_failed(now);
+        if has_channels {
             self.log(Level::Warning, || {
-                format!("the subscription could not be renewed, next attempt in {} ms: {error}", pause.as_millis())
+                format!("cannot renew the subscription, next attempt in {} ms: {error}", pause.as_millis())
             });
         } else {
-            self.trouble(&error, pause);
+            self.resources.status.not_subscribed(&error, pause);
         }
-        // Once it ran, it is tried further: an administrator may mend it. The waiting host is told.
+        // Nobody waits in `connect`. The loop keeps trying, and the doorbell reports the error so that it gets fixed.
         if !error.is_transient() {
-            self.doorbell.report(error);
+            self.resources.doorbell.report(error);
         }
         Ok(())
     }
 
-    fn poll(self: &Arc<Shared>, connection: &mut Connection, url: &Secret, gap: bool) {
-        {
-            let shared = self.clone();
-            let mut state = lock(&self.poll.state);
-            let on_sent: Box<dyn FnOnce() + Send> = Box::new(move || shared.subscribed());
-            *state = PollState { gap, sent: None, on_sent: Some(on_sent) };
-        }
-        let answer = self.http.get(url.expose(), self.limits.idle);
-        let sent = {
-            let mut state = lock(&self.poll.state);
-            state.on_sent = None;
-            state.sent
-        };
-        let now = self.ctx.clock.now();
+    fn poll(&mut self, url: &Secret, gap: bool) {
+        self.resources.observer.begin(gap);
+        let answer = self.resources.http.get(url.expose(), self.resources.settings.idle_timeout);
+        let sent_at = self.resources.observer.end();
+        let now = self.now();
         match answer {
             Ok(answer) => {
-                self.ctx.stats.polls.add(1);
-                let polled = long_polling::read(&answer, self.portal.connector_id(), connection.recent());
+                self.ctx().stats.polls.add(1);
+                let connector_id = self.resources.portal.connector_id();
+                let outcome = long_polling::read(&answer, connector_id, self.machine.recent());
                 self.log(Level::Debug, || {
                     format!("poll answered: HTTP {}, {} bytes", answer.status, answer.body.len())
                 });
-                self.polled(connection, polled, sent.unwrap_or(now), now);
+                self.poll_answered(outcome, sent_at.unwrap_or(now), now);
             }
-            // The loop sees it.
+            // `run` ends the loop.
             Err(Error::Closed) => {}
             Err(error) => {
-                let pause = connection.broken(sent, now);
-                self.trouble(&error, pause);
+                let pause = self.machine.poll_failed(sent_at, now);
+                self.resources.status.not_subscribed(&error, pause);
             }
         }
     }
 
-    fn polled(&self, connection: &mut Connection, polled: Polled, sent: Instant, now: Instant) {
-        let trouble = match &polled {
-            Polled::ChannelRefused => {
-                Some("the push server does not accept the channel; a new configuration is read".to_owned())
+    fn poll_answered(&mut self, outcome: PollOutcome, sent_at: Instant, now: Instant) {
+        let failure = match &outcome {
+            PollOutcome::ChannelRefused => {
+                Some("the push server does not accept the channel; the client gets a new one".to_owned())
             }
-            Polled::Unusable { text, .. } => Some(format!("the push server answered {text}")),
+            PollOutcome::Unusable { text, .. } => Some(format!(
+                "the push server answered with {text}; if this persists, check whether a proxy answers in its place"
+            )),
             _ => None,
         };
-        let signals = connection.polled(polled, sent, now, self.ctx.clock.random());
-        if let Some(text) = trouble {
-            let pause = match connection.next(now) {
+        let random = self.random();
+        let counts = self.machine.poll_answered(outcome, sent_at, now, random);
+        if let Some(text) = failure {
+            let pause = match self.machine.next_step(now) {
                 Step::Pause(until) => until.saturating_duration_since(now),
                 _ => Duration::ZERO,
             };
-            self.trouble(&Error::protocol(text), pause);
+            self.resources.status.not_subscribed(&Error::protocol(text), pause);
         }
-        self.ring(&signals);
+        self.ring(&counts);
     }
 
-    /// Opens a WebSocket and puts it in place of the one before.
-    fn open(&self, connection: &mut Connection, socket: &mut Option<Socket>, url: &Secret, gap: bool) {
-        let started = self.ctx.clock.now();
-        let opened = Socket::open(&self.http, url, self.connect_timeout);
-        let now = self.ctx.clock.now();
+    /// Opens a WebSocket in place of the current one, if any.
+    fn open_socket(&mut self, url: &Secret, gap: bool) {
+        let started = self.now();
+        let opened = Socket::open(&self.resources.http, url, self.resources.connect_timeout);
+        let now = self.now();
         match opened {
-            Ok(new) => {
-                self.ctx.stats.websockets.add(1);
-                connection.opened(now);
+            Ok(socket) => {
+                self.ctx().stats.websockets.add(1);
+                self.machine.socket_opened(now);
                 if gap {
-                    self.doorbell.check_within(SETTLING);
+                    self.resources.doorbell.check_within(CHECK_DELAY);
                 }
-                self.subscribed();
-                if let Some(old) = socket.replace(new) {
-                    self.drain(connection, old);
+                self.resources.status.subscribed();
+                if let Some(replaced) = self.socket.replace(socket) {
+                    self.drain(replaced);
                 }
             }
-            Err(Ended { error: Error::Closed, .. }) => {}
-            Err(Ended { lost, error }) => {
-                let pause = connection.not_opened(lost, started, now, self.ctx.clock.random());
-                if connection.has_socket() {
+            // `run` ends the loop.
+            Err(SocketError { error: Error::Closed, .. }) => {}
+            Err(SocketError { end, error }) => {
+                let random = self.random();
+                let pause = self.machine.socket_not_opened(end, started, now, random);
+                if self.machine.has_socket() {
                     self.log(Level::Warning, || {
-                        format!("the new WebSocket was not opened, the old one goes on: {error}")
+                        format!("cannot open the new WebSocket, the old one stays in use: {error}")
                     });
                 } else {
-                    self.trouble(&error, pause);
+                    self.resources.status.not_subscribed(&error, pause);
                 }
             }
         }
     }
 
-    /// Takes what the server had sent into the old subscription before it hears that it is not needed any more.
-    fn drain(&self, connection: &mut Connection, mut old: Socket) {
-        old.leave();
-        let end = self.ctx.clock.now() + DRAINING;
+    /// Closes a WebSocket that was replaced, and receives what the server had already sent.
+    fn drain(&mut self, mut replaced: Socket) {
+        replaced.close();
+        let deadline = Deadline::after(DRAIN_TIMEOUT, self.now());
         loop {
-            let left = end.saturating_duration_since(self.ctx.clock.now());
+            let left = deadline.left(self.now());
             if left.is_zero() {
                 return;
             }
-            match old.receive(left) {
+            match replaced.receive(left) {
                 Ok(Received::Text(text)) => {
-                    let decoded = self.decode(connection, &text);
-                    self.take(connection, decoded);
+                    let decoded = self.decode(&text);
+                    self.messages_received(decoded);
                 }
                 Ok(_) => {}
                 Err(_) => return,
@@ -206,111 +235,112 @@ impl Shared {
         }
     }
 
-    /// Does something with the socket, which may end it.
-    fn with(
-        &self,
-        connection: &mut Connection,
-        socket: &mut Option<Socket>,
-        act: impl FnOnce(&Shared, &mut Connection, &mut Socket) -> Result<(), Ended>,
-    ) {
-        let gone = || Ended { lost: Lost::Broken, error: Error::Network("the WebSocket is gone".into()) };
-        let outcome = socket.as_mut().ok_or_else(gone).and_then(|socket| act(self, connection, socket));
-        if let Err(ended) = outcome {
-            *socket = None;
-            self.lost(connection, ended);
-        }
+    fn ping(&mut self) {
+        self.machine.ping_sent();
+        let sent = self.socket().and_then(Socket::ping);
+        self.check_socket(sent);
     }
 
-    fn received(&self, connection: &mut Connection, socket: &mut Socket, received: Received) -> Result<(), Ended> {
+    fn receive(&mut self, wait: Duration) {
+        let received = self.socket().and_then(|socket| socket.receive(wait));
+        let handled = received.and_then(|received| self.received(received));
+        self.check_socket(handled);
+    }
+
+    fn received(&mut self, received: Received) -> Result<(), SocketError> {
         let text = match received {
             Received::Nothing => return Ok(()),
-            Received::Alive => String::new(),
+            Received::ControlFrame => String::new(),
             Received::Text(text) => text,
         };
+        let now = self.now();
         match text.as_str() {
-            "" | "pong" => connection.heard(self.ctx.clock.now()),
+            "" | "pong" => self.machine.socket_alive(now),
             "ping" => {
-                connection.heard(self.ctx.clock.now());
-                socket.send(["pong".to_owned()])?;
+                self.machine.socket_alive(now);
+                self.socket()?.send(["pong".to_owned()])?;
             }
             text => {
                 self.log(Level::Debug, || format!("frame received: {} bytes", text.len()));
-                let decoded = self.decode(connection, text);
+                let decoded = self.decode(text);
                 let acknowledgements: Vec<String> =
                     decoded.to_acknowledge.iter().map(|mid| format!("mack:{mid}")).collect();
-                self.take(connection, decoded);
+                self.messages_received(decoded);
                 if !acknowledgements.is_empty() {
-                    socket.send(acknowledgements)?;
+                    self.socket()?.send(acknowledgements)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn decode(&self, connection: &mut Connection, text: &str) -> Decoded {
-        let mut decoded = decode(text.as_bytes(), self.portal.connector_id(), connection.recent());
-        if !decoded.is_json && decoded.meanings.is_empty() && decoded.repeated == 0 && decoded.malformed == 0 {
+    /// The WebSocket in use. The machine asks for steps that need one only while there is one.
+    fn socket(&mut self) -> Result<&mut Socket, SocketError> {
+        self.socket.as_mut().ok_or_else(|| SocketError {
+            end: SocketEnd::Broken,
+            error: Error::Network("the WebSocket has already ended".into()),
+        })
+    }
+
+    /// Ends the WebSocket if something failed.
+    fn check_socket(&mut self, outcome: Result<(), SocketError>) {
+        if let Err(error) = outcome {
+            self.socket = None;
+            self.socket_ended(error);
+        }
+    }
+
+    fn socket_ended(&mut self, SocketError { end, error }: SocketError) {
+        // `run` ends the loop.
+        if error == Error::Closed {
+            return;
+        }
+        let (now, random) = (self.now(), self.random());
+        let pause = self.machine.socket_ended(end, now, random);
+        self.resources.status.not_subscribed(&error, pause);
+    }
+
+    fn decode(&mut self, text: &str) -> Decoded {
+        let mut decoded = decode(text.as_bytes(), self.resources.portal.connector_id(), self.machine.recent());
+        if !decoded.is_json && decoded.events.is_empty() && decoded.repeated == 0 && decoded.malformed == 0 {
             decoded.malformed = 1;
         }
         decoded
     }
 
-    fn take(&self, connection: &mut Connection, decoded: Decoded) {
-        let signals = connection.received(decoded, self.ctx.clock.now(), self.ctx.clock.random());
-        if signals.malformed > 0 {
-            // One of the unreadable ones may have been for us.
-            self.doorbell.check_within(Duration::ZERO);
+    fn messages_received(&mut self, decoded: Decoded) {
+        let (now, random) = (self.now(), self.random());
+        let counts = self.machine.messages_received(decoded, now, random);
+        if counts.malformed > 0 {
+            // One of the unreadable envelopes may have been a signal for us.
+            self.resources.doorbell.check_within(Duration::ZERO);
         }
-        self.ring(&signals);
+        self.ring(&counts);
     }
 
-    fn lost(&self, connection: &mut Connection, ended: Ended) {
-        // The loop sees it.
-        if ended.error == Error::Closed {
-            return;
-        }
-        let pause = connection.lost(ended.lost, self.ctx.clock.now(), self.ctx.clock.random());
-        self.trouble(&ended.error, pause);
-    }
-
-    fn ring(&self, signals: &Signals) {
-        let stats = &self.ctx.stats;
-        stats.messages.add(signals.messages);
-        stats.signals.add(signals.signals);
-        stats.malformed.add(signals.malformed);
-        if signals.signals > 0 {
-            self.doorbell.ring(signals.records);
+    fn ring(&self, counts: &MessageCounts) {
+        let stats = &self.ctx().stats;
+        stats.messages.add(counts.messages);
+        stats.signals.add(counts.signals);
+        stats.malformed.add(counts.malformed);
+        if counts.signals > 0 {
+            self.resources.doorbell.ring(counts.records);
         }
     }
 
-    /// The subscription is on its way or stands: from here on the server tells us.
-    fn subscribed(&self) {
-        let (news, waiting) = {
-            let mut link = lock(&self.link);
-            let news = !std::mem::replace(&mut link.subscribed, true);
-            link.was_subscribed = true;
-            link.last_error = None;
-            (news, std::mem::take(&mut link.waiting))
-        };
-        // Not under the lock: the host may ask for the client's state while it is told.
-        if news {
-            self.log(Level::Info, || "subscribed to the push server".into());
-        }
-        for waiter in waiting {
-            let _ = waiter.send(Ok(()));
-        }
+    fn ctx(&self) -> &Context {
+        &self.resources.ctx
     }
 
-    fn trouble(&self, error: &Error, pause: Duration) {
-        self.ctx.stats.failures.add(1);
-        let mut link = lock(&self.link);
-        link.subscribed = false;
-        link.last_error = Some(error.clone());
-        drop(link);
-        self.log(Level::Warning, || format!("no subscription, next attempt in {} ms: {error}", pause.as_millis()));
+    fn now(&self) -> Instant {
+        self.ctx().clock.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.ctx().clock.random()
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
-        self.ctx.log.write(level, text);
+        self.ctx().log.write(level, text);
     }
 }

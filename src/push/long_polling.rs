@@ -1,71 +1,71 @@
-//! What the answer to a long poll means (protocol.md §3.2). Pure: HTTP in, meaning out.
+//! What the answer to a long poll means (docs/protocol.md §3.2). Does no I/O.
 
 use ureq::http::HeaderMap;
 
 use super::config::Position;
-use super::message::{Meaning, decode};
-use super::recent::Recent;
+use super::message::{PushEvent, decode};
+use super::recent::RecentMessages;
 use crate::net::http::Answer;
 
-/// `Expires` of an answer whose `Last-Message-Id` is the position to go on from.
+/// The `Expires` of an answer whose `Last-Message-Id` is the position to continue from.
 const EXPIRES_WITH_POSITION: &str = "Thu, 01 Jan 1973 11:11:01 GMT";
 
-/// What came of a poll that was answered.
+/// The outcome of a poll that was answered.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Polled {
-    /// Messages.
+pub enum PollOutcome {
+    /// The server sent messages.
     Messages {
         /// What they mean, in their order.
-        meanings: Vec<Meaning>,
-        /// The position after the last of them; what is `None` stays as it was.
+        events: Vec<PushEvent>,
+        /// The position after the last message; a part that is `None` stays as it was.
         position: Position,
-        /// Envelopes between them that could not be read.
+        /// How many envelopes could not be read.
         malformed: u64,
     },
-    /// The server has lost our position.
+    /// The server no longer knows our position.
     PositionLost,
     /// Nothing happened while the server held the request.
     Nothing {
-        /// The position to go on from, if the server told one.
+        /// The position to continue from, if the server named one.
         mid: Option<String>,
     },
     /// The server does not accept the channel.
     ChannelRefused,
-    /// Not the answer of a push server.
+    /// This is not the answer of a push server.
     Unusable {
         /// What is wrong, without any text of the answer.
         text: String,
-        /// Envelopes that could not be read.
+        /// How many envelopes could not be read.
         malformed: u64,
     },
 }
 
-/// Reads an answer on behalf of a connector.
-pub fn read(answer: &Answer, connector_id: &str, recent: &mut Recent) -> Polled {
+/// Reads an answer for this connector.
+pub fn read(answer: &Answer, connector_id: &str, recent: &mut RecentMessages) -> PollOutcome {
     match answer.status {
-        200 if answer.body.is_empty() => Polled::PositionLost,
+        200 if answer.body.is_empty() => PollOutcome::PositionLost,
         200 => messages(answer, connector_id, recent),
-        // Push servers on nginx end a hold with 408.
-        304 | 408 => Polled::Nothing { mid: told_position(&answer.headers) },
-        400 | 403 => Polled::ChannelRefused,
-        status => Polled::Unusable { text: format!("HTTP {status}"), malformed: 0 },
+        // Push servers on nginx may end a hold with 408.
+        304 | 408 => PollOutcome::Nothing { mid: position_in_headers(&answer.headers) },
+        400 | 403 => PollOutcome::ChannelRefused,
+        status => PollOutcome::Unusable { text: format!("HTTP {status}"), malformed: 0 },
     }
 }
 
-fn messages(answer: &Answer, connector_id: &str, recent: &mut Recent) -> Polled {
+fn messages(answer: &Answer, connector_id: &str, recent: &mut RecentMessages) -> PollOutcome {
     let decoded = decode(&answer.body, connector_id, recent);
-    if decoded.meanings.is_empty() && decoded.repeated == 0 {
+    if decoded.events.is_empty() && decoded.repeated == 0 {
         let text = format!("{} bytes without a readable message", answer.body.len());
-        return Polled::Unusable { text, malformed: decoded.malformed };
+        return PollOutcome::Unusable { text, malformed: decoded.malformed };
     }
-    Polled::Messages {
-        meanings: decoded.meanings,
+    PollOutcome::Messages {
+        events: decoded.events,
         position: Position { mid: decoded.mid, tag_time: decoded.tag_time },
         malformed: decoded.malformed,
     }
 }
 
-fn told_position(headers: &HeaderMap) -> Option<String> {
+fn position_in_headers(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let mid = header("last-message-id").filter(|mid| !mid.is_empty())?;
     (header("expires") == Some(EXPIRES_WITH_POSITION)).then(|| mid.to_owned())

@@ -1,199 +1,201 @@
-//! The life of a push connection as a state machine: what happened goes in, what to do next comes out.
-//! No socket, no clock, no chance in here; [`super::listener`] brings those.
+//! The state machine of a push subscription: what happened goes in, and the next step comes out.
+//! It has no socket, no clock and no randomness of its own; `listen_loop` provides those.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::config::{Position, PushConfig};
-use super::long_polling::Polled;
-use super::message::{Decoded, Meaning};
-use super::recent::Recent;
-use super::renewal::Lifetime;
-use super::transport::Choice;
+use super::long_polling::PollOutcome;
+use super::message::{Decoded, PushEvent};
+use super::recent::RecentMessages;
+use super::renewal::RenewalTimer;
+use super::schedule::VENDOR_SCHEDULE;
+use super::transport::TransportPolicy;
+use crate::clock::random_seconds;
 use crate::config::Transport;
+use crate::retry::Backoff;
 use crate::secret::Secret;
 
 mod socket;
 
-pub use socket::Lost;
-use socket::Open;
+pub use socket::SocketEnd;
+use socket::SocketState;
 
-/// A poll that was held so long before it broke had worked: the failure does not follow an earlier one.
-const STABLE: Duration = Duration::from_secs(10);
-/// Polls that bring no message, and configurations, are asked for at most once in this time, whatever a server answers.
-const SHORTEST_CYCLE: Duration = Duration::from_secs(1);
-/// `config_expire` and `server_restart`: bounds of the random pause, seconds.
-const EXPIRED_PAUSE: std::ops::Range<u64> = 10..120;
+/// A poll that was held this long before it broke had worked, so its failure does not count as a repeated one.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// The least time between two polls that bring no message, and between two configurations, whatever the server answers.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Bounds of the random pause after `config_expire` and `server_restart`, in seconds (docs/protocol.md §3.3).
+const EXPIRED_PAUSE_SECONDS: Range<u64> = 10..120;
 
 /// What to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Read the configuration from the portal; `reopen` asks for new channels.
+    /// Get the configuration from the portal.
     Configure {
-        /// Whether the old channels were refused.
+        /// Whether to ask for new channels, because the server refused the old ones.
         reopen: bool,
     },
     /// Poll this address.
     Poll {
-        /// The subscription, which is a secret.
+        /// The address with the subscription, which is a secret.
         url: Secret,
-        /// Signals may have been missed before this poll: look into the queue once it stands.
+        /// Whether signals may have been missed. If so, have the queue checked once the subscription is active.
         gap: bool,
     },
-    /// Open a WebSocket to this address. If there is one, it is kept until the new one stands.
-    Open {
-        /// The subscription, which is a secret, with `http` in place of `ws`.
+    /// Open a WebSocket to this address. A WebSocket that is already open stays in use until the new one is open.
+    OpenSocket {
+        /// The address with the subscription, which is a secret; `http` stands in for `ws`.
         url: Secret,
         /// See `Poll`.
         gap: bool,
     },
-    /// Listen to the WebSocket, at most until then.
+    /// Listen to the WebSocket until this moment.
     Listen(Instant),
     /// Send a ping over the WebSocket.
     Ping,
-    /// The WebSocket is dead: nothing has come for too long.
-    Dead,
-    /// Do nothing until then.
+    /// End the WebSocket: it has been silent for too long.
+    EndSilentSocket,
+    /// Do nothing until this moment.
     Pause(Instant),
 }
 
-/// What a poll brought for the doorbell.
+/// What a poll or a frame contained, in numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Signals {
-    /// Number of `event_offline` messages for our connector.
-    pub signals: u64,
-    /// Records they announced together.
-    pub records: u64,
+pub struct MessageCounts {
     /// Messages of any kind.
     pub messages: u64,
+    /// `event_offline` messages for our connector.
+    pub signals: u64,
+    /// Records that the signals announced in total.
+    pub records: u64,
     /// Envelopes that could not be read.
     pub malformed: u64,
 }
 
-/// What the user has set.
+/// The settings that the state machine needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct MachineSettings {
     /// How to listen.
     pub transport: Transport,
-    /// How long before the end of the channels they are renewed.
+    /// How long before the channels expire to renew them.
     pub renew_before: Duration,
     /// How long a WebSocket may be silent.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Machine {
     config: Option<PushConfig>,
-    /// Of the configuration before.
+    /// The identity of the latest configuration, even if that was discarded.
     identity: Option<Secret>,
     configured_at: Option<Instant>,
-    lifetime: Lifetime,
-    choice: Choice,
-    socket: Option<Open>,
-    idle: Duration,
+    renewal: RenewalTimer,
+    transport: TransportPolicy,
+    socket: Option<SocketState>,
+    idle_timeout: Duration,
     position: Position,
-    recent: Recent,
+    recent: RecentMessages,
     backoff: Backoff,
-    not_before: Option<Instant>,
+    /// Nothing new is attempted before this moment; an open WebSocket stays in use.
+    paused_until: Option<Instant>,
+    /// Whether signals may have been missed since the last check of the queue.
     gap: bool,
+    /// Whether the next configuration has to bring new channels.
     reopen: bool,
-    /// Whether the present channels have worked.
-    proven: bool,
+    /// Whether the server has accepted the current channels.
+    channels_accepted: bool,
 }
 
-impl Connection {
-    /// A connection that has not begun.
-    pub fn new(limits: Limits) -> Connection {
-        Connection {
+impl Machine {
+    /// A machine that has not started yet.
+    pub fn new(settings: MachineSettings) -> Machine {
+        Machine {
             config: None,
             identity: None,
             configured_at: None,
-            lifetime: Lifetime::new(limits.renew_before),
-            choice: Choice::new(limits.transport),
+            renewal: RenewalTimer::new(settings.renew_before),
+            transport: TransportPolicy::new(settings.transport),
             socket: None,
-            idle: limits.idle,
+            idle_timeout: settings.idle_timeout,
             position: Position::default(),
-            recent: Recent::default(),
-            backoff: Backoff::default(),
-            not_before: None,
+            recent: RecentMessages::default(),
+            backoff: Backoff::new(VENDOR_SCHEDULE),
+            paused_until: None,
             gap: true,
             reopen: false,
-            proven: false,
+            channels_accepted: false,
         }
     }
 
-    /// The push server in use.
+    /// The configuration in use.
     pub fn config(&self) -> Option<&PushConfig> {
         self.config.as_ref()
     }
 
-    /// The messages that came last.
-    pub fn recent(&mut self) -> &mut Recent {
+    /// The messages received last.
+    pub fn recent(&mut self) -> &mut RecentMessages {
         &mut self.recent
     }
 
-    /// Whether nothing but WebSocket will do.
-    pub fn needs_websocket(&self) -> bool {
-        self.choice.is_fixed()
+    /// Whether long polling is ruled out.
+    pub fn requires_websocket(&self) -> bool {
+        self.transport.requires_websocket()
     }
 
     /// What to do now.
-    pub fn next(&mut self, now: Instant) -> Step {
-        if let Some(step) = self.socket.as_ref().and_then(|open| open.check(self.idle, now)) {
+    pub fn next_step(&mut self, now: Instant) -> Step {
+        if let Some(step) = self.socket.as_ref().and_then(|socket| socket.required_step(self.idle_timeout, now)) {
             return step;
         }
-        let blocked = self.not_before.filter(|until| *until > now);
-        let task = self.task(now);
-        if matches!(task, Some(Step::Poll { .. })) {
-            // A new configuration has no WebSocket any more.
+        let paused_until = self.paused_until.filter(|until| *until > now);
+        let required = self.required_step(now);
+        if matches!(required, Some(Step::Poll { .. })) {
+            // The new configuration has no WebSocket.
             self.socket = None;
         }
-        match (blocked, task, &self.socket) {
+        match (paused_until, required, &self.socket) {
             (None, Some(step), _) => step,
             (Some(until), _, None) => Step::Pause(until),
-            // A task that has to wait is looked at again when its time has come.
-            (blocked, _, Some(open)) => {
-                let due = blocked.or(self.lifetime.due());
-                let check = open.next_check(self.idle);
-                Step::Listen(due.map_or(check, |due| due.min(check)))
+            // A step that has to wait is considered again after the pause.
+            (paused_until, _, Some(socket)) => {
+                let wake_at = paused_until.or(self.renewal.renew_at());
+                let check_at = socket.next_check(self.idle_timeout);
+                Step::Listen(wake_at.map_or(check_at, |at| at.min(check_at)))
             }
-            // There is always something to do without a socket.
-            (None, None, None) => Step::Pause(now + SHORTEST_CYCLE),
+            // Not reached: without a socket some step is always required.
+            (None, None, None) => Step::Pause(now + MIN_INTERVAL),
         }
     }
 
-    /// What is to be done as soon as it may; `None`: listen on.
-    fn task(&self, now: Instant) -> Option<Step> {
+    /// The step to take as soon as the pause is over; `None` means to keep listening.
+    fn required_step(&self, now: Instant) -> Option<Step> {
         let Some(config) = &self.config else {
             return Some(Step::Configure { reopen: self.reopen });
         };
-        if self.renewal_is_due(now) {
+        if self.renewal.renew_at().is_some_and(|at| now >= at) {
             return Some(Step::Configure { reopen: false });
         }
-        if self.socket.as_ref().is_some_and(|open| open.identity == config.identity()) {
+        if self.socket.as_ref().is_some_and(|socket| socket.identity == config.identity()) {
             return None;
         }
         let gap = self.gap || !config.resumes_from(&self.position);
-        let websocket = config.websocket_subscription(&self.position).filter(|_| self.choice.is_websocket(now));
+        let websocket = config.websocket_url(&self.position).filter(|_| self.transport.uses_websocket(now));
         Some(match websocket {
-            Some(url) => Step::Open { url, gap },
-            None => Step::Poll { url: config.subscription(&self.position), gap },
+            Some(url) => Step::OpenSocket { url, gap },
+            None => Step::Poll { url: config.long_polling_url(&self.position), gap },
         })
     }
 
-    fn renewal_is_due(&self, now: Instant) -> bool {
-        self.config.is_some() && self.lifetime.due().is_some_and(|due| now >= due)
-    }
-
-    /// A configuration came.
+    /// A configuration arrived.
     pub fn configured(&mut self, config: PushConfig, now: Instant, random: u64) {
-        self.lifetime.configured(config.ends(), config.told_at(), now, random);
+        self.renewal.configured(config.expires(), config.server_time(), now, random);
         let identity = Some(config.identity());
-        // With the same channels nothing is missed: the subscription, or the position of the polls, goes on.
+        // With the same channels nothing is missed: the subscription, or the position of the polls, stays valid.
         if self.identity != identity || self.reopen {
             self.gap = true;
-            self.proven = false;
+            self.channels_accepted = false;
         }
         self.identity = identity;
         self.config = Some(config);
@@ -201,130 +203,135 @@ impl Connection {
         self.reopen = false;
     }
 
-    /// The configuration could not be had. Returns how long to wait.
-    pub fn not_configured(&mut self, now: Instant) -> Duration {
+    /// The configuration could not be read. Returns how long to wait.
+    pub fn configuration_failed(&mut self, now: Instant) -> Duration {
         if self.config.is_some() {
-            // The channels live on for a while.
-            return self.lifetime.failed(now);
+            // The current channels stay valid for a while.
+            return self.renewal.failed(now);
         }
         self.failed(now, None)
     }
 
-    /// A poll was answered. `started` is when it was sent.
-    pub fn polled(&mut self, polled: Polled, started: Instant, now: Instant, random: u64) -> Signals {
-        let mut signals = Signals::default();
-        match polled {
-            Polled::Messages { meanings, position, malformed } => {
+    /// A poll that was sent at `started` was answered.
+    pub fn poll_answered(
+        &mut self,
+        outcome: PollOutcome,
+        started: Instant,
+        now: Instant,
+        random: u64,
+    ) -> MessageCounts {
+        let mut counts = MessageCounts::default();
+        match outcome {
+            PollOutcome::Messages { events, position, malformed } => {
                 self.succeeded();
-                self.move_to(position);
-                // One of the unreadable ones may have been for us.
+                self.advance(position);
+                // One of the unreadable envelopes may have been a signal for us.
                 self.gap = malformed > 0;
-                signals.malformed = malformed;
-                self.take_all(meanings, &mut signals, now, random);
+                counts.malformed = malformed;
+                self.handle_all(events, &mut counts, now, random);
             }
-            Polled::Nothing { mid } => {
+            PollOutcome::Nothing { mid } => {
                 self.succeeded();
                 self.gap = false;
                 self.position.mid = mid.or(self.position.mid.take());
-                self.not_before = Some(started + SHORTEST_CYCLE);
+                self.paused_until = Some(started + MIN_INTERVAL);
             }
-            Polled::PositionLost => {
+            PollOutcome::PositionLost => {
                 self.succeeded();
                 self.position = Position::default();
-                self.not_before = Some(started + SHORTEST_CYCLE);
+                self.paused_until = Some(started + MIN_INTERVAL);
             }
-            Polled::ChannelRefused => {
+            PollOutcome::ChannelRefused => {
                 self.config = None;
                 self.reopen = true;
                 self.gap = true;
-                // Channels end after some hours; that is no failure. New ones that are refused at once are.
-                if !self.proven {
+                // Channels expire after some hours; that is no failure. New channels that are refused at once are.
+                if !self.channels_accepted {
                     self.failed(now, None);
                 }
             }
-            Polled::Unusable { malformed, .. } => {
-                signals.malformed = malformed;
-                // From the same position the same would come again.
+            PollOutcome::Unusable { malformed, .. } => {
+                counts.malformed = malformed;
+                // The same position would bring the same answer.
                 self.position = Position::default();
                 self.failed(now, Some(started));
             }
         }
-        signals
+        counts
     }
 
-    /// A poll broke. `started` is when it was sent, if it was. Returns how long to wait.
-    pub fn broken(&mut self, started: Option<Instant>, now: Instant) -> Duration {
+    /// A poll broke. `started` is when it was sent, or `None` if it was not. Returns how long to wait.
+    pub fn poll_failed(&mut self, started: Option<Instant>, now: Instant) -> Duration {
         self.failed(now, started)
     }
 
-    fn move_to(&mut self, position: Position) {
+    fn advance(&mut self, position: Position) {
         self.position.mid = position.mid.or(self.position.mid.take());
         self.position.tag_time = position.tag_time.or(self.position.tag_time.take());
     }
 
-    fn take_all(&mut self, meanings: Vec<Meaning>, signals: &mut Signals, now: Instant, random: u64) {
-        signals.messages += meanings.len() as u64;
-        for meaning in meanings {
-            self.take(meaning, signals, now, random);
+    fn handle_all(&mut self, events: Vec<PushEvent>, counts: &mut MessageCounts, now: Instant, random: u64) {
+        counts.messages += events.len() as u64;
+        for event in events {
+            self.handle(event, counts, now, random);
         }
     }
 
-    fn take(&mut self, meaning: Meaning, signals: &mut Signals, now: Instant, random: u64) {
-        match meaning {
-            Meaning::EventOffline { count } => {
-                signals.signals += 1;
-                signals.records = signals.records.saturating_add(count);
+    fn handle(&mut self, event: PushEvent, counts: &mut MessageCounts, now: Instant, random: u64) {
+        match event {
+            PushEvent::EventOffline { count } => {
+                counts.signals += 1;
+                counts.records = counts.records.saturating_add(count);
             }
-            Meaning::ChannelReplaced(channel) => {
+            PushEvent::ChannelReplaced(channel) => {
                 self.gap = true;
-                if self.config.as_mut().is_some_and(|config| config.replace(channel)) {
-                    let ends = self.config.as_ref().and_then(PushConfig::ends);
-                    self.lifetime.ending(ends, now, random);
+                if self.config.as_mut().is_some_and(|config| config.replace_channel(channel)) {
+                    let expires = self.config.as_ref().and_then(PushConfig::expires);
+                    self.renewal.set_expiry(expires, now, random);
                 } else {
-                    self.config_needed(now);
+                    self.discard_config(now);
                 }
             }
-            Meaning::ConfigNeeded => self.config_needed(now),
-            Meaning::ConfigExpired => {
+            PushEvent::ConfigNeeded => self.discard_config(now),
+            PushEvent::ConfigExpired => {
                 self.config = None;
                 self.socket = None;
                 self.gap = true;
-                let pause = EXPIRED_PAUSE.start + random % (EXPIRED_PAUSE.end - EXPIRED_PAUSE.start);
-                self.not_before = Some(now + Duration::from_secs(pause));
+                self.paused_until = Some(now + random_seconds(EXPIRED_PAUSE_SECONDS, random));
             }
-            Meaning::Foreign => {}
+            PushEvent::Unrelated => {}
         }
     }
 
-    fn config_needed(&mut self, now: Instant) {
+    /// Gets a new configuration as soon as [`MIN_INTERVAL`] allows.
+    fn discard_config(&mut self, now: Instant) {
         self.config = None;
         self.gap = true;
-        let earliest = self.configured_at.map_or(now, |at| at + SHORTEST_CYCLE);
-        self.not_before = self.not_before.max(Some(earliest));
+        let earliest = self.configured_at.map_or(now, |at| at + MIN_INTERVAL);
+        self.paused_until = self.paused_until.max(Some(earliest));
     }
 
     fn succeeded(&mut self) {
-        self.proven = true;
+        self.channels_accepted = true;
         self.backoff.succeeded();
-        self.not_before = None;
+        self.paused_until = None;
     }
 
-    fn failed(&mut self, now: Instant, poll_started: Option<Instant>) -> Duration {
-        if poll_started.is_some_and(|started| now.saturating_duration_since(started) >= STABLE) {
+    /// Counts a failure and pauses. If a poll had worked since `started`, the count begins anew.
+    fn failed(&mut self, now: Instant, started: Option<Instant>) -> Duration {
+        if started.is_some_and(|started| now.saturating_duration_since(started) >= STABLE_AFTER) {
             self.backoff.succeeded();
         }
         let pause = self.backoff.failed();
-        // After a second failure in a row the addresses may be what is wrong.
+        // After a second failure in a row the addresses may be wrong.
         if pause > Duration::from_secs(1) {
             self.config = None;
         }
         self.gap = true;
-        self.not_before = Some(now + pause);
+        self.paused_until = Some(now + pause);
         pause
     }
 }
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod week;

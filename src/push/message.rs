@@ -1,21 +1,21 @@
-//! What a message says (protocol.md §3.2, §3.3).
+//! What a message of the push server says (docs/protocol.md §3.2, §3.3).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::config::{Channel, ChannelKind};
-use super::envelope::{Found, envelopes};
-use super::recent::Recent;
+use super::envelope::{Envelope, envelopes};
+use super::recent::RecentMessages;
 use crate::portal::php;
 
-/// A message of the push server as far as this library looks at it, or a call in JSON-RPC that carries one.
+/// The parts of a message that this library uses, or a JSON-RPC call that carries a message.
 #[derive(Debug, Deserialize)]
 struct Message<'a> {
-    /// Position to resume from, on servers of version 3 and later.
+    /// The position to resume from, on servers of version 3 and later.
     #[serde(default, deserialize_with = "php::text")]
     mid: String,
-    /// With `time` the position to resume from, on servers of version 1 and 2.
+    /// The position to resume from together with `time`, on servers of version 1 and 2.
     #[serde(default, deserialize_with = "php::text")]
     tag: String,
     #[serde(default, deserialize_with = "php::text")]
@@ -28,7 +28,7 @@ struct Message<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// `params` of a call `incoming.message`.
+/// The `params` of the JSON-RPC call `incoming.message`.
 #[derive(Debug, Deserialize)]
 struct Incoming<'a> {
     #[serde(default, deserialize_with = "php::text")]
@@ -51,74 +51,74 @@ struct Text<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// What a message means for this client.
+/// What a message means to this client.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Records came into the queue of this client's connector.
+pub enum PushEvent {
+    /// The queue of this client's connector has new records.
     EventOffline {
-        /// How many, as the portal says.
+        /// How many, according to the portal.
         count: u64,
     },
-    /// A channel has been replaced: reconnect with the new one.
+    /// A channel was replaced: reconnect with the new one.
     ChannelReplaced(Channel),
-    /// The configuration is not valid any more: read it anew at once.
+    /// The configuration is no longer valid: get a new one at once.
     ConfigNeeded,
-    /// The configuration or the server goes away: read the configuration anew after a random pause.
+    /// The configuration has expired or the server is restarting: get a new configuration after a random pause.
     ConfigExpired,
-    /// Of no concern: another module, another command, another connector.
-    Foreign,
+    /// A message for another module or connector, or an unknown command.
+    Unrelated,
 }
 
-/// What an answer or a frame of a push server holds.
+/// The contents of an answer or a frame of the push server.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// What the messages mean, in their order; without those that came before.
-    pub meanings: Vec<Meaning>,
-    /// How many had come before.
+    /// The messages in their order, without those received before.
+    pub events: Vec<PushEvent>,
+    /// How many messages were received before.
     pub repeated: u64,
-    /// `mid`s of what came by JSON-RPC, which is to be acknowledged.
+    /// The `mid`s of messages that arrived by JSON-RPC and have to be acknowledged.
     pub to_acknowledge: Vec<String>,
-    /// Position of the last message: `mid`, and `tag` with `time`.
+    /// The `mid` of the last message.
     pub mid: Option<String>,
-    /// See `mid`.
+    /// The `tag` and `time` of the last message.
     pub tag_time: Option<(String, String)>,
     /// How many envelopes could not be read.
     pub malformed: u64,
-    /// Whether it is JSON: then it may hold something else than messages.
+    /// Whether this is JSON, which may contain something other than messages.
     pub is_json: bool,
 }
 
 /// Reads an answer or a frame: envelopes, a JSON array, or JSON-RPC.
-pub fn decode(body: &[u8], connector_id: &str, recent: &mut Recent) -> Decoded {
+pub fn decode(body: &[u8], connector_id: &str, recent: &mut RecentMessages) -> Decoded {
     let start = body.trim_ascii_start().first();
     let mut decoded = Decoded { is_json: matches!(start, Some(b'[' | b'{')), ..Decoded::default() };
-    let mut take = |found: Found<Message>| match found {
-        Found::Message(message) => decoded.take(message, connector_id, recent),
-        Found::Malformed => decoded.malformed += 1,
+    let mut add = |envelope: Envelope<Message>| match envelope {
+        Envelope::Message(message) => decoded.add_message(message, connector_id, recent),
+        Envelope::Malformed => decoded.malformed += 1,
     };
     match start {
         Some(b'[') => match serde_json::from_slice::<Vec<&RawValue>>(body) {
-            Ok(items) => items.iter().for_each(|item| take(parsed(item.get().as_bytes()))),
-            Err(_) => take(Found::Malformed),
+            Ok(items) => items.iter().for_each(|item| add(parse(item.get().as_bytes()))),
+            Err(_) => add(Envelope::Malformed),
         },
-        Some(b'{') => take(parsed(body)),
-        _ => envelopes::<Message>(body).for_each(take),
+        Some(b'{') => add(parse(body)),
+        _ => envelopes::<Message>(body).for_each(add),
     }
     decoded
 }
 
-fn parsed(json: &[u8]) -> Found<Message<'_>> {
-    serde_json::from_slice(json).map_or(Found::Malformed, Found::Message)
+fn parse(json: &[u8]) -> Envelope<Message<'_>> {
+    serde_json::from_slice(json).map_or(Envelope::Malformed, Envelope::Message)
 }
 
 impl Decoded {
-    fn take(&mut self, message: Message, connector_id: &str, recent: &mut Recent) {
-        if self.is_json && message.says_nothing() {
+    fn add_message(&mut self, message: Message, connector_id: &str, recent: &mut RecentMessages) {
+        if self.is_json && message.is_other_json() {
             return;
         }
         if message.method.is_empty() {
-            let meaning = message.text.as_ref().map_or(Meaning::Foreign, |text| text.meaning(connector_id));
-            self.add(message.mid, meaning, recent);
+            let event = message.text.as_ref().map_or(PushEvent::Unrelated, |text| text.event(connector_id));
+            self.add_event(message.mid, event, recent);
             if !message.time.is_empty() {
                 self.tag_time = Some((message.tag, message.time));
             }
@@ -128,17 +128,17 @@ impl Decoded {
                     if !incoming.mid.is_empty() {
                         self.to_acknowledge.push(incoming.mid.clone());
                     }
-                    let meaning = incoming.meaning(connector_id);
-                    self.add(incoming.mid, meaning, recent);
+                    let event = incoming.event(connector_id);
+                    self.add_event(incoming.mid, event, recent);
                 }
                 _ => self.malformed += 1,
             }
         }
     }
 
-    fn add(&mut self, mid: String, meaning: Meaning, recent: &mut Recent) {
-        if recent.is_new(&mid) {
-            self.meanings.push(meaning);
+    fn add_event(&mut self, mid: String, event: PushEvent, recent: &mut RecentMessages) {
+        if recent.insert(&mid) {
+            self.events.push(event);
         } else {
             self.repeated += 1;
         }
@@ -149,49 +149,49 @@ impl Decoded {
 }
 
 impl Message<'_> {
-    /// Neither a message nor a call: the answer to a call, for instance.
-    fn says_nothing(&self) -> bool {
+    /// Whether this is neither a message nor a call, but the answer to a call, for instance.
+    fn is_other_json(&self) -> bool {
         self.method.is_empty() && self.text.is_none() && self.mid.is_empty()
     }
 }
 
 impl Incoming<'_> {
-    fn meaning(&self, connector_id: &str) -> Meaning {
+    fn event(&self, connector_id: &str) -> PushEvent {
         let Some(body) = &self.body else {
-            return Meaning::Foreign;
+            return PushEvent::Unrelated;
         };
-        // What is said to this user alone, and what the server had put aside because many messages share it.
+        // `user_params` are for this user only; `dictionary` holds what many messages share.
         let merged = body.params.and_then(|params| {
             let mut all: Map<String, Value> = serde_json::from_str(params.get()).ok()?;
-            for more in [self.user_params, self.dictionary].into_iter().flatten() {
-                all.extend(serde_json::from_str::<Map<String, Value>>(more.get()).unwrap_or_default());
+            for addition in [self.user_params, self.dictionary].into_iter().flatten() {
+                all.extend(serde_json::from_str::<Map<String, Value>>(addition.get()).unwrap_or_default());
             }
             RawValue::from_string(Value::Object(all).to_string()).ok()
         });
         let params = merged.as_deref().or(body.params);
-        Text { module_id: body.module_id.clone(), command: body.command.clone(), params }.meaning(connector_id)
+        Text { module_id: body.module_id.clone(), command: body.command.clone(), params }.event(connector_id)
     }
 }
 
 impl Text<'_> {
     /// What it means to a client of this connector.
-    fn meaning(&self, connector_id: &str) -> Meaning {
+    fn event(&self, connector_id: &str) -> PushEvent {
         let params = self.params.map_or("null", RawValue::get);
         if self.module_id.eq_ignore_ascii_case("rest") && self.command == "event_offline" {
             return event_offline(params, connector_id);
         }
         if !self.module_id.eq_ignore_ascii_case("pull") {
-            return Meaning::Foreign;
+            return PushEvent::Unrelated;
         }
         match self.command.as_str() {
             "channel_expire" => channel_expire(params),
-            "config_expire" | "server_restart" => Meaning::ConfigExpired,
-            _ => Meaning::Foreign,
+            "config_expire" | "server_restart" => PushEvent::ConfigExpired,
+            _ => PushEvent::Unrelated,
         }
     }
 }
 
-fn event_offline(params: &str, connector_id: &str) -> Meaning {
+fn event_offline(params: &str, connector_id: &str) -> PushEvent {
     #[derive(Deserialize)]
     struct Entry {
         #[serde(default, deserialize_with = "php::text")]
@@ -203,39 +203,41 @@ fn event_offline(params: &str, connector_id: &str) -> Meaning {
         Ok(entries) => {
             let mut ours = entries.iter().filter(|entry| entry.connector_id == connector_id).peekable();
             match ours.peek() {
-                Some(_) => Meaning::EventOffline { count: ours.fold(0, |sum, entry| sum.saturating_add(entry.count)) },
-                None => Meaning::Foreign,
+                Some(_) => {
+                    PushEvent::EventOffline { count: ours.fold(0, |sum, entry| sum.saturating_add(entry.count)) }
+                }
+                None => PushEvent::Unrelated,
             }
         }
-        // It says that a queue grew, and it cannot be read whose. A look too many costs little.
-        Err(_) => Meaning::EventOffline { count: 0 },
+        // Some queue has grown, but it cannot be read which one. An unnecessary check costs little.
+        Err(_) => PushEvent::EventOffline { count: 0 },
     }
 }
 
-fn channel_expire(params: &str) -> Meaning {
+fn channel_expire(params: &str) -> PushEvent {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct Expire {
         #[serde(deserialize_with = "php::text")]
         action: String,
         #[serde(deserialize_with = "php::map")]
-        channel: Old,
+        channel: OldChannel,
         #[serde(deserialize_with = "php::map")]
         new_channel: Channel,
     }
     #[derive(Deserialize, Default)]
-    struct Old {
+    struct OldChannel {
         #[serde(default, rename = "type", deserialize_with = "php::text")]
         kind: String,
     }
     match serde_json::from_str::<Expire>(params) {
         Ok(Expire { action, channel, mut new_channel }) if action == "reconnect" && !new_channel.id.is_empty() => {
             if new_channel.kind == ChannelKind::Unknown {
-                new_channel.kind = ChannelKind::of(&channel.kind);
+                new_channel.kind = ChannelKind::from_type(&channel.kind);
             }
-            Meaning::ChannelReplaced(new_channel)
+            PushEvent::ChannelReplaced(new_channel)
         }
-        _ => Meaning::ConfigNeeded,
+        _ => PushEvent::ConfigNeeded,
     }
 }
 

@@ -1,67 +1,74 @@
-//! When to renew a subscription: in good time before its channels end, by the server's clock.
+//! When to renew a subscription: well before its channels expire, by the server's clock.
 
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
+use super::schedule::VENDOR_SCHEDULE;
+use crate::retry::Backoff;
 
-/// New channels are asked for at most once in this time.
-const SHORTEST: Duration = Duration::from_secs(1);
-/// A portal that answers with the same channels gives out others only when those end: asked at most once in this time.
-const STUBBORN: Duration = Duration::from_secs(60);
+/// The least time between two requests for new channels.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// The same when the portal answered with unchanged channels: it gives out others only after those expire.
+const MIN_INTERVAL_UNCHANGED: Duration = Duration::from_secs(60);
 
-/// The life of the present channels.
+/// Computes when to renew the current channels.
 #[derive(Debug)]
-pub struct Lifetime {
-    margin: Duration,
-    /// The server's clock, in seconds since 1970, at a moment of ours.
-    clock: Option<(u64, Instant)>,
-    ends: Option<u64>,
-    due: Option<Instant>,
+pub struct RenewalTimer {
+    renew_before: Duration,
+    /// What the server's clock showed, in seconds since 1970, and when that was by ours.
+    server_clock: Option<(u64, Instant)>,
+    expires: Option<u64>,
+    renew_at: Option<Instant>,
     backoff: Backoff,
 }
 
-impl Lifetime {
-    /// Renewal is due so long before the end.
-    pub fn new(margin: Duration) -> Lifetime {
-        Lifetime { margin, clock: None, ends: None, due: None, backoff: Backoff::default() }
+impl RenewalTimer {
+    /// A timer that fires `renew_before` the channels expire.
+    pub fn new(renew_before: Duration) -> RenewalTimer {
+        RenewalTimer {
+            renew_before,
+            server_clock: None,
+            expires: None,
+            renew_at: None,
+            backoff: Backoff::new(VENDOR_SCHEDULE),
+        }
     }
 
-    /// When to renew; `None` when the server will say so.
-    pub fn due(&self) -> Option<Instant> {
-        self.due
+    /// When to renew; `None` if that is up to the server.
+    pub fn renew_at(&self) -> Option<Instant> {
+        self.renew_at
     }
 
-    /// Channels came that end at `ends`; the server's clock shows `server_now`. Host and server may differ by hours, so
-    /// the difference of the server's own times is what counts.
-    pub fn configured(&mut self, ends: Option<u64>, server_now: Option<u64>, now: Instant, random: u64) {
-        self.clock = server_now.map(|unix| (unix, now));
+    /// New channels arrived. They expire at `expires`; the server's clock shows `server_time`. The clocks of host and
+    /// server may differ by hours, so only the server's own times are compared.
+    pub fn configured(&mut self, expires: Option<u64>, server_time: Option<u64>, now: Instant, random: u64) {
+        self.server_clock = server_time.map(|unix| (unix, now));
         self.backoff.succeeded();
-        self.ending(ends, now, random);
+        self.set_expiry(expires, now, random);
     }
 
-    /// One of the channels was replaced.
-    pub fn ending(&mut self, ends: Option<u64>, now: Instant, random: u64) {
-        let same = ends == self.ends;
-        self.ends = ends;
-        self.due = self.left(now).filter(|left| !same || !left.is_zero()).map(|left| {
-            let jitter = Duration::from_secs(random % (self.margin.as_secs() / 10 + 1));
-            let margin = self.margin + jitter;
+    /// The channels now expire at `expires`, because one of them was replaced.
+    pub fn set_expiry(&mut self, expires: Option<u64>, now: Instant, random: u64) {
+        let unchanged = expires == self.expires;
+        self.expires = expires;
+        self.renew_at = self.time_left(now).filter(|left| !unchanged || !left.is_zero()).map(|left| {
+            let jitter = Duration::from_secs(random % (self.renew_before.as_secs() / 10 + 1));
+            let margin = self.renew_before + jitter;
             let wait = if left > margin * 2 { left - margin } else { left / 2 };
-            now + wait.max(if same { STUBBORN } else { SHORTEST })
+            now + wait.max(if unchanged { MIN_INTERVAL_UNCHANGED } else { MIN_INTERVAL })
         });
     }
 
-    /// The renewal failed: how long to wait before the next attempt.
+    /// The renewal failed. Returns how long to wait before the next attempt.
     pub fn failed(&mut self, now: Instant) -> Duration {
         let pause = self.backoff.failed();
-        self.due = Some(now + pause);
+        self.renew_at = Some(now + pause);
         pause
     }
 
-    fn left(&self, now: Instant) -> Option<Duration> {
-        let (unix, at) = self.clock?;
-        let server_now = unix.saturating_add(now.saturating_duration_since(at).as_secs());
-        Some(Duration::from_secs(self.ends?.saturating_sub(server_now)))
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        let (unix, at) = self.server_clock?;
+        let server_time = unix.saturating_add(now.saturating_duration_since(at).as_secs());
+        Some(Duration::from_secs(self.expires?.saturating_sub(server_time)))
     }
 }
 
@@ -71,51 +78,57 @@ mod tests {
 
     const HOUR: u64 = 3600;
 
-    fn secs(lifetime: &Lifetime, now: Instant) -> Option<u64> {
-        lifetime.due().map(|due| (due - now).as_secs())
+    fn seconds_left(timer: &RenewalTimer, now: Instant) -> Option<u64> {
+        timer.renew_at().map(|at| (at - now).as_secs())
     }
 
     #[test]
-    fn due_before_the_end_by_the_servers_clock() {
+    fn renewal_comes_before_the_expiry_by_the_servers_clock() {
         let now = Instant::now();
-        let mut lifetime = Lifetime::new(Duration::from_secs(300));
+        let mut timer = RenewalTimer::new(Duration::from_secs(300));
         // The server's clock may show anything.
-        lifetime.configured(Some(1_000 + 12 * HOUR), Some(1_000), now, 0);
-        assert_eq!(secs(&lifetime, now), Some(12 * HOUR - 300));
-        lifetime.configured(Some(1_000 + 24 * HOUR), Some(1_000 + 12 * HOUR), now, 29);
-        assert_eq!(secs(&lifetime, now), Some(12 * HOUR - 329));
-        // Channels shorter than the margin.
-        lifetime.configured(Some(1_010), Some(1_000), now, 0);
-        assert_eq!(secs(&lifetime, now), Some(5));
+        timer.configured(Some(1_000 + 12 * HOUR), Some(1_000), now, 0);
+        assert_eq!(seconds_left(&timer, now), Some(12 * HOUR - 300));
+        timer.configured(Some(1_000 + 24 * HOUR), Some(1_000 + 12 * HOUR), now, 29);
+        assert_eq!(seconds_left(&timer, now), Some(12 * HOUR - 329));
+        // Channels that live shorter than the margin.
+        timer.configured(Some(1_010), Some(1_000), now, 0);
+        assert_eq!(seconds_left(&timer, now), Some(5));
     }
 
     #[test]
-    fn the_same_channels_again_are_not_asked_for_in_a_circle() {
+    fn unchanged_channels_are_not_requested_in_a_tight_loop() {
         let mut now = Instant::now();
         let mut unix = 1_000;
-        let mut lifetime = Lifetime::new(Duration::from_secs(300));
-        lifetime.configured(Some(unix + 600), Some(unix), now, 0);
-        let ends = unix + 600;
+        let mut timer = RenewalTimer::new(Duration::from_secs(300));
+        timer.configured(Some(unix + 600), Some(unix), now, 0);
+        let expires = unix + 600;
         let mut waits = Vec::new();
-        while let Some(wait) = secs(&lifetime, now) {
+        while let Some(wait) = seconds_left(&timer, now) {
             waits.push(wait);
             now += Duration::from_secs(wait);
             unix += wait;
-            lifetime.configured(Some(ends), Some(unix), now, 0);
+            timer.configured(Some(expires), Some(unix), now, 0);
         }
         assert_eq!(waits, [300, 150, 75, 60, 60]);
     }
 
     #[test]
-    fn failures_follow_the_vendors_table_and_unknown_ends_are_left_to_the_server() {
+    fn failures_follow_the_vendors_table() {
         let now = Instant::now();
-        let mut lifetime = Lifetime::new(Duration::from_secs(300));
-        lifetime.configured(None, Some(5), now, 0);
-        assert_eq!(lifetime.due(), None);
-        lifetime.configured(Some(5), None, now, 0);
-        assert_eq!(lifetime.due(), None);
-        assert_eq!(lifetime.failed(now), Duration::from_millis(100));
-        assert_eq!(lifetime.failed(now), Duration::from_secs(15));
-        assert_eq!(secs(&lifetime, now), Some(15));
+        let mut timer = RenewalTimer::new(Duration::from_secs(300));
+        assert_eq!(timer.failed(now), Duration::from_millis(100));
+        assert_eq!(timer.failed(now), Duration::from_secs(15));
+        assert_eq!(seconds_left(&timer, now), Some(15));
+    }
+
+    #[test]
+    fn an_unknown_expiry_leaves_the_renewal_to_the_server() {
+        let now = Instant::now();
+        let mut timer = RenewalTimer::new(Duration::from_secs(300));
+        timer.configured(None, Some(5), now, 0);
+        assert_eq!(timer.renew_at(), None);
+        timer.configured(Some(5), None, now, 0);
+        assert_eq!(timer.renew_at(), None);
     }
 }

@@ -1,123 +1,126 @@
-//! WebSocket or long polling (protocol.md §3.4).
+//! When to use a WebSocket and when long polling (docs/protocol.md §3.4).
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::clock::random_seconds;
 use crate::config::Transport;
 
-/// So many failures in a row are borne when WebSocket has worked before.
-const BORNE: u32 = 4;
-/// When to try WebSocket again: a random time within these bounds, seconds.
-const AGAIN: Range<u64> = 10 * 60..30 * 60;
+/// How many consecutive failures of WebSockets are tolerated if one was ever opened.
+const MAX_FAILURES: u32 = 4;
+/// Bounds of the random time after which WebSocket is tried again, in seconds.
+const POLLING_SECONDS: Range<u64> = 10 * 60..30 * 60;
 
-/// Chooses the transport by what has worked.
+/// Selects the transport: what the setting demands, and otherwise what has worked.
 #[derive(Debug)]
-pub struct Choice {
-    wanted: Transport,
+pub struct TransportPolicy {
+    setting: Transport,
+    /// Failures of WebSockets in a row.
     failures: u32,
-    /// Whether any WebSocket was opened.
-    opened: bool,
-    /// Long polling until then.
-    again: Option<Instant>,
+    ever_opened: bool,
+    /// Long polling is used until this moment.
+    polling_until: Option<Instant>,
 }
 
-impl Choice {
-    /// Nothing is known yet.
-    pub fn new(wanted: Transport) -> Choice {
-        Choice { wanted, failures: 0, opened: false, again: None }
+impl TransportPolicy {
+    /// The policy for a setting, before any attempt.
+    pub fn new(setting: Transport) -> TransportPolicy {
+        TransportPolicy { setting, failures: 0, ever_opened: false, polling_until: None }
     }
 
-    /// Whether nothing but WebSocket will do.
-    pub fn is_fixed(&self) -> bool {
-        self.wanted == Transport::WebSocket
+    /// Whether long polling is ruled out.
+    pub fn requires_websocket(&self) -> bool {
+        self.setting == Transport::WebSocket
     }
 
-    /// Whether to use WebSocket now.
-    pub fn is_websocket(&self, now: Instant) -> bool {
-        match self.wanted {
+    /// Whether to use a WebSocket now.
+    pub fn uses_websocket(&self, now: Instant) -> bool {
+        match self.setting {
             Transport::WebSocket => true,
             Transport::LongPolling => false,
-            Transport::Auto => self.again.is_none_or(|again| now >= again),
+            Transport::Auto => self.polling_until.is_none_or(|until| now >= until),
         }
     }
 
     /// A WebSocket was opened.
-    pub fn opened(&mut self) {
-        self.opened = true;
+    pub fn websocket_opened(&mut self) {
+        self.ever_opened = true;
     }
 
-    /// Something came through a WebSocket.
-    pub fn worked(&mut self) {
+    /// Something arrived over a WebSocket.
+    pub fn websocket_works(&mut self) {
         self.failures = 0;
-        self.again = None;
+        self.polling_until = None;
     }
 
-    /// A WebSocket could not be opened, or broke without a reason (codes 1006 and 1008). `slow`: only after a long wait.
-    /// True: go on with long polling at once, since nothing was lost that worked.
-    pub fn failed(&mut self, slow: bool, now: Instant, random: u64) -> bool {
-        if self.wanted != Transport::Auto {
+    /// A WebSocket could not be opened, or broke without a reason (codes 1006 and 1008). `was_slow` says that the
+    /// attempt took long to fail. Returns whether to switch to long polling at once: no working WebSocket was lost.
+    pub fn websocket_failed(&mut self, was_slow: bool, now: Instant, random: u64) -> bool {
+        if self.setting != Transport::Auto {
             return false;
         }
-        // Whoever waits in `connect` is not to wait for what may never work here.
-        let borne = match (self.opened, slow) {
-            (true, _) => BORNE,
+        // A caller in `connect` should not wait for something that may never work on this network.
+        let max_failures = match (self.ever_opened, was_slow) {
+            (true, _) => MAX_FAILURES,
             (false, true) => 0,
             (false, false) => 1,
         };
-        let tried_again = self.again.is_some();
+        let was_retry = self.polling_until.is_some();
         self.failures = self.failures.saturating_add(1);
-        if !tried_again && self.failures <= borne {
+        if !was_retry && self.failures <= max_failures {
             return false;
         }
         self.failures = 0;
-        self.again = Some(now + Duration::from_secs(AGAIN.start + random % (AGAIN.end - AGAIN.start)));
-        tried_again || !self.opened
+        self.polling_until = Some(now + random_seconds(POLLING_SECONDS, random));
+        was_retry || !self.ever_opened
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn after_more_than_four_failures_long_polling_and_websocket_again_later() {
+    fn more_than_four_failures_lead_to_long_polling_and_a_later_retry() {
         let now = Instant::now();
-        let mut choice = Choice::new(Transport::Auto);
-        choice.opened();
-        choice.worked();
+        let mut policy = TransportPolicy::new(Transport::Auto);
+        policy.websocket_opened();
+        policy.websocket_works();
         for _ in 0..4 {
-            assert!(!choice.failed(true, now, 0));
-            assert!(choice.is_websocket(now));
+            assert!(!policy.websocket_failed(true, now, 0));
+            assert!(policy.uses_websocket(now));
         }
-        assert!(!choice.failed(false, now, 61));
-        let again = now + Duration::from_secs(661);
-        assert!(!choice.is_websocket(again - Duration::from_secs(1)));
-        assert!(choice.is_websocket(again));
-        // One more failure is enough then; success starts over.
-        assert!(choice.failed(false, again, u64::MAX) && !choice.is_websocket(again));
-        let again = again + Duration::from_secs(1800);
-        assert!(choice.is_websocket(again));
-        choice.worked();
-        assert!(!choice.failed(false, again, 0) && choice.is_websocket(again));
+        assert!(!policy.websocket_failed(false, now, 61));
+        let retry_at = now + Duration::from_secs(661);
+        assert!(!policy.uses_websocket(retry_at - Duration::from_secs(1)));
+        assert!(policy.uses_websocket(retry_at));
+        // Now a single failure is enough; a success starts over.
+        assert!(policy.websocket_failed(false, retry_at, u64::MAX) && !policy.uses_websocket(retry_at));
+        let retry_at = retry_at + Duration::from_secs(1800);
+        assert!(policy.uses_websocket(retry_at));
+        policy.websocket_works();
+        assert!(!policy.websocket_failed(false, retry_at, 0) && policy.uses_websocket(retry_at));
     }
 
     #[test]
-    fn what_never_worked_is_given_up_soon() {
+    fn a_websocket_that_never_opened_is_abandoned_soon() {
         let now = Instant::now();
-        let mut choice = Choice::new(Transport::Auto);
-        assert!(!choice.failed(false, now, 0));
-        assert!(choice.failed(false, now, 0) && !choice.is_websocket(now));
-        assert!(Choice::new(Transport::Auto).failed(true, now, 0));
+        let mut policy = TransportPolicy::new(Transport::Auto);
+        assert!(!policy.websocket_failed(false, now, 0));
+        assert!(policy.websocket_failed(false, now, 0) && !policy.uses_websocket(now));
+        assert!(TransportPolicy::new(Transport::Auto).websocket_failed(true, now, 0));
     }
 
     #[test]
-    fn what_the_user_wants_is_kept() {
+    fn a_fixed_setting_is_never_left() {
         let now = Instant::now();
-        for (wanted, websocket) in [(Transport::WebSocket, true), (Transport::LongPolling, false)] {
-            let mut choice = Choice::new(wanted);
+        for (setting, websocket) in [(Transport::WebSocket, true), (Transport::LongPolling, false)] {
+            let mut policy = TransportPolicy::new(setting);
             for _ in 0..10 {
-                assert!(!choice.failed(true, now, 0));
-                assert_eq!(choice.is_websocket(now), websocket);
+                assert!(!policy.websocket_failed(true, now, 0));
+                assert_eq!(policy.uses_websocket(now), websocket);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One WebSocket to the push server (protocol.md §3.2), over the lines of [`Http`].
+//! A WebSocket to the push server (docs/protocol.md §3.2), over a connection of [`Http`].
 
 use std::time::Duration;
 
@@ -6,143 +6,144 @@ use tungstenite::handshake::HandshakeError;
 use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tungstenite::{Error as Fault, Message, WebSocket};
+use tungstenite::{Error as WsError, Message, WebSocket};
 use ureq::http::{Request, Uri, header};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::machine::Lost;
+use super::machine::SocketEnd;
 use crate::error::{Error, Result};
 use crate::net::connection::Connection;
 use crate::net::http::{Http, USER_AGENT};
 use crate::secret::Secret;
 
-/// Frames of a push server are small; a longer message makes its own room.
+/// Frames of a push server are small; the buffers grow for a longer message.
 const BUFFER_BYTES: usize = 4 * 1024;
-/// A socket takes what we write at once, or its other end does not read any more.
+/// A connection accepts our short frames at once unless its other end has stopped reading.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Socket {
-    socket: WebSocket<Connection>,
+    websocket: WebSocket<Connection>,
     url: Secret,
     http: Http,
 }
 
-/// What came.
+/// What arrived.
 pub enum Received {
     /// A text frame.
     Text(String),
-    /// A sign of life.
-    Alive,
-    /// Nothing in the given time.
+    /// A ping or a pong.
+    ControlFrame,
+    /// Nothing within the given time.
     Nothing,
 }
 
-/// Why a socket ended, or was not opened.
-pub struct Ended {
-    /// For the connection.
-    pub lost: Lost,
-    /// For people.
+/// Why a WebSocket ended or was not opened.
+pub struct SocketError {
+    /// For the state machine.
+    pub end: SocketEnd,
+    /// For the user.
     pub error: Error,
 }
 
 impl Socket {
-    /// Connects and shakes hands; `url` is that of the subscription with `http` in place of `ws`.
-    pub fn open(http: &Http, url: &Secret, timeout: Duration) -> Result<Socket, Ended> {
-        let not_opened = |error| Ended { lost: Lost::NotOpened, error };
+    /// Connects and performs the handshake. `url` has `http` in place of `ws`.
+    pub fn open(http: &Http, url: &Secret, timeout: Duration) -> Result<Socket, SocketError> {
+        let not_opened = |error| SocketError { end: SocketEnd::NotOpened, error };
         let mut connection = http.open_connection(url.expose(), timeout).map_err(not_opened)?;
-        limit(&mut connection, timeout);
+        set_timeout(&mut connection, timeout);
         let request = request(url.expose()).map_err(not_opened)?;
-        let most = usize::try_from(http.max_answer_bytes()).unwrap_or(usize::MAX);
+        let max_bytes = usize::try_from(http.max_answer_bytes()).unwrap_or(usize::MAX);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES)
-            .max_message_size(Some(most))
-            .max_frame_size(Some(most));
+            .max_message_size(Some(max_bytes))
+            .max_frame_size(Some(max_bytes));
         match tungstenite::client::client_with_config(request, connection, Some(config)) {
-            Ok((socket, _)) => Ok(Socket { socket, url: url.clone(), http: http.clone() }),
-            Err(HandshakeError::Failure(fault)) => {
-                let refused = matches!(&fault, Fault::Http(answer) if matches!(answer.status().as_u16(), 400 | 403));
-                let lost = if refused { Lost::ChannelRefused } else { Lost::NotOpened };
-                Err(Ended { lost, error: explain(http, url, fault) })
+            Ok((websocket, _)) => Ok(Socket { websocket, url: url.clone(), http: http.clone() }),
+            Err(HandshakeError::Failure(error)) => {
+                let refused = matches!(&error, WsError::Http(answer) if matches!(answer.status().as_u16(), 400 | 403));
+                let end = if refused { SocketEnd::ChannelRefused } else { SocketEnd::NotOpened };
+                Err(SocketError { end, error: explain(http, url, error) })
             }
-            // Only sockets that never block are interrupted.
+            // Happens to non-blocking connections only.
             Err(HandshakeError::Interrupted(_)) => {
-                Err(not_opened(Error::Network("the handshake was interrupted".into())))
+                Err(not_opened(Error::Network("the WebSocket handshake was interrupted".into())))
             }
         }
     }
 
-    /// Waits for the next thing to come, at most for so long.
-    pub fn receive(&mut self, wait: Duration) -> Result<Received, Ended> {
-        // Zero would mean "no limit" to the socket.
-        limit(self.socket.get_mut(), wait.max(Duration::from_millis(1)));
-        match self.socket.read() {
+    /// Waits for the next frame, for at most `wait`.
+    pub fn receive(&mut self, wait: Duration) -> Result<Received, SocketError> {
+        // Zero would mean "no timeout" to the connection.
+        set_timeout(self.websocket.get_mut(), wait.max(Duration::from_millis(1)));
+        match self.websocket.read() {
             Ok(Message::Text(text)) => Ok(Received::Text(text.as_str().to_owned())),
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(Received::Alive),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(Received::ControlFrame),
             Ok(Message::Binary(_)) => {
-                self.say_goodbye(CloseCode::Unsupported);
-                let text = "the push server sends binary frames, which were not asked for; set push.transport=long_polling if that stays";
-                Err(Ended { lost: Lost::Unreadable, error: Error::protocol(text) })
+                self.send_close(CloseCode::Unsupported);
+                let text = "the push server sends binary frames, which the client did not ask for; if this persists, \
+                            set push.transport=long_polling";
+                Err(SocketError { end: SocketEnd::Unreadable, error: Error::protocol(text) })
             }
-            Ok(Message::Close(frame)) => Err(self.closed(frame)),
-            Err(Fault::Io(error)) => match ureq::Error::from(error) {
+            Ok(Message::Close(frame)) => Err(self.closed_by_server(frame)),
+            Err(WsError::Io(error)) => match ureq::Error::from(error) {
                 ureq::Error::Timeout(_) => Ok(Received::Nothing),
-                error => Err(self.ended(Fault::Io(error.into_io()))),
+                error => Err(self.failed(WsError::Io(error.into_io()))),
             },
-            Err(fault) => Err(self.ended(fault)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
-    /// Sends texts in frames of their own.
-    pub fn send(&mut self, texts: impl IntoIterator<Item = String>) -> Result<(), Ended> {
-        limit(self.socket.get_mut(), SEND_TIMEOUT);
-        let written = texts.into_iter().try_for_each(|text| self.socket.write(Message::text(text)));
-        written.and_then(|()| self.socket.flush()).map_err(|fault| self.ended(fault))
+    /// Sends each text in a frame of its own.
+    pub fn send(&mut self, texts: impl IntoIterator<Item = String>) -> Result<(), SocketError> {
+        set_timeout(self.websocket.get_mut(), SEND_TIMEOUT);
+        let written = texts.into_iter().try_for_each(|text| self.websocket.write(Message::text(text)));
+        written.and_then(|()| self.websocket.flush()).map_err(|error| self.failed(error))
     }
 
-    /// Asks for a sign of life.
-    pub fn ping(&mut self) -> Result<(), Ended> {
-        limit(self.socket.get_mut(), SEND_TIMEOUT);
-        self.socket.send(Message::Ping(Vec::new().into())).map_err(|fault| self.ended(fault))
+    /// Sends a ping; a live server answers it.
+    pub fn ping(&mut self) -> Result<(), SocketError> {
+        set_timeout(self.websocket.get_mut(), SEND_TIMEOUT);
+        self.websocket.send(Message::Ping(Vec::new().into())).map_err(|error| self.failed(error))
     }
 
-    /// Tells the server that the socket is not needed any more. What it had sent before may still be received.
-    pub fn leave(&mut self) {
-        self.say_goodbye(CloseCode::Normal);
+    /// Tells the server that the WebSocket is no longer needed. What the server had sent before can still be received.
+    pub fn close(&mut self) {
+        self.send_close(CloseCode::Normal);
     }
 
-    fn say_goodbye(&mut self, code: CloseCode) {
-        limit(self.socket.get_mut(), SEND_TIMEOUT);
-        // A server that does not hear it sees the connection end.
-        let _ = self.socket.close(Some(CloseFrame { code, reason: "".into() }));
+    fn send_close(&mut self, code: CloseCode) {
+        set_timeout(self.websocket.get_mut(), SEND_TIMEOUT);
+        // If the frame does not get through, the server sees the end of the connection.
+        let _ = self.websocket.close(Some(CloseFrame { code, reason: "".into() }));
     }
 
-    fn closed(&mut self, frame: Option<CloseFrame>) -> Ended {
-        limit(self.socket.get_mut(), SEND_TIMEOUT);
-        // The answer to the close frame is courtesy.
-        let _ = self.socket.flush();
+    fn closed_by_server(&mut self, frame: Option<CloseFrame>) -> SocketError {
+        set_timeout(self.websocket.get_mut(), SEND_TIMEOUT);
+        // The answer to the close frame is a courtesy.
+        let _ = self.websocket.flush();
         let code = frame.map_or(CloseCode::Status, |frame| frame.code).into();
         let text = match code {
-            1000 => "has closed the WebSocket".into(),
-            1001 => "is going away".into(),
-            3000 | 3001 | 3003 => format!("says that the channel or its configuration has ended (code {code})"),
-            4010 => "does not accept the channel (code 4010); a new configuration is read".into(),
-            _ => format!("has closed the WebSocket (code {code})"),
+            1000 => "closed the WebSocket".into(),
+            1001 => "closed the WebSocket because it is going away".into(),
+            3000 | 3001 | 3003 => format!("reports that the channel or its configuration has expired (code {code})"),
+            4010 => "does not accept the channel (code 4010); the client gets a new one".into(),
+            _ => format!("closed the WebSocket (code {code})"),
         };
-        Ended { lost: Lost::Closed(code), error: Error::protocol(format!("the push server {text}")) }
+        SocketError { end: SocketEnd::Closed(code), error: Error::protocol(format!("the push server {text}")) }
     }
 
-    fn ended(&self, fault: Fault) -> Ended {
-        let lost = match &fault {
-            Fault::Capacity(_) | Fault::Utf8(_) => Lost::Unreadable,
-            _ => Lost::Broken,
+    fn failed(&self, error: WsError) -> SocketError {
+        let end = match &error {
+            WsError::Capacity(_) | WsError::Utf8(_) => SocketEnd::Unreadable,
+            _ => SocketEnd::Broken,
         };
-        Ended { lost, error: explain(&self.http, &self.url, fault) }
+        SocketError { end, error: explain(&self.http, &self.url, error) }
     }
 }
 
-fn limit(connection: &mut Connection, wait: Duration) {
+fn set_timeout(connection: &mut Connection, wait: Duration) {
     connection.set_timeout(NextTimeout {
         after: wait.into(),
         reason: ureq::Timeout::PerRead,
@@ -151,7 +152,7 @@ fn limit(connection: &mut Connection, wait: Duration) {
 }
 
 fn request(url: &str) -> Result<Request<()>> {
-    let unusable = || Error::protocol("the push server's address cannot be used");
+    let unusable = || Error::protocol("the push server's WebSocket address is not valid");
     let rest = url.strip_prefix("http").ok_or_else(unusable)?;
     let uri: Uri = format!("ws{rest}").parse().map_err(|_| unusable())?;
     let host = uri.authority().ok_or_else(unusable)?.as_str().to_owned();
@@ -165,24 +166,29 @@ fn request(url: &str) -> Result<Request<()>> {
     request.body(()).map_err(|_| unusable())
 }
 
-/// tungstenite's errors in plain words. The address is reduced to its host: its query holds secrets.
-fn explain(http: &Http, url: &Secret, fault: Fault) -> Error {
+/// Turns an error of tungstenite into one of ours. It names only the host of the address, whose query contains secrets.
+fn explain(http: &Http, url: &Secret, error: WsError) -> Error {
     let host = url.expose().split('/').nth(2).unwrap_or_default();
-    match fault {
-        Fault::Io(error) => http.connection_error(url.expose(), error.into()),
-        Fault::Http(answer) => Error::Protocol {
-            text: format!("{host} does not take a WebSocket: HTTP {}", answer.status().as_u16()),
+    match error {
+        WsError::Io(error) => http.connection_error(url.expose(), error.into()),
+        WsError::Http(answer) => Error::Protocol {
+            text: format!(
+                "{host} refused the WebSocket: HTTP {}; if a proxy blocks it, set push.transport=long_polling",
+                answer.status().as_u16()
+            ),
             http_status: answer.status().as_u16(),
         },
-        Fault::Capacity(_) => Error::protocol(format!(
-            "a message of {host} is longer than {} bytes; raise http.max_answer_bytes",
+        WsError::Capacity(_) => Error::protocol(format!(
+            "a message from {host} is longer than {} bytes; raise http.max_answer_bytes",
             http.max_answer_bytes()
         )),
-        Fault::Utf8(_) => Error::protocol(format!("{host} sent a text that is not UTF-8")),
-        Fault::ConnectionClosed | Fault::AlreadyClosed => Error::Network(format!("{host} has closed the connection")),
-        Fault::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+        WsError::Utf8(_) => Error::protocol(format!("{host} sent text that is not valid UTF-8")),
+        WsError::ConnectionClosed | WsError::AlreadyClosed => Error::Network(format!("{host} closed the connection")),
+        WsError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
             http.connection_error(url.expose(), ureq::Error::ConnectionFailed)
         }
-        _ => Error::protocol(format!("{host} does not speak WebSocket as it should")),
+        _ => Error::protocol(format!(
+            "{host} violated the WebSocket protocol; if this persists, set push.transport=long_polling"
+        )),
     }
 }

@@ -1,6 +1,15 @@
 //! What survives a process: tokens, and the batches that are not acknowledged yet.
 
-pub mod private_file;
+mod ancestors;
+mod document;
+pub mod family;
+mod pending;
+mod private_file;
+pub mod storage;
 pub mod store;
-pub mod stored_tokens;
 pub mod tokens;
+pub mod tokens_file;
+
+pub use document::PortalName;
+
+pub use private_file::PrivateFile;

@@ -1,93 +1,56 @@
-//! A file that is replaced as a whole, flushed, and readable by its owner only.
+//! A file that is replaced as a whole, durable when a write returns, and readable by its owner only.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fs4::TryLockError;
 
+use super::storage::{Guard, Storage};
 use crate::error::{Error, Result};
 use crate::lock;
 
-/// A file that holds secrets. Whoever may write it, only one at a time does: see [`PrivateFile::try_lock`].
+/// Longest content that is read. A state of 1,000 records and five years of tokens has a tenth of it.
+pub(super) const MAX_BYTES: u64 = 32 << 20;
+
+/// A file that holds secrets. Only the holder of its lock may write it: see [`Storage::try_lock`].
 pub struct PrivateFile {
     path: PathBuf,
-    /// One writer of this process at a time.
-    writing: Mutex<()>,
+    /// The file that will replace the present one, with the space that was reserved for it.
+    next: Mutex<Option<NextFile>>,
 }
 
-/// Held while nobody else may use a [`PrivateFile`]; in another process neither. Let go by dropping it.
-pub struct FileLock {
-    _file: File,
+/// A new file beside the one it will replace. It is removed when dropped.
+struct NextFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Drop for NextFile {
+    fn drop(&mut self) {
+        // After the file has taken its place, this path is gone.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl PrivateFile {
-    /// A file at this path, which need not be there yet. Its folder is made if need be.
+    /// A file at this path, which need not exist. Creates its folder if needed, and checks that the folder can make
+    /// writes durable.
     pub fn new(path: PathBuf) -> Result<PrivateFile> {
-        let file = PrivateFile { path, writing: Mutex::new(()) };
-        fs::create_dir_all(file.folder()).map_err(|error| file.failed("made", &error))?;
+        let file = PrivateFile { path, next: Mutex::default() };
+        file.prepare_folder().map_err(|error| file.failed("use the folder of", &error))?;
+        refuse_link(&file.path).map_err(|error| file.failed("use", &error))?;
         Ok(file)
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Locks it; `None` when another client has it. The lock is a file of its own beside it, as the file itself is
-    /// replaced with each write. It ends with the process, however that ends.
-    pub fn try_lock(&self) -> Result<Option<FileLock>> {
-        let failed = |error| self.failed("locked", &error);
-        let file = owners_only().create(true).truncate(false).write(true).open(self.beside("lock")).map_err(failed)?;
-        // Called by its path: newer standard libraries have a method of this name too.
-        match fs4::FileExt::try_lock(&file) {
-            Ok(()) => Ok(Some(FileLock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-        }
-    }
-
-    /// What it holds; `None` when there is none yet.
-    pub fn read(&self) -> Result<Option<String>> {
-        match fs::read_to_string(&self.path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed("read", &error)),
-        }
-    }
-
-    /// Makes sure that `bytes` can be written: claims the space in the file that will replace the present one.
-    pub fn reserve_space(&self, bytes: u64) -> Result<()> {
-        let _writing = lock(&self.writing);
-        let claim = || -> io::Result<()> {
-            let mut file = owners_only().create(true).truncate(false).write(true).open(self.beside("new"))?;
-            let spaces = [b' '; 4096];
-            let mut left = bytes.saturating_sub(file.seek(SeekFrom::End(0))?);
-            while left > 0 {
-                let part = spaces.get(..left.min(4096) as usize).unwrap_or(&spaces);
-                file.write_all(part)?;
-                left -= part.len() as u64;
-            }
-            Ok(())
-        };
-        claim().map_err(|error| self.failed("written", &error))
-    }
-
-    /// Replaces it. When this returns, the content is on the disk.
-    pub fn write(&self, content: &[u8]) -> Result<()> {
-        let _writing = lock(&self.writing);
-        let replace = || -> io::Result<()> {
-            let next = self.beside("new");
-            // Not truncated first: the space that `reserve_space` claimed is kept until the content is in it.
-            let mut file = owners_only().create(true).truncate(false).write(true).open(&next)?;
-            file.write_all(content)?;
-            file.set_len(content.len() as u64)?;
-            file.sync_all()?;
-            fs::rename(&next, &self.path)?;
-            sync_folder(self.folder())
-        };
-        replace().map_err(|error| self.failed("written", &error))
+    fn prepare_folder(&self) -> io::Result<()> {
+        let folder = self.folder();
+        refuse_link(folder)?;
+        fs::create_dir_all(folder)?;
+        sync_folder(folder)
     }
 
     fn folder(&self) -> &Path {
@@ -104,93 +67,220 @@ impl PrivateFile {
         name.into()
     }
 
+    /// A new file beside this one, under a name that nobody else uses.
+    fn create_next(&self) -> io::Result<NextFile> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = self.beside(&format!("{}-{number}.{TEMPORARY}", std::process::id()));
+            match retried(|| private().create_new(true).write(true).open(&path)) {
+                Ok(file) => return Ok(NextFile { path, file, bytes: 0 }),
+                // Left behind by a process that had our number.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Removes what killed processes have left behind. Only for the holder of the lock.
+    fn remove_leftovers(&self) -> io::Result<()> {
+        let mut prefix = self.path.file_name().unwrap_or_default().to_os_string();
+        prefix.push(".");
+        for entry in fs::read_dir(self.folder())? {
+            let name = entry?.file_name();
+            let (name, prefix) = (name.to_string_lossy(), prefix.to_string_lossy());
+            let is_temporary = name.strip_prefix(&*prefix).is_some_and(|rest| rest.ends_with(TEMPORARY));
+            if is_temporary {
+                fs::remove_file(self.folder().join(&*name))?;
+            }
+        }
+        Ok(())
+    }
+
     fn failed(&self, what: &str, error: &io::Error) -> Error {
         let path = self.path.display();
-        Error::State(format!(
-            "{path} cannot be {what}: {error}; check the disk's free space and the rights of the folder"
-        ))
+        let advice = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free disk space",
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "give this user write access to the folder",
+            _ => "check the disk and the permissions of the folder",
+        };
+        Error::State(format!("cannot {what} {path}: {error}; {advice}"))
     }
 }
 
-/// These files hold tokens.
+/// Ending of the names of files that will replace others.
+const TEMPORARY: &str = "tmp";
+
+impl Storage for PrivateFile {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The lock is a file of its own beside this one, as this one is replaced with each write. It ends with the process,
+    /// however that ends.
+    fn try_lock(&self) -> Result<Option<Guard>> {
+        let failed = |error| self.failed("lock", &error);
+        let path = self.beside("lock");
+        let open = || private().create(true).truncate(false).write(true).open(&path);
+        let file = retried(open).and_then(|file| keep_private(&file).map(|()| file)).map_err(failed)?;
+        // Called by its path: newer standard libraries have a method of this name too.
+        match fs4::FileExt::try_lock(&file) {
+            Ok(()) => {
+                self.remove_leftovers().map_err(failed)?;
+                Ok(Some(Box::new(file)))
+            }
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    fn read(&self) -> Result<Option<String>> {
+        let read = || {
+            let mut text = String::new();
+            let file = without_links().read(true).open(&self.path)?;
+            if file.metadata()?.len() > MAX_BYTES {
+                return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {MAX_BYTES} bytes")));
+            }
+            file.take(MAX_BYTES).read_to_string(&mut text)?;
+            Ok(text)
+        };
+        match retried(read) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read", &error)),
+        }
+    }
+
+    fn reserve_space(&self, bytes: u64) -> Result<()> {
+        let mut next = lock(&self.next);
+        let mut claim = || -> io::Result<NextFile> {
+            let mut claimed = next.take().map_or_else(|| self.create_next(), Ok)?;
+            let spaces = [b' '; 4096];
+            while claimed.bytes < bytes {
+                let part = spaces.get(..(bytes - claimed.bytes).min(4096) as usize).unwrap_or(&spaces);
+                claimed.file.write_all(part)?;
+                claimed.bytes += part.len() as u64;
+            }
+            Ok(claimed)
+        };
+        *next = Some(claim().map_err(|error| self.failed("write", &error))?);
+        Ok(())
+    }
+
+    fn write(&self, content: &[u8]) -> Result<()> {
+        let mut next = lock(&self.next);
+        let mut replace = || -> io::Result<()> {
+            let mut new = next.take().map_or_else(|| self.create_next(), Ok)?;
+            // Not truncated first: the space that was reserved is kept until the content is in it.
+            io::Seek::rewind(&mut new.file)?;
+            new.file.write_all(content)?;
+            new.file.set_len(content.len() as u64)?;
+            new.file.sync_all()?;
+            refuse_link(&self.path)?;
+            retried(|| fs::rename(&new.path, &self.path))?;
+            make_rename_durable(self.folder(), &self.path)
+        };
+        replace().map_err(|error| self.failed("write", &error))
+    }
+}
+
+/// A symbolic link would lead secrets to a place that somebody else chose.
+fn refuse_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_symlink() => {
+            Err(io::Error::other(format!("{} is a symbolic link; name the place that it leads to", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(unix)]
-fn owners_only() -> OpenOptions {
+fn without_links() -> OpenOptions {
     let mut options = OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+    options
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    let mut options = without_links();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 
-/// On Windows a file has the rights of its folder.
+/// A file that was there before may have had another mode.
+#[cfg(unix)]
+fn keep_private(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+}
+
 #[cfg(not(unix))]
-fn owners_only() -> OpenOptions {
+fn without_links() -> OpenOptions {
     OpenOptions::new()
 }
 
-/// The new name of a file is on the disk only when its folder is.
+/// On Windows a file has the permissions of its folder.
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// The new name of a file is durable when its folder is.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Windows keeps the order of a rename and the write before it by itself.
+#[cfg(unix)]
+fn make_rename_durable(folder: &Path, _: &Path) -> io::Result<()> {
+    sync_folder(folder)
+}
+
+/// Windows has no way to flush a folder.
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Flushing the renamed file flushes the file system's log with the renaming in it.
+#[cfg(not(unix))]
+fn make_rename_durable(_: &Path, path: &Path) -> io::Result<()> {
+    retried(|| OpenOptions::new().write(true).open(path))?.sync_all()
+}
 
-    /// A folder that is removed when dropped.
-    struct Folder(PathBuf);
+#[cfg(not(windows))]
+fn retried<T>(act: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    act()
+}
 
-    impl Folder {
-        fn new(name: &str) -> Folder {
-            Folder(std::env::temp_dir().join(format!("b24events-{name}-{}", std::process::id())))
+/// On Windows a virus scanner or a backup may hold a file open for a moment, which fails whatever others do with it.
+#[cfg(windows)]
+fn retried<T>(act: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    use std::time::{Duration, Instant};
+
+    const ACCESS_DENIED: i32 = 5;
+    const SHARING_VIOLATION: i32 = 32;
+    const LOCK_VIOLATION: i32 = 33;
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    let start = Instant::now();
+    loop {
+        match act() {
+            Err(error)
+                if matches!(error.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION | LOCK_VIOLATION))
+                    && start.elapsed() < TIMEOUT =>
+            {
+                // Nothing tells when the other one lets go.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            outcome => return outcome,
         }
-
-        fn file(&self) -> PrivateFile {
-            PrivateFile::new(self.0.join("deeper/kept.json")).unwrap()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn what_was_written_is_read_again_and_by_the_owner_only() {
-        let folder = Folder::new("write");
-        let file = folder.file();
-        assert_eq!(file.read().unwrap(), None);
-        file.write(b"a longer first state").unwrap();
-        file.reserve_space(10_000).unwrap();
-        file.write(b"second").unwrap();
-        assert_eq!(file.read().unwrap().as_deref(), Some("second"));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(file.path()).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
-    }
-
-    #[test]
-    fn a_file_has_one_user() {
-        let folder = Folder::new("lock");
-        let (first, second) = (folder.file(), folder.file());
-        let held = first.try_lock().unwrap();
-        assert!(held.is_some() && second.try_lock().unwrap().is_none());
-        drop(held);
-        assert!(second.try_lock().unwrap().is_some());
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_made_is_told() {
-        let error = PrivateFile::new("/dev/null/x/kept.json".into()).err().unwrap();
-        assert!(matches!(error, Error::State(text) if text.contains("/dev/null/x")));
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,165 +1,110 @@
-//! What has been taken and is not acknowledged yet, and the tokens: everything that must survive the process.
+//! The state of one client: everything that must survive the process, and where it is kept.
 //!
-//! The ledger is kept in `state.dir` when that is set; else the host carries it (`b24_client_state`, 1C: `State`).
+//! With `state.dir` it is in a file there, written before anything relies on it. Without, the host carries it: it reads
+//! the state as a text and restores it into its next client. Both may be used together, whichever is older.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
+use super::document::{Document, PortalName, Unreadable};
+use super::family::TokenFamily;
+pub use super::pending::{Key, PendingBatch, Reservation};
+use super::pending::{PendingBatches, Stage, with_message_id};
+use super::private_file::MAX_BYTES;
+use super::storage::{Guard, Storage};
+use crate::config::Address;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
-use crate::state::private_file::{FileLock, PrivateFile};
-use crate::state::stored_tokens::StoredTokens;
-use crate::state::tokens::TokenPair;
 
-/// Records taken together, as the ledger knows them.
-#[derive(Clone, Debug)]
-pub enum PendingBatch {
-    /// They hang in the portal under this `process_id`.
-    Reserved(String),
-    /// The same for records that were marked as failed before: only who asks for failed ones gets them.
-    ReservedFailed(String),
-    /// The portal has deleted them: `MESSAGE_ID` and JSON of each, this is the only copy.
-    Removed(Vec<(String, Box<RawValue>)>),
-}
-
-/// A reservation that `event.offline.list` shows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reservation {
-    /// Its name.
-    pub process_id: String,
-    /// Whether its records were marked as failed before they were reserved.
-    pub failed: bool,
-}
-
-/// Names a taking in the ledger.
-pub type Key = u64;
-
-/// Where a taking is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The host has it as a batch.
-    InFlight,
-    /// The host has dropped it without acknowledging.
-    Abandoned,
-    /// It is to be handed out before anything new.
-    Redeliver,
+/// Whose state it is.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The portal as configured.
+    pub portal: PortalName,
+    /// The queue's connector id.
+    pub connector_id: String,
 }
 
 /// See the module.
 pub struct Store {
+    identity: Identity,
     contents: Mutex<Contents>,
     backing: Mutex<Backing>,
-    /// The access token that the host configured: tells whether a kept pair descends from it.
-    configured: Secret,
-    connector_id: String,
-}
-
-/// Where the ledger is kept.
-enum Backing {
-    /// With the host.
-    Host,
-    /// In a file, which is locked for us.
-    File {
-        file: PrivateFile,
-        /// Let go by dropping it.
-        _lock: FileLock,
-    },
-    /// It was in a file, and the client has ended: its successor may have the file already.
-    Released,
 }
 
 #[derive(Default)]
 struct Contents {
-    next_key: Key,
-    batches: BTreeMap<Key, (PendingBatch, Stage)>,
-    /// Reservations of others: when each was seen first, seconds since 1970.
-    seen: BTreeMap<String, u64>,
-    tokens: Option<TokenPair>,
-    /// What proves calls of the handler, if an installation has set it.
+    batches: PendingBatches,
+    /// What was stored last. What is in use may be newer for a moment, never older.
+    family: Option<TokenFamily>,
+    /// What proves the portal's calls, if an installation has set it.
     application_token: Option<Secret>,
 }
 
-impl Contents {
-    fn insert(&mut self, batch: PendingBatch, stage: Stage) -> Key {
-        let key = self.next_key;
-        self.next_key += 1;
-        self.batches.insert(key, (batch, stage));
-        key
-    }
-
-    fn holds(&self, process_id: &str) -> bool {
-        let mut ids = self.batches.values().filter_map(|(batch, _)| match batch {
-            PendingBatch::Reserved(id) | PendingBatch::ReservedFailed(id) => Some(id),
-            PendingBatch::Removed(_) => None,
-        });
-        ids.any(|id| id == process_id)
-    }
+/// Where the state is kept.
+enum Backing {
+    Host,
+    Storage {
+        storage: Box<dyn Storage>,
+        /// Let go by dropping it.
+        _guard: Guard,
+    },
+    /// It was in a storage, and the client has ended: its successor may have that already.
+    Released,
 }
-
-/// The ledger as JSON. It holds tokens.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct StoredState {
-    version: u32,
-    connector_id: String,
-    tokens: Option<StoredTokens>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    application_token: String,
-    reservations: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    failed_reservations: Vec<String>,
-    removed: Vec<Vec<Box<RawValue>>>,
-    seen: BTreeMap<String, u64>,
-}
-
-/// Version of the JSON. A newer one is refused: it may hold what this version would lose.
-const VERSION: u32 = 1;
 
 impl Store {
-    /// An empty ledger, or what is kept in `folder`, which is locked for this ledger.
-    pub fn new(folder: Option<&Path>, configured: Secret, connector_id: &str) -> Result<Store> {
-        let backing = folder.map(open_locked).transpose()?.unwrap_or(Backing::Host);
-        let stored = match &backing {
-            Backing::File { file, .. } => file.read()?,
-            _ => None,
+    /// An empty state, or what the storage holds, which is locked for this client.
+    pub fn new(storage: Option<Box<dyn Storage>>, identity: Identity) -> Result<Store> {
+        let mut contents = Contents::default();
+        let backing = match storage {
+            None => Backing::Host,
+            Some(storage) => {
+                let name = storage.name();
+                let guard = storage.try_lock()?.ok_or_else(|| {
+                    Error::State(format!("{name} is in use by another client; give each client a state.dir of its own"))
+                })?;
+                if let Some(text) = storage.read()? {
+                    let (document, family) = identity.read(&text, &format!("the state in {name}"))?;
+                    contents.take_over(document);
+                    contents.family = Some(family);
+                }
+                Backing::Storage { storage, _guard: guard }
+            }
         };
-        let backing = Mutex::new(backing);
-        let store = Store { contents: Mutex::default(), backing, configured, connector_id: connector_id.to_owned() };
-        if let Some(stored) = stored {
-            store.load(&stored)?;
+        Ok(Store { identity, contents: Mutex::new(contents), backing: Mutex::new(backing) })
+    }
+
+    /// The token family that was stored last.
+    pub fn family(&self) -> TokenFamily {
+        lock(&self.contents).family.clone().unwrap_or_else(TokenFamily::none)
+    }
+
+    /// Takes over what [`Store::to_json`] gave elsewhere: its batches are handed out before anything new. Returns its
+    /// token family, which is for others to decide on.
+    pub fn restore(&self, json: &str) -> Result<TokenFamily> {
+        if json.len() as u64 > MAX_BYTES {
+            return Err(Error::State(format!("the state is longer than {MAX_BYTES} bytes, so it is not one of ours")));
         }
-        Ok(store)
-    }
-
-    /// Takes in what [`Store::to_json`] gave elsewhere: its takings are handed out before anything new. Returns its
-    /// tokens if they are to be used: not when the host has been authorized anew since.
-    pub fn restore(&self, json: &str) -> Result<Option<TokenPair>> {
-        self.load(json)?;
-        self.write(&lock(&self.contents))?;
-        Ok(self.tokens())
-    }
-
-    /// The tokens of the ledger that descend from the configured ones.
-    pub fn tokens(&self) -> Option<TokenPair> {
-        lock(&self.contents).tokens.clone()
-    }
-
-    /// Everything as JSON. `in_use`: the tokens when none were kept yet. A pair that was kept is never older: it is kept
-    /// before it is used.
-    pub fn to_json(&self, in_use: &TokenPair) -> String {
-        let contents = lock(&self.contents);
-        self.json(&contents, contents.tokens.as_ref().or(Some(in_use)))
-    }
-
-    /// Keeps a new pair of tokens. Called before it is used.
-    pub fn set_tokens(&self, pair: &TokenPair) -> Result<()> {
+        let (document, family) = self.identity.read(json, "the state")?;
         let mut contents = lock(&self.contents);
-        contents.tokens = Some(pair.clone());
+        contents.take_over(document);
+        self.write(&contents)?;
+        Ok(family)
+    }
+
+    /// Everything as JSON. `in_use`: the token family in use.
+    pub fn to_json(&self, in_use: &TokenFamily) -> String {
+        let contents = lock(&self.contents);
+        let newest = contents.family_after(in_use);
+        self.json(&contents, Some(&newest))
+    }
+
+    /// Stores a token family, unless a newer generation of it is there. Called before its pair is used.
+    pub fn set_family(&self, family: &TokenFamily) -> Result<()> {
+        let mut contents = lock(&self.contents);
+        contents.family = Some(contents.family_after(family));
         self.write(&contents)
     }
 
@@ -168,230 +113,220 @@ impl Store {
         lock(&self.contents).application_token.clone()
     }
 
-    /// Keeps the `application_token` of an installation.
+    /// Stores the `application_token` of an installation.
     pub fn set_application_token(&self, token: &Secret) -> Result<()> {
         let mut contents = lock(&self.contents);
         contents.application_token = Some(token.clone());
         self.write(&contents)
     }
 
-    /// The application was uninstalled: its tokens are dead, and the next installation brings others.
-    pub fn forget_application(&self) -> Result<()> {
+    /// The application was uninstalled: the next installation brings another `application_token`.
+    pub fn forget_application_token(&self) -> Result<()> {
         let mut contents = lock(&self.contents);
-        contents.tokens = None;
         contents.application_token = None;
         self.write(&contents)
     }
 
-    /// Makes sure that up to `records` more can be kept. Called before anything is taken.
+    /// Makes sure that up to `records` more and a new pair of tokens can be stored. Called before anything is fetched
+    /// or bought.
     pub fn reserve_space(&self, records: u32) -> Result<()> {
-        let json = {
+        let bytes = {
             let contents = lock(&self.contents);
-            self.json(&contents, contents.tokens.as_ref())
+            self.json(&contents, contents.family.as_ref()).len() as u64
         };
         match &*lock(&self.backing) {
             Backing::Host => Ok(()),
-            Backing::File { file, .. } => file.reserve_space(json.len() as u64 + u64::from(records) * ROOM_PER_RECORD),
+            Backing::Storage { storage, .. } => {
+                storage.reserve_space(bytes + u64::from(records) * SPACE_PER_RECORD + SPACE_FOR_TOKENS)
+            }
             Backing::Released => Err(Error::Closed),
         }
     }
 
-    /// The client has ended: from now on nothing changes any more, and the file is free for its successor.
+    /// The client has ended: from now on nothing changes, and the storage is free for its successor.
     pub fn release(&self) {
         let mut backing = lock(&self.backing);
-        if matches!(*backing, Backing::File { .. }) {
+        if matches!(*backing, Backing::Storage { .. }) {
             *backing = Backing::Released;
         }
     }
 
-    /// Enters a taking that the host is about to get. A failure is told, but the taking is in the ledger all the same.
+    /// Stores a batch that the host is about to get. Even if that fails, the batch is known.
     pub fn add_in_flight(&self, batch: PendingBatch) -> (Key, Result<()>) {
         self.insert(batch, Stage::InFlight)
     }
 
-    /// The same for a taking that is to be handed out before anything new.
+    /// Likewise for a batch that is handed out before anything new.
     pub fn add_for_redelivery(&self, batch: PendingBatch) -> (Key, Result<()>) {
         self.insert(batch, Stage::Redeliver)
     }
 
-    /// The next taking after `after` that is to be handed out before anything new, of `failed` records or of others; it
-    /// counts as held from now on.
+    /// The next batch after `after` to hand out before anything new, of `failed` records or of others. It counts as in
+    /// flight from now on.
     pub fn next_for_redelivery(&self, after: Option<Key>, failed: bool) -> Option<(Key, PendingBatch)> {
-        let mut contents = lock(&self.contents);
-        let from = after.map_or(0, |key| key + 1);
-        let (key, (batch, stage)) = contents.batches.range_mut(from..).find(|(_, (batch, stage))| {
-            *stage == Stage::Redeliver && failed == matches!(batch, PendingBatch::ReservedFailed(_))
-        })?;
-        *stage = Stage::InFlight;
-        Some((*key, batch.clone()))
+        lock(&self.contents).batches.next_for_redelivery(after, failed)
     }
 
-    /// The taking could not be handed out: it stays due.
+    /// The batch did not reach the host: it is handed out again before anything new.
     pub fn redeliver(&self, key: Key) {
-        self.stage(key, Stage::Redeliver);
+        lock(&self.contents).batches.set_stage(key, Stage::Redeliver);
     }
 
-    /// The host has dropped its batch. Failed records, which it has asked for, are there for it to ask again.
+    /// The host has freed the batch without acknowledging all of it.
     pub fn abandon(&self, key: Key) {
-        if let Some((batch, stage)) = lock(&self.contents).batches.get_mut(&key) {
-            *stage = if matches!(batch, PendingBatch::ReservedFailed(_)) { Stage::Redeliver } else { Stage::Abandoned };
-        }
+        lock(&self.contents).batches.abandon(key);
     }
 
-    /// Takings that the host has dropped become due. Returns how many.
+    /// Abandoned batches are redelivered. Returns how many.
     pub fn redeliver_abandoned(&self) -> usize {
-        let mut contents = lock(&self.contents);
-        let dropped = contents.batches.values_mut().filter(|(_, stage)| *stage == Stage::Abandoned);
-        dropped.map(|(_, stage)| *stage = Stage::Redeliver).count()
+        lock(&self.contents).batches.redeliver_abandoned()
     }
 
-    /// Compares the reservations that the portal knows with the ledger. Those that nobody here knows are orphans: an
-    /// answer was lost, or another consumer is at work. They become due when they have been seen for `age` seconds.
-    /// Returns how many did.
+    /// Takes over reservations of the portal that nobody here knows and that have been seen for `age` seconds; `now` is
+    /// in seconds since 1970. Returns how many.
     pub fn adopt_orphans(&self, in_portal: BTreeSet<Reservation>, now: u64, age: u64) -> Result<usize> {
         let mut contents = lock(&self.contents);
-        let strange: BTreeSet<Reservation> =
-            in_portal.into_iter().filter(|reservation| !contents.holds(&reservation.process_id)).collect();
-        contents.seen.retain(|id, _| strange.iter().any(|reservation| reservation.process_id == *id));
-        let mut adopted = 0;
-        for Reservation { process_id, failed } in strange {
-            let since = *contents.seen.entry(process_id.clone()).or_insert(now);
-            if now.saturating_sub(since) >= age {
-                contents.seen.remove(&process_id);
-                contents.insert(
-                    if failed { PendingBatch::ReservedFailed(process_id) } else { PendingBatch::Reserved(process_id) },
-                    Stage::Redeliver,
-                );
-                adopted += 1;
-            }
-        }
+        let adopted = contents.batches.adopt_orphans(in_portal, now, age);
         self.write(&contents)?;
         Ok(adopted)
     }
 
-    /// The records with these `MESSAGE_ID`s are done with. `all`: nothing of the taking is left.
+    /// The records with these `MESSAGE_ID`s are done with. `all`: nothing of the batch is left.
     pub fn complete(&self, key: Key, message_ids: &[&str], all: bool) -> Result<()> {
         let mut contents = lock(&self.contents);
-        let changed = match contents.batches.get_mut(&key) {
-            Some(_) if all => contents.batches.remove(&key).is_some(),
-            Some((PendingBatch::Removed(records), _)) => {
-                records.retain(|(id, _)| !message_ids.contains(&id.as_str()));
-                true
-            }
-            _ => false,
-        };
-        if changed { self.write(&contents) } else { Ok(()) }
+        if contents.batches.complete(key, message_ids, all) { self.write(&contents) } else { Ok(()) }
     }
 
     fn insert(&self, batch: PendingBatch, stage: Stage) -> (Key, Result<()>) {
         let mut contents = lock(&self.contents);
-        let key = contents.insert(batch, stage);
+        let key = contents.batches.insert(batch, stage);
         (key, self.write(&contents))
-    }
-
-    fn stage(&self, key: Key, to: Stage) {
-        if let Some((_, stage)) = lock(&self.contents).batches.get_mut(&key) {
-            *stage = to;
-        }
     }
 
     fn write(&self, contents: &Contents) -> Result<()> {
         match &*lock(&self.backing) {
             Backing::Host => Ok(()),
-            Backing::File { file, .. } => file.write(self.json(contents, contents.tokens.as_ref()).as_bytes()),
+            Backing::Storage { storage, .. } => storage.write(self.json(contents, contents.family.as_ref()).as_bytes()),
             Backing::Released => Err(Error::Closed),
         }
     }
 
-    fn json(&self, contents: &Contents, tokens: Option<&TokenPair>) -> String {
-        let tokens = tokens.map(|pair| StoredTokens::new(pair, [self.configured.expose().to_owned()]));
-        let mut written = StoredState {
-            version: VERSION,
-            connector_id: self.connector_id.clone(),
-            tokens,
-            application_token: contents.application_token.as_ref().map_or("", Secret::expose).to_owned(),
-            seen: contents.seen.clone(),
-            ..StoredState::default()
+    fn json(&self, contents: &Contents, family: Option<&TokenFamily>) -> String {
+        let mut document = family.map_or_else(|| Document::with(&TokenFamily::none()), Document::with);
+        let member_id = family.map(|family| family.pair().member_id.as_str()).filter(|id| !id.is_empty());
+        let configured = &self.identity.portal;
+        document.portal = PortalName {
+            origin: configured.origin.clone(),
+            member_id: member_id.unwrap_or(&configured.member_id).to_owned(),
         };
-        for (batch, _) in contents.batches.values() {
+        document.connector_id.clone_from(&self.identity.connector_id);
+        document.application_token = contents.application_token.as_ref().map_or("", Secret::expose).to_owned();
+        document.seen.clone_from(contents.batches.seen());
+        for batch in contents.batches.iter() {
             match batch {
-                PendingBatch::Reserved(process_id) => written.reservations.push(process_id.clone()),
-                PendingBatch::ReservedFailed(process_id) => written.failed_reservations.push(process_id.clone()),
+                PendingBatch::Reserved(process_id) => document.reservations.push(process_id.clone()),
+                PendingBatch::ReservedFailed(process_id) => document.failed_reservations.push(process_id.clone()),
                 PendingBatch::Removed(records) => {
-                    written.removed.push(records.iter().map(|(_, json)| json.clone()).collect())
+                    document.removed.push(records.iter().map(|(_, json)| json.clone()).collect());
                 }
             }
         }
-        // Texts, numbers and JSON that was read as such: nothing in it can fail to be written.
-        serde_json::to_string(&written).unwrap_or_default()
+        document.to_json()
+    }
+}
+
+impl Contents {
+    fn take_over(&mut self, document: Document) {
+        document.reservations.into_iter().for_each(|id| self.batches.restore(PendingBatch::Reserved(id)));
+        document.failed_reservations.into_iter().for_each(|id| self.batches.restore(PendingBatch::ReservedFailed(id)));
+        for records in document.removed {
+            let records = records.into_iter().map(with_message_id).collect();
+            self.batches.restore(PendingBatch::Removed(records));
+        }
+        self.batches.restore_seen(document.seen);
+        if self.application_token.is_none() && !document.application_token.is_empty() {
+            self.application_token = Some(Secret::new(document.application_token));
+        }
     }
 
-    fn load(&self, json: &str) -> Result<()> {
-        // serde's text could quote a token.
-        let written: StoredState = serde_json::from_str(json).map_err(|_| {
-            Error::State("the state cannot be read: it is not what b24_client_state or state.dir gave out".into())
-        })?;
-        if written.version != VERSION {
-            let text = format!(
-                "the state has version {}, this library reads version {VERSION}; use the library that wrote it, or a newer one",
-                written.version
-            );
-            return Err(Error::State(text));
+    /// The newer of what is stored and `family`. A stranger takes the place of what is stored.
+    fn family_after(&self, family: &TokenFamily) -> TokenFamily {
+        match &self.family {
+            Some(stored) if stored.is_newer_than(family) => stored.clone(),
+            _ => family.clone(),
         }
-        let holds_records =
-            !written.reservations.is_empty() || !written.failed_reservations.is_empty() || !written.removed.is_empty();
-        if holds_records && written.connector_id != self.connector_id {
-            let text = format!(
-                "the state holds records of connector.id {:?}, this client has {:?}; use it with the client that it belongs to",
-                written.connector_id, self.connector_id
-            );
-            return Err(Error::State(text));
+    }
+}
+
+impl Identity {
+    /// Reads a state, which must be this client's. `what` begins the error texts.
+    fn read(&self, text: &str, what: &str) -> Result<(Document, TokenFamily)> {
+        let read = || {
+            let document = Document::read(text)?;
+            let family = document.family()?;
+            Ok((document, family))
+        };
+        let (document, family) = read().map_err(|unreadable| unreadable_state(what, &unreadable))?;
+        self.check(&document, &family, what)?;
+        Ok((document, family))
+    }
+
+    fn check(&self, document: &Document, family: &TokenFamily, what: &str) -> Result<()> {
+        let has_batches = [document.reservations.len(), document.failed_reservations.len(), document.removed.len()];
+        let has_batches = has_batches.iter().any(|count| *count > 0);
+        let is_worth_something = has_batches || !family.pair().is_none() || !document.application_token.is_empty();
+        if is_worth_something && !self.is_portal(&document.portal, family) {
+            let hint = match document.portal.member_id.as_str() {
+                "" => String::new(),
+                id => format!("; if the portal was only renamed, set handler.member_id to {id}"),
+            };
+            return Err(Error::State(format!(
+                "{what} belongs to the portal {}, but this client is configured for {}; use it with its own portal, or \
+                 give this client another state{hint}",
+                document.portal, self.portal
+            )));
         }
-        let mut contents = lock(&self.contents);
-        let reserved = written.reservations.into_iter().filter(|id| !contents.holds(id)).map(PendingBatch::Reserved);
-        let mut batches: Vec<PendingBatch> = reserved.collect();
-        let failed = written.failed_reservations.into_iter().filter(|id| !contents.holds(id));
-        batches.extend(failed.map(PendingBatch::ReservedFailed));
-        batches.extend(
-            written.removed.into_iter().map(|records| {
-                PendingBatch::Removed(records.into_iter().map(|json| (message_id(&json), json)).collect())
-            }),
-        );
-        for batch in batches {
-            contents.insert(batch, Stage::Redeliver);
-        }
-        contents.seen = written.seen;
-        contents.tokens = written.tokens.and_then(|tokens| tokens.descended_from(&self.configured));
-        if !written.application_token.is_empty() {
-            contents.application_token = Some(Secret::new(written.application_token));
+        if has_batches && document.connector_id != self.connector_id {
+            return Err(Error::State(format!(
+                "{what} holds records of connector.id {:?}, but this client has {:?}; use it with the client that it \
+                 belongs to, or give this client another state",
+                document.connector_id, self.connector_id
+            )));
         }
         Ok(())
     }
-}
 
-fn open_locked(folder: &Path) -> Result<Backing> {
-    let file = PrivateFile::new(folder.join("b24events-state.json"))?;
-    match file.try_lock()? {
-        Some(locked) => Ok(Backing::File { file, _lock: locked }),
-        None => Err(Error::State(format!(
-            "state.dir {} is in use by another client; each process and each client needs a folder of its own",
-            folder.display()
-        ))),
+    /// A portal is the same under the same `member_id`; where that is not known on both sides, under the same address
+    /// or the one that its tokens name.
+    fn is_portal(&self, other: &PortalName, family: &TokenFamily) -> bool {
+        if !other.member_id.is_empty() && !self.portal.member_id.is_empty() {
+            return other.member_id.eq_ignore_ascii_case(&self.portal.member_id);
+        }
+        let named = Address::parse(&family.pair().client_endpoint, true);
+        other.origin.is_empty()
+            || other.origin.eq_ignore_ascii_case(&self.portal.origin)
+            || named.is_ok_and(|address| address.origin().eq_ignore_ascii_case(&self.portal.origin))
     }
 }
 
-/// What a record takes in the state file at most, about. A longer one is kept too, only without the promise.
-const ROOM_PER_RECORD: u64 = 2048;
-
-/// `MESSAGE_ID` of a record's JSON, or `""`.
-fn message_id(json: &RawValue) -> String {
-    #[derive(Deserialize)]
-    struct Record {
-        #[serde(rename = "MESSAGE_ID", default)]
-        message_id: String,
-    }
-    serde_json::from_str::<Record>(json.get()).map(|record| record.message_id).unwrap_or_default()
+/// The error for a text that is not a state. Nothing of the text is quoted, as it may hold tokens.
+fn unreadable_state(what: &str, unreadable: &Unreadable) -> Error {
+    Error::State(match unreadable {
+        Unreadable::NoState => format!(
+            "{what} cannot be read: it is damaged, or something else; restore it from a backup, or remove it and \
+             authorize the application again"
+        ),
+        Unreadable::Version(version) => format!(
+            "{what} has version {version}, which this version of the library does not read; use the version that wrote \
+             it, or a later one"
+        ),
+    })
 }
+
+/// What a record takes in the storage at most, about. A longer one is stored too, only without the promise.
+const SPACE_PER_RECORD: u64 = 2048;
+/// What a new pair of tokens adds at most: two tokens, two addresses, the hash of an ancestor.
+const SPACE_FOR_TOKENS: u64 = 8192;
 
 #[cfg(test)]
 mod tests;

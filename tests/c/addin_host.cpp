@@ -1,10 +1,10 @@
-// A host of the 1C add-in, as the platform is one: loads the library, makes objects, calls them by name, and ends them in
-// every way that C++ knows.
+// A host of the 1C add-in that works as the platform does: it loads the library, creates objects, calls them by name, and
+// ends them in every way that C++ knows.
 //
 //     addin_host LIBRARY CYCLES [--no-rss]
 //
-// Runs all parts once and then CYCLES times load - use - unload. The environment tells where the portal is (see
-// tests/support/portal.rs). `--no-rss` leaves the memory of the process out of the balance: under valgrind it is not ours.
+// Runs all parts once, then loads, uses and unloads the library CYCLES times. The environment says where the portal is (see
+// tests/support/portal.rs). `--no-rss` does not check the memory of the process, which valgrind changes.
 #include "native_api.hpp"
 
 #include <atomic>
@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr long LEAST = std::numeric_limits<long>::min(), MOST = std::numeric_limits<long>::max();
+constexpr long MIN_LONG = std::numeric_limits<long>::min(), MAX_LONG = std::numeric_limits<long>::max();
 
 Text variable(const char *name) {
     const char *value = std::getenv(name);
@@ -121,17 +121,25 @@ void names(Library &library) {
         CHECK(component.IsPropWritable(number) == (number == component.FindProp(u"State")));
     }
 
-    // Defaults: a number, Undefined, a text, none.
+    // Defaults: a number, texts, none; never EMPTY, which some hosts take for none.
     Variant value;
     CHECK(component.GetParamDefValue(component.FindMethod(u"WaitEvent"), 0, &value));
     CHECK(value.type == VT_I4 && value.i4 == 30000);
-    CHECK(component.GetParamDefValue(component.FindMethod(u"Acknowledge"), 1, &value) && value.type == VT_EMPTY);
+    CHECK(component.GetParamDefValue(component.FindMethod(u"Acknowledge"), 1, &value) && value.type == VT_PWSTR);
+    CHECK(object.memory.take(value.text.pointer) == u"*");
     CHECK(component.GetParamDefValue(component.FindMethod(u"CallMethod"), 1, &value) && value.type == VT_PWSTR);
     CHECK(object.memory.take(value.text.pointer) == u"{}");
     CHECK(!component.GetParamDefValue(component.FindMethod(u"CallMethod"), 0, &value) && value.type == VT_EMPTY);
+    for (long number = 0; number < component.GetNMethods(); ++number) {
+        for (long index = 0; index < component.GetNParams(number); ++index) {
+            const bool has_default = component.GetParamDefValue(number, index, &value);
+            CHECK(has_default == (value.type != VT_EMPTY));
+            if (value.type == VT_PWSTR) object.memory.take(value.text.pointer);
+        }
+    }
     CHECK(component.HasRetVal(component.FindMethod(u"Fetch")) && !component.HasRetVal(component.FindMethod(u"Connect")));
 
-    for (long wrong : {-1L, 99L, LEAST, MOST}) {
+    for (long wrong : {-1L, 99L, MIN_LONG, MAX_LONG}) {
         CHECK(!component.GetMethodName(wrong, 0) && !component.GetPropName(wrong, 0) && component.GetNParams(wrong) == -1);
         CHECK(!component.GetMethodName(0, wrong) && !component.GetPropName(0, wrong));
         CHECK(!component.IsPropReadable(wrong) && !component.IsPropWritable(wrong) && !component.HasRetVal(wrong));
@@ -142,7 +150,7 @@ void names(Library &library) {
     CHECK(!component.GetParamDefValue(2, 0, nullptr));
 }
 
-// Each call fails, and says why.
+// Each call fails and reports why.
 void bad_input(Library &library) {
     Object object(library);
     ComponentBase &component = *object.component;
@@ -160,7 +168,7 @@ void bad_input(Library &library) {
     Value out;
 
     // Types.
-    refused(object.call(u"SetParameter", 5, u"x"), u"Key must be a string, not a number");
+    refused(object.call(u"SetParameter", 5, u"x"), u"Key must be a string, not the number 5");
     refused(object.call(u"WaitEvent", u"5"), u"TimeoutMs must be a whole number, not a string");
     Value params[3];
     params[0].variant.type = VT_R8, params[0].variant.r8 = 1.5;
@@ -173,7 +181,7 @@ void bad_input(Library &library) {
     char bytes[] = {'\xff', 'x', 'y'};
     params[0].clear();
     params[0].variant.type = VT_BLOB, params[0].variant.blob.pointer = bytes, params[0].variant.blob.length = 3;
-    refused(component.CallAsFunc(get, &out.variant, &params[0].variant, 1), u"binary data that is no UTF-8");
+    refused(component.CallAsFunc(get, &out.variant, &params[0].variant, 1), u"binary data that is not UTF-8");
 
     // Strings: half a pair, no memory behind a length.
     const Text half_pair(1, 0xd83d);
@@ -194,31 +202,31 @@ void bad_input(Library &library) {
     // Counts and pointers.
     refused(component.CallAsFunc(get, &out.variant, nullptr, 0), u"Key is missing");
     refused(component.CallAsProc(set, nullptr, 2), u"takes 2 parameters");
-    for (long count : {-1L, 3L, LEAST, MOST}) {
+    for (long count : {-1L, 3L, MIN_LONG, MAX_LONG}) {
         refused(component.CallAsProc(set, &params[0].variant, count), u"takes 2 parameters");
     }
     CHECK(!component.GetPropVal(0, nullptr));
     refused(component.SetPropVal(component.FindProp(u"State"), nullptr), u"State must be a string, not Undefined");
     Value key(u"fetch.limit");
-    CHECK(component.CallAsFunc(get, nullptr, &key.variant, 1)); // dropped
+    CHECK(component.CallAsFunc(get, nullptr, &key.variant, 1)); // the value is discarded
     CHECK(component.CallAsProc(get, &key.variant, 1));          // a function as a procedure
     CHECK(object.last_error().empty());
 
-    // Names, values and order.
+    // Names, values, and calls in the wrong order.
     refused(object.call(u"GetParameter", u"no.such.key"), u"no configuration key");
     refused(object.call(u"SetParameter", u"fetch.limit", u"many"), u"fetch.limit cannot be");
-    refused(object.call(u"Fetch", -1), u"Limit cannot be -1");
+    refused(object.call(u"Fetch", -1), u"Limit must be a whole number from 0 to 1000, not the number -1");
     refused(object.call(u"WaitEvent", 0), u"call Connect first");
     refused(object.call(u"NextBatch", 0), u"call Connect first");
-    refused(object.call(u"StartNotifications"), u"call Connect first");
+    refused(object.call(u"EnableNotifications"), u"call Connect first");
     refused(object.call(u"Connect"), u"portal.url is not set");
     CHECK(object.property(u"LastErrorCode") == u"CONFIG");
-    refused(object.call(u"Acknowledge", u"nothing"), u"no open batch nothing");
+    refused(object.call(u"Acknowledge", u"nothing"), u"no batch nothing is open");
     refused(object.call(u"MarkFailed", u"nothing", u"[1]"), u"JSON array of strings");
-    refused(object.set(u"State", u"[]"), u"what State gave before");
-    refused(object.set(u"Version", u"2"), u"can only be read");
+    refused(object.set(u"State", u"[]"), u"a value that State returned earlier");
+    refused(object.set(u"Version", u"2"), u"read-only");
 
-    // Memory that the platform does not give.
+    // The platform has no memory left.
     object.memory.exhaust(true);
     CHECK(!component.CallAsFunc(get, &out.variant, &key.variant, 1) && out.variant.type == VT_EMPTY);
     CHECK(!component.GetMethodName(0, 0) && !component.GetPropName(0, 0));
@@ -288,16 +296,16 @@ void languages(Library &library) {
     CHECK(text() == english);
     object.component->SetLocale(u"ru");
     CHECK(!object.call(u"SetParameter", u"fetch.limit", u"0"));
-    Text mixed = object.connection.take_errors().at(0).text;
+    const Text mixed = object.connection.take_errors().at(0).text;
     CHECK(contains(mixed, u"Ошибка в настройках") && contains(mixed, u"fetch.limit cannot be"));
 }
 
-// An object answers before Init, after a failed Init, and after Done.
+// What works before Init, after a failed Init, and after Done.
 void phases(Library &library) {
     Object object(library);
     ComponentBase &component = *object.component;
     CHECK(object.call(u"SetParameter", u"fetch.limit", u"7"));
-    CHECK(!object.call(u"StartNotifications"));
+    CHECK(!object.call(u"EnableNotifications"));
     CHECK(contains(object.last_error(), u"client application"));
 
     CHECK(!component.Init(nullptr));
@@ -313,17 +321,17 @@ void phases(Library &library) {
     component.Done();
     component.Done();
     CHECK(component.GetNMethods() > 0 && component.FindProp(u"Version") >= 0);
-    CHECK(!object.call(u"Connect") && contains(object.last_error(), u"ended by Done"));
-    CHECK(object.connection.take_errors().empty()); // nobody is spoken to after Done
+    CHECK(!object.call(u"Connect") && contains(object.last_error(), u"Done has ended this object"));
+    CHECK(object.connection.take_errors().empty()); // the platform is not touched after Done
 }
 
-// Takes a batch, gives it up without acknowledging, and finds it again elsewhere.
+// Fetches a batch, abandons it without acknowledging, and gets it again in another object.
 void delivery(Library &library) {
     Text state, batch, message;
     {
         Object object(library, End::DeleteInitDone);
         connect(object);
-        CHECK_CALL(object, object.call(u"Подписаться", u"ONCRMDEALADD"));
+        CHECK_CALL(object, object.call(u"ПодписатьсяНаСобытие", u"ONCRMDEALADD"));
         drain(object);
         add_deal(object);
         add_deal(object);
@@ -335,14 +343,18 @@ void delivery(Library &library) {
         CHECK_CALL(object, object.call(u"Acknowledge", batch, u"[]")); // none
         CHECK_CALL(object, object.call(u"Acknowledge", batch, u""));   // none
         CHECK(!object.call(u"Acknowledge", batch, u"strange"));
+        Value undefined[2] = {Value(batch), Value()};
+        Variant params[] = {undefined[0].variant, undefined[1].variant};
+        CHECK(!object.component->CallAsProc(object.component->FindMethod(u"Acknowledge"), params, 2));
+        CHECK(contains(object.last_error(), u"MessageIds is Undefined"));
         CHECK_CALL(object, object.call(u"Acknowledge", batch, message + u"\r\n"));
         state = object.property(u"State");
         CHECK(contains(state, batch) && contains(state, variable("B24_ACCESS_TOKEN")));
         CHECK(contains(object.property(u"Statistics"), u"\"subscribed\":true"));
         CHECK_CALL(object, object.call(u"Disconnect"));
-        CHECK(!object.call(u"Acknowledge", batch) && contains(object.last_error(), u"no open batch"));
+        CHECK(!object.call(u"Acknowledge", batch) && contains(object.last_error(), u"is open"));
         CHECK(contains(object.property(u"State"), batch));
-        // The same object goes on by itself.
+        // The same object continues without an assignment.
         CHECK_CALL(object, object.call(u"Connect"));
         CHECK_CALL(object, object.call(u"NextBatch"));
         CHECK(field(Object::result, u"batch_id") == batch && !contains(Object::result, message));
@@ -354,42 +366,42 @@ void delivery(Library &library) {
     CHECK_CALL(object, object.call(u"NextBatch"));
     CHECK(field(Object::result, u"batch_id") == batch);
     CHECK_CALL(object, object.call(u"MarkFailed", batch, field(Object::result, u"MESSAGE_ID")));
-    CHECK(!object.call(u"Acknowledge", batch)); // all is settled
+    CHECK(!object.call(u"Acknowledge", batch)); // no record is left
     CHECK(!contains(object.property(u"State"), batch));
     CHECK(object.call(u"Fetch"));
     CHECK(Object::result.find(u"{\"batch_id\":\"\",") == 0 && contains(Object::result, u"\"events\":[]"));
     CHECK(object.call(u"Acknowledge", u""));
 }
 
-// Who never acknowledges is stopped; nothing of what was taken is lost.
+// A host that never acknowledges is stopped; no fetched record is lost.
 void bounds(Library &library) {
-    Object object(library), heir(library);
+    Object object(library), successor(library);
     connect(object);
     drain(object);
-    const int most = 100;
-    for (int index = 0; index <= most; ++index) add_deal(object);
-    for (int index = 0; index < most; ++index) {
+    const int max_open = 100;
+    for (int index = 0; index <= max_open; ++index) add_deal(object);
+    for (int index = 0; index < max_open; ++index) {
         CHECK_CALL(object, object.call(u"Fetch", 1));
         CHECK(!field(Object::result, u"batch_id").empty());
     }
     CHECK(!object.call(u"Fetch", 1) && contains(object.last_error(), u"100 batches are open"));
     CHECK(!object.call(u"NextBatch") && contains(object.last_error(), u"100 batches are open"));
-    configure(heir);
-    CHECK_CALL(heir, heir.set(u"State", object.property(u"State")));
-    for (int index = 0; index <= most; ++index) {
-        CHECK_CALL(heir, heir.call(u"Fetch", 1));
+    configure(successor);
+    CHECK_CALL(successor, successor.set(u"State", object.property(u"State")));
+    for (int index = 0; index <= max_open; ++index) {
+        CHECK_CALL(successor, successor.call(u"Fetch", 1));
         CHECK(!field(Object::result, u"MESSAGE_ID").empty());
-        CHECK_CALL(heir, heir.call(u"Acknowledge", field(Object::result, u"batch_id")));
+        CHECK_CALL(successor, successor.call(u"Acknowledge", field(Object::result, u"batch_id")));
     }
-    CHECK(heir.call(u"Fetch", 1) && contains(Object::result, u"\"events\":[]"));
+    CHECK(successor.call(u"Fetch", 1) && contains(Object::result, u"\"events\":[]"));
 }
 
-// One object waits; nobody else notices. Then the wait is ended from outside, in every way.
+// One object waits and delays no other call. Then the wait is ended from outside, in every way.
 void waiting(Library &library) {
     for (int way = 0; way < 3; ++way) {
         Object waiter(library, way == 2 ? End::DeleteLanguage : End::Destroy), other(library);
         connect(waiter);
-        // What the look after connecting rings.
+        // The notification to check the queue after connecting.
         CHECK_CALL(waiter, waiter.call(u"WaitEvent", 2000));
         configure(other);
         std::atomic<int> outcome{-1};
@@ -414,7 +426,7 @@ void waiting(Library &library) {
         CHECK(before_the_end == -1 && outcome == 0);
         CHECK(took < std::chrono::seconds(30) && Clock::now() - start < std::chrono::seconds(30));
         auto errors = waiter.connection.take_errors();
-        CHECK(errors.size() == 1 && contains(errors[0].text, u"ended during the call"));
+        CHECK(errors.size() == 1 && contains(errors[0].text, u"closed the connection during this call"));
     }
 }
 
@@ -436,21 +448,21 @@ void many_threads(Library &library) {
     CHECK(failures == 0);
 }
 
-// External events: the buffer is full for a while, signals are joined, none is lost.
+// External events: the buffer is full for a while, notifications are added up, none is lost.
 void notifications(Library &library) {
     const long at_rest = threads_at_rest();
     {
         Object object(library);
         connect(object);
-        CHECK_CALL(object, object.call(u"Subscribe", u"ONCRMDEALADD"));
+        CHECK_CALL(object, object.call(u"BindEvent", u"ONCRMDEALADD"));
         object.connection.set_open(false);
-        CHECK_CALL(object, object.call(u"НачатьОповещения"));
-        CHECK_CALL(object, object.call(u"StartNotifications")); // once more does nothing
+        CHECK_CALL(object, object.call(u"ВключитьОповещения"));
+        CHECK_CALL(object, object.call(u"EnableNotifications")); // once more does nothing
         CHECK(object.connection.GetEventBufferDepth() > 1);
         add_deal(object);
         CHECK(object.connection.wait_for_attempts(2));
         add_deal(object);
-        CHECK(object.call(u"GetParameter", u"fetch.limit")); // nobody is delayed
+        CHECK(object.call(u"GetParameter", u"fetch.limit")); // other calls are not delayed
         object.connection.set_open(true);
         long count = 0;
         while (count < 2) {
@@ -462,16 +474,16 @@ void notifications(Library &library) {
             count += event.data[at + 8] - u'0';
         }
         CHECK(count == 2);
-        // What the platform did not take is there for who asks.
+        // WaitEvent returns what the platform did not accept.
         object.connection.set_open(false);
         add_deal(object);
         CHECK(object.connection.wait_for_attempts(1));
-        CHECK_CALL(object, object.call(u"ОстановитьОповещения"));
+        CHECK_CALL(object, object.call(u"ВыключитьОповещения"));
         CHECK_CALL(object, object.call(u"WaitEvent", 10000));
         CHECK(contains(Object::result, u"\"signalled\":true"));
         object.connection.set_open(true);
-        CHECK_CALL(object, object.call(u"StartNotifications"));
-        // A new parameter makes Connect begin anew; notifications go on.
+        CHECK_CALL(object, object.call(u"EnableNotifications"));
+        // A new parameter makes Connect close the old connection; notifications stay enabled.
         CHECK_CALL(object, object.call(u"SetParameter", u"fetch.limit", 9));
         CHECK_CALL(object, object.call(u"Connect"));
         add_deal(object);
@@ -486,7 +498,7 @@ void cycle(const std::string &path, int number) {
     Object object(library, static_cast<End>(number % static_cast<int>(End::COUNT)));
     connect(object);
     if (number % 2) {
-        CHECK_CALL(object, object.call(u"StartNotifications"));
+        CHECK_CALL(object, object.call(u"EnableNotifications"));
         add_deal(object);
         object.connection.wait_for_event();
     } else {
@@ -495,13 +507,13 @@ void cycle(const std::string &path, int number) {
         CHECK_CALL(object, object.call(u"Acknowledge", field(Object::result, u"batch_id")));
     }
     if (number % 3 == 0) {
-        // In a thread of its own, which ends after the library was used in it.
+        // In a thread that ends after it has used the library.
         std::thread([&] { CHECK(object.call(u"WaitEvent", 1) && object.call(u"Fetch")); }).join();
     }
 }
 
 void cycles(const std::string &path, int count, bool with_rss) {
-    // The first cycles fill what stays: caches of the allocator, the library's own lists.
+    // The first cycles fill what stays allocated: caches of the allocator, the library's own lists.
     const int warm = count / 10 + 5;
     long long memory = 0;
     const long at_rest = threads_at_rest(), open_before = open_count();
@@ -512,10 +524,10 @@ void cycles(const std::string &path, int count, bool with_rss) {
         CHECK(threads_return_to(at_rest));
         CHECK(open_are_back(open_before));
     }
-    const long long grown = own_memory() - memory;
+    const long long growth = own_memory() - memory;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    std::printf("%d cycles in %.1f s: %lld KiB more memory\n", count, seconds, grown / 1024);
-    CHECK(!with_rss || grown < 1024 * 1024);
+    std::printf("%d cycles in %.1f s: %lld KiB more memory\n", count, seconds, growth / 1024);
+    CHECK(!with_rss || growth < 1024 * 1024);
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// The Native API of 1C:Enterprise from the platform's side, declared from protocol.md section 5: what a host must have to
-// load an external component, and a host of our own that counts what it gives and records what it is told.
+// The Native API of 1C:Enterprise from the platform's side, declared from docs/protocol.md §5: what a host needs to load an
+// external component, and a host of our own that counts the memory it allocates and records errors and events.
 #ifndef B24_NATIVE_API_HPP
 #define B24_NATIVE_API_HPP
 
@@ -59,18 +59,18 @@ struct Variant {
 };
 static_assert(sizeof(Variant) == VARIANT_SIZE, "as the platform's headers give it");
 
-// What every interface of 1C begins with: a virtual destructor. 1C for Windows is built with Microsoft's compiler, which
-// makes one entry of it in the table; this host's compiler would make two, so there it is a function like others.
+// Every interface of 1C begins with a virtual destructor. 1C for Windows is built with Microsoft's compiler, which makes one
+// entry of it in the table; this host's compiler would make two, so there it is declared as an ordinary function.
 struct Interface {
 #ifdef _WIN32
-    // Ends the object, and frees it when bit 0 of the flags is set. Objects of the host nobody may end this way.
+    // Ends the object, and frees it when bit 0 of the flags is set. Nobody may end objects of the host like this.
     virtual void *scalar_deleting_destructor(unsigned) { std::abort(); }
 #else
     virtual ~Interface() {}
 #endif
 };
 
-// `delete object`, as the platform's compiler does it.
+// `delete object`, as the platform's compiler compiles it.
 inline void end_through(Interface *object) {
 #ifdef _WIN32
     if (object->scalar_deleting_destructor(1) != object) std::abort();
@@ -133,7 +133,7 @@ struct UserLanguageBase : Interface {
 
 struct ComponentBase : InitDoneBase, LanguageExtenderBase, LocaleBase, UserLanguageBase {};
 
-// Text for people; what is not ASCII shows as '?'.
+// Text for people; characters that are not ASCII become '?'.
 inline std::string shown(const Text &text) {
     std::string out;
     for (char16_t unit : text) out += unit < 0x80 ? static_cast<char>(unit) : '?';
@@ -155,7 +155,7 @@ inline Text widened(const std::string &ascii) { return Text(ascii.begin(), ascii
         if (!(condition)) failed(__FILE__, __LINE__, std::string(#condition) + "; last error: " + shown((object).last_error())); \
     } while (false)
 
-// A memory manager that knows every block it has given.
+// A memory manager that knows every block it has allocated.
 class CountingMemory : public MemoryManager {
 public:
     bool ADDIN_API AllocMemory(void **memory, unsigned long bytes) override {
@@ -195,7 +195,7 @@ private:
     bool exhausted_ = false;
 };
 
-// The platform's side of an object: keeps errors and events.
+// The platform's side of an object: records errors and events.
 class Connection : public AddInDefBase {
 public:
     struct Error {
@@ -218,7 +218,7 @@ public:
         changed_.notify_all();
         if (!open_ || static_cast<long>(events_.size()) >= depth_) return false;
         events_.push_back({source, message, data});
-        // The platform's declaration allows this.
+        // The platform's declaration allows it to write into the texts.
         source[0] = message[0] = data[0] = u'!';
         return true;
     }
@@ -248,7 +248,7 @@ public:
         return errors;
     }
 
-    // Whether the event buffer takes anything at all.
+    // Whether the event buffer accepts anything.
     void set_open(bool open) {
         std::lock_guard<std::mutex> guard(mutex_);
         open_ = open;
@@ -310,7 +310,7 @@ private:
     void *handle_;
 };
 
-// A value that the host passes or gets. Its text belongs to the host, unless the library has written it.
+// A value that the host passes or receives. Its text belongs to the host, unless the library has written it.
 class Value {
 public:
     Value() { clear(); }
@@ -328,7 +328,7 @@ public:
         std::memset(&variant, 0, sizeof variant);
     }
 
-    // The text that the library has written, freed with the manager that gave its memory.
+    // The text that the library has written; frees it with the manager that allocated it.
     Text take(CountingMemory &memory) {
         if (variant.type != VT_PWSTR) return Text();
         Text text(variant.text.pointer, variant.text.length);
@@ -374,7 +374,7 @@ public:
         if (memory.live() != 0) std::abort();
     }
 
-    // Calls a method as a function; the values are those of the 1C code, what is left out gets its default.
+    // Calls a method with the values of the 1C code; parameters that are left out get their defaults.
     template <class... Values> bool call(const char16_t *name, const Values &...values) {
         Value params[sizeof...(Values) + 8] = {Value(values)...};
         return run(name, params, sizeof...(Values));
@@ -396,11 +396,11 @@ public:
     }
     Text last_error() { return property(u"LastError"); }
 
-    // Before the component, whose end may still speak to them.
+    // Declared before the component, whose end may still use them.
     CountingMemory memory;
     Connection connection;
     ComponentBase *component = nullptr;
-    // Of the last call in this thread that succeeded.
+    // The result of the last call in this thread that succeeded.
     static thread_local Text result;
 
 private:

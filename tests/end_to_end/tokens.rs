@@ -91,7 +91,7 @@ fn a_host_that_renews_itself_is_told_and_puts_the_pair_in() {
     setting.control(json!("expire_tokens"));
     let error = client.call("profile", "").unwrap_err();
     assert_eq!((error.status(), error.code()), (Status::Auth, "expired_token"));
-    assert!(error.to_string().contains("b24_client_set_tokens"), "{error}");
+    assert!(error.to_string().contains("set the new pair"), "{error}");
     let fresh = setting.emulator.issue_tokens(ADMINISTRATOR);
     client.set_tokens(&fresh.access_token, "", 0).unwrap();
     client.call("profile", "").unwrap();
@@ -218,19 +218,20 @@ fn a_refresh_token_that_comes_later_is_used() {
 }
 
 #[test]
-fn tokens_that_were_replaced_are_told_to_nobody_who_left_them() {
+fn tokens_that_one_client_sets_are_used_by_all_that_share_its_family() {
     let setting = Setting::new();
     let config = setting.config();
-    let (stays, leaves) = (setting.client_of(&config), setting.client_of(&config));
+    let (sets, shares) = (setting.client_of(&config), setting.client_of(&config));
     let fresh = setting.emulator.issue_tokens(ADMINISTRATOR);
     for _ in 0..3 {
-        leaves.set_tokens(&fresh.access_token, &fresh.refresh_token, 0).unwrap();
+        sets.set_tokens(&fresh.access_token, &fresh.refresh_token, 0).unwrap();
     }
+    let reported = || setting.tokens.lock().unwrap().clone();
+    assert_eq!(reported(), [fresh.access_token], "once, to the host of the other client only");
     setting.control(json!("expire_tokens"));
-    stays.call("profile", "").unwrap();
-    assert_eq!(setting.tokens.lock().unwrap().len(), 1);
-    leaves.call("profile", "").unwrap();
-    assert_eq!(setting.tokens.lock().unwrap().len(), 2, "told once, however often they were put in");
+    shares.call("profile", "").unwrap();
+    sets.call("profile", "").unwrap();
+    assert_eq!((setting.emulator.counters().renewals, reported().len()), (1, 3), "both hosts learn of the renewal");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Default, Expected, METHODS, Method, PROPERTIES, Param};
+use super::{ALL, DefaultValue, METHODS, Method, PROPERTIES, Param, ReturnType};
 
 /// Methods and properties as two Markdown tables, in Russian or in English.
 pub fn markdown(in_russian: bool) -> String {
@@ -23,7 +23,7 @@ pub fn markdown(in_russian: bool) -> String {
             names.reverse();
             text = entry.text.russian;
         }
-        let access = if entry.is_writable() { String::new() } else { format!(" ({read_only})") };
+        let access = if entry.is_writable { String::new() } else { format!(" ({read_only})") };
         let _ = writeln!(page, "| `{}`<br>`{}` | {text}{access} |", names[0], names[1]);
     }
     page
@@ -35,10 +35,10 @@ fn heading(method: &Method, in_russian: bool) -> String {
     let name = if in_russian { method.russian } else { method.english };
     let result = match (method.returns, in_russian) {
         (None, _) => "",
-        (Some(Expected::Integer), true) => " → Число",
-        (Some(Expected::Integer), false) => " → Number",
-        (Some(_), true) => " → Строка",
-        (Some(_), false) => " → String",
+        (Some(ReturnType::Number), true) => " → Число",
+        (Some(ReturnType::Number), false) => " → Number",
+        (Some(ReturnType::Text), true) => " → Строка",
+        (Some(ReturnType::Text), false) => " → String",
     };
     format!("{name}({}){result}", params.join(", "))
 }
@@ -46,9 +46,9 @@ fn heading(method: &Method, in_russian: bool) -> String {
 fn parameter(param: &Param, in_russian: bool) -> String {
     let name = if in_russian { param.russian } else { param.english };
     match param.default {
-        Default::Required => name.to_owned(),
-        Default::Undefined => format!("[{name}]"),
-        Default::Integer(number) => format!("[{name}={number}]"),
-        Default::Text(text) => format!("[{name}=\"{text}\"]"),
+        DefaultValue::Required => name.to_owned(),
+        DefaultValue::Integer(number) => format!("[{name}={number}]"),
+        DefaultValue::All => format!("[{name}=\"{ALL}\"]"),
+        DefaultValue::Text(text) => format!("[{name}=\"{text}\"]"),
     }
 }

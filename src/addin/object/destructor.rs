@@ -1,8 +1,9 @@
-//! The virtual destructor, which every base has in its table: the end of the object through C++.
+//! The virtual destructor, which is in the table of every base: how C++ ends the object.
 //!
-//! `# Safety` for all: `this` is NULL or the base `BASE` of a living object, which C++ gives up with the call.
+//! `# Safety` of every function: `this` is NULL or the base `BASE` of an object that is not freed, and C++ does not use
+//! it afterwards.
 
-use super::{destroy, finish, whole};
+use super::{destroy, finish, object_of};
 use crate::addin::abi::{Destructors, This};
 
 #[cfg(not(windows))]
@@ -15,12 +16,12 @@ pub(super) const fn destructors<const BASE: usize>() -> Destructors {
     Destructors { scalar_deleting: scalar_deleting_destructor::<BASE> }
 }
 
-/// `object->~T()`: ends the object, whose memory stays.
+/// `object->~T()`: ends the object and does not free it.
 #[cfg(not(windows))]
 unsafe extern "C" fn complete_destructor<const BASE: usize>(this: This) {
     if !this.is_null() {
-        // SAFETY: a living object, by contract.
-        finish(unsafe { &(*whole::<BASE>(this)).component });
+        // SAFETY: an object that is not freed, by contract.
+        finish(unsafe { &(*object_of::<BASE>(this)).component });
     }
 }
 
@@ -28,12 +29,12 @@ unsafe extern "C" fn complete_destructor<const BASE: usize>(this: This) {
 #[cfg(not(windows))]
 unsafe extern "C" fn deleting_destructor<const BASE: usize>(this: This) {
     if !this.is_null() {
-        // SAFETY: a living object, by contract, which C++ gives up with this call.
-        unsafe { destroy(whole::<BASE>(this)) };
+        // SAFETY: an object that is not freed, by contract, and C++ does not use it afterwards.
+        unsafe { destroy(object_of::<BASE>(this)) };
     }
 }
 
-/// Both in one: bit 0 of the flags tells `delete object` from `object->~T()`.
+/// Both in one: bit 0 of the flags is set for `delete object`, clear for `object->~T()`.
 #[cfg(windows)]
 macro_rules! scalar_deleting_destructor {
     ($abi:literal) => {
@@ -43,11 +44,11 @@ macro_rules! scalar_deleting_destructor {
         ) -> This {
             if !this.is_null() {
                 if flags & 1 == 0 {
-                    // SAFETY: a living object, by contract.
-                    finish(unsafe { &(*whole::<BASE>(this)).component });
+                    // SAFETY: an object that is not freed, by contract.
+                    finish(unsafe { &(*object_of::<BASE>(this)).component });
                 } else {
-                    // SAFETY: a living object, by contract, which C++ gives up with this call.
-                    unsafe { destroy(whole::<BASE>(this)) };
+                    // SAFETY: an object that is not freed, by contract, and C++ does not use it afterwards.
+                    unsafe { destroy(object_of::<BASE>(this)) };
                 }
             }
             this

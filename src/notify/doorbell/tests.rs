@@ -11,8 +11,8 @@ fn doorbell() -> (Arc<Doorbell>, Cancellation) {
 }
 
 #[test]
-fn signals_are_joined() {
-    let (bell, _closing) = doorbell();
+fn signals_are_merged_into_one_notification() {
+    let (bell, _cancel) = doorbell();
     assert_eq!(bell.wait(AT_ONCE), Ok(None));
     bell.ring_unsignalled();
     bell.ring(2);
@@ -25,7 +25,7 @@ fn signals_are_joined() {
 }
 
 #[test]
-fn a_waiting_thread_is_woken_by_a_ring_and_by_closing() {
+fn a_ring_wakes_one_waiting_thread_and_the_cancellation_wakes_all() {
     let (bell, cancel) = doorbell();
     let wait = |bell: &Arc<Doorbell>| {
         let bell = bell.clone();
@@ -42,8 +42,8 @@ fn a_waiting_thread_is_woken_by_a_ring_and_by_closing() {
 }
 
 #[test]
-fn of_two_waiting_threads_both_are_served() {
-    let (bell, _closing) = doorbell();
+fn an_error_and_a_notification_reach_two_waiting_threads() {
+    let (bell, _cancel) = doorbell();
     bell.ring(1);
     bell.report(Error::Network("x".into()));
     let waits: Vec<_> = (0..2)
@@ -58,13 +58,13 @@ fn of_two_waiting_threads_both_are_served() {
 }
 
 #[test]
-fn rings_by_itself_when_it_is_time() {
+fn it_rings_unsignalled_when_a_check_is_due() {
     let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Cancellation::default());
     assert!(bell.tick() <= Duration::from_millis(20));
     std::thread::sleep(Duration::from_millis(25));
     bell.tick();
     assert_eq!(bell.wait(AT_ONCE), Ok(Some(Notification { count: 0, signalled: false })));
-    let (slow, _closing) = doorbell();
+    let (slow, _cancel) = doorbell();
     slow.check_within(Duration::ZERO);
     assert_eq!(slow.tick(), LONG);
     assert_eq!(slow.wait(AT_ONCE), Ok(Some(Notification::default())));
@@ -73,11 +73,11 @@ fn rings_by_itself_when_it_is_time() {
 }
 
 #[test]
-fn the_readiness_shows_what_waits() {
+fn the_readiness_shows_whether_a_notification_waits() {
     struct Light(AtomicBool);
     impl Readiness for Light {
-        fn set_ready(&self, waiting: bool) {
-            self.0.store(waiting, Ordering::SeqCst);
+        fn set_ready(&self, ready: bool) {
+            self.0.store(ready, Ordering::SeqCst);
         }
     }
     let (bell, cancel) = doorbell();
@@ -91,7 +91,7 @@ fn the_readiness_shows_what_waits() {
     bell.report(Error::Network("x".into()));
     bell.ring(1);
     assert!(bell.wait(AT_ONCE).is_err());
-    assert!(shown(), "the ring is still there");
+    assert!(shown(), "the notification still waits");
     bell.wait(AT_ONCE).unwrap();
     assert!(!shown());
     cancel.cancel();

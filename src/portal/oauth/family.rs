@@ -1,190 +1,183 @@
-//! A pair of tokens and all that grow out of it: a refresh token works once, so they make one family, which has one renewal
-//! at a time. Clients of this process that start from the same pair share the family.
+//! A token family as the clients of one process share it: one renewal at a time, and everyone stores the outcome.
 
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use once_cell::sync::Lazy;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
+use crate::state::family::{Presented, TokenFamily};
 use crate::state::tokens::TokenPair;
 
-/// Told of every new pair before it is used, so that it is stored first.
-pub type TokensSink = Arc<Sink>;
-type Sink = dyn Fn(&TokenPair) + Send + Sync;
+/// Where one client stores its tokens: in its state, and with its host.
+pub trait TokenKeeper: Send + Sync {
+    /// Makes sure that a new pair can be stored.
+    fn reserve_space(&self) -> Result<()>;
 
-/// Past tokens that a family remembers, to know clients that start from one of them.
-const MAX_ANCESTORS: usize = 256;
+    /// Stores the family durably.
+    fn store(&self, family: &TokenFamily) -> Result<()>;
 
-/// The families of this process.
-static FAMILIES: Lazy<Mutex<Vec<Weak<Family>>>> = Lazy::new(Mutex::default);
+    /// Reports the newest pair to the host.
+    fn report(&self, pair: &TokenPair);
+}
 
 /// See the module.
-pub(super) struct Family {
-    state: Mutex<FamilyState>,
-    /// Holds one permit: who has it renews.
+pub(super) struct SharedFamily {
+    state: Mutex<State>,
+    /// Holds one permit: whoever has it may renew.
     permit: (Sender<()>, Receiver<()>),
 }
 
-struct FamilyState {
-    pair: TokenPair,
-    ancestors: Vec<Secret>,
-    sinks: Vec<Weak<Sink>>,
+struct State {
+    family: TokenFamily,
+    keepers: Vec<Weak<dyn TokenKeeper>>,
 }
 
-impl Family {
-    /// The family that knows this pair, or a new one.
-    pub(super) fn of(pair: TokenPair) -> Arc<Family> {
-        let mut families = lock(&FAMILIES);
+/// The families of a process. Clients whose tokens are of one family share it.
+#[derive(Default)]
+pub(super) struct Registry(Mutex<Vec<Weak<SharedFamily>>>);
+
+impl Registry {
+    /// The shared family that this one belongs to: a known one, which is brought up to date, or a new one.
+    pub(super) fn join(&self, family: TokenFamily) -> Arc<SharedFamily> {
+        let mut families = lock(&self.0);
         families.retain(|family| family.strong_count() > 0);
-        let known = families
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|family| !pair.access.is_empty() && family.knows(&pair.access));
-        if let Some(family) = known {
-            family.complete(pair);
-            return family;
+        for shared in families.iter().filter_map(Weak::upgrade) {
+            if shared.family().is_related(&family) {
+                drop(families);
+                // Whoever shares it stores what is news to them; their own clients report when that fails.
+                let (_, _) = shared.change(|known| known.meet(family), |_| Ok(()), None);
+                return shared;
+            }
         }
         let (give, take) = bounded(1);
         // There is room for it.
         let _ = give.send(());
-        let state = FamilyState { pair, ancestors: Vec::new(), sinks: Vec::new() };
-        let family = Arc::new(Family { state: Mutex::new(state), permit: (give, take) });
-        families.push(Arc::downgrade(&family));
-        family
+        let state = State { family, keepers: Vec::new() };
+        let shared = Arc::new(SharedFamily { state: Mutex::new(state), permit: (give, take) });
+        families.push(Arc::downgrade(&shared));
+        shared
+    }
+}
+
+impl SharedFamily {
+    /// The family as it is now.
+    pub(super) fn family(&self) -> TokenFamily {
+        lock(&self.state).family.clone()
     }
 
-    /// The pair in use.
+    /// The newest pair.
     pub(super) fn pair(&self) -> TokenPair {
-        lock(&self.state).pair.clone()
+        lock(&self.state).family.pair().clone()
     }
 
     /// The access token to use now.
     pub(super) fn access(&self) -> Secret {
-        lock(&self.state).pair.access.clone()
+        lock(&self.state).family.pair().access.clone()
     }
 
-    /// Whether this is the access token in use, or was.
+    /// Whether this access token is or was one of the family.
     pub(super) fn knows(&self, access: &Secret) -> bool {
-        let state = lock(&self.state);
-        state.pair.access == *access || state.ancestors.contains(access)
+        lock(&self.state).family.knows(access)
     }
 
-    /// Takes what `pair` knows better of the present access token.
-    fn complete(&self, pair: TokenPair) {
-        let present = &mut lock(&self.state).pair;
-        if present.access != pair.access {
-            return;
-        }
-        if !pair.refresh.is_empty() {
-            present.refresh = pair.refresh;
-        }
-        if pair.expires != 0 {
-            present.expires = pair.expires;
-            present.lifetime = pair.lifetime;
-        }
-        if !pair.client_endpoint.is_empty() {
-            present.client_endpoint = pair.client_endpoint;
-        }
+    /// From now on the keeper is given every new generation.
+    pub(super) fn add_keeper(&self, keeper: &Arc<dyn TokenKeeper>) {
+        self.remove_keeper(keeper);
+        lock(&self.state).keepers.push(Arc::downgrade(keeper));
     }
 
-    /// From now on `sink` is told of new pairs.
-    pub(super) fn listen(&self, sink: &TokensSink) {
-        self.forget(sink);
-        lock(&self.state).sinks.push(Arc::downgrade(sink));
+    /// The keeper is given nothing more.
+    pub(super) fn remove_keeper(&self, keeper: &Arc<dyn TokenKeeper>) {
+        let keeper = Arc::downgrade(keeper);
+        lock(&self.state).keepers.retain(|known| !known.ptr_eq(&keeper));
     }
 
-    /// `sink` is told no more.
-    pub(super) fn forget(&self, sink: &TokensSink) {
-        let sink = Arc::downgrade(sink);
-        lock(&self.state).sinks.retain(|known| !known.ptr_eq(&sink));
+    /// Makes sure that every keeper has room for a new pair.
+    pub(super) fn reserve_space(&self) -> Result<()> {
+        self.keepers().iter().try_for_each(|keeper| keeper.reserve_space())
     }
 
-    /// Stores the pair with everyone who listens, and uses it then.
-    pub(super) fn succeed_with(&self, pair: TokenPair) {
-        let sinks: Vec<TokensSink> = {
-            let mut state = lock(&self.state);
-            state.sinks.retain(|sink| sink.strong_count() > 0);
-            state.sinks.iter().filter_map(Weak::upgrade).collect()
-        };
-        // If we die now, the new pair is not lost with us.
-        for sink in sinks {
-            sink(&pair);
+    /// Changes a copy of the family, has `and_store` and every keeper store it, reports a new pair to the hosts (except
+    /// that of `presenter`, who brought it), and only then uses it. The first failure to store is returned; the change is
+    /// used all the same, as nobody can buy a pair again.
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut TokenFamily) -> T,
+        and_store: impl FnOnce(&TokenFamily) -> Result<()>,
+        presenter: Option<&Arc<dyn TokenKeeper>>,
+    ) -> (T, Result<()>) {
+        let mut family = self.family();
+        let before = family.pair().access.clone();
+        let outcome = change(&mut family);
+        let mut stored = and_store(&family);
+        let keepers = self.keepers();
+        for keeper in &keepers {
+            stored = stored.and(keeper.store(&family));
+        }
+        // If the host dies in its own callback, the pair is stored already.
+        if family.pair().access != before && !family.pair().is_none() {
+            let others = |keeper: &&Arc<dyn TokenKeeper>| presenter.is_none_or(|own| !Arc::ptr_eq(keeper, own));
+            keepers.iter().filter(others).for_each(|keeper| keeper.report(family.pair()));
         }
         let mut state = lock(&self.state);
-        if state.ancestors.len() == MAX_ANCESTORS {
-            state.ancestors.remove(0);
+        let meanwhile = std::mem::replace(&mut state.family, family);
+        if meanwhile.is_newer_than(&state.family) {
+            state.family.meet(meanwhile);
         }
-        let old = std::mem::replace(&mut state.pair, pair);
-        state.ancestors.push(old.access);
+        (outcome, stored)
     }
 
-    /// Waits for the right to renew.
+    /// Presents a pair, see [`TokenFamily::present`].
+    pub(super) fn present(
+        &self,
+        pair: TokenPair,
+        and_store: impl FnOnce(&TokenFamily) -> Result<()>,
+        presenter: Option<&Arc<dyn TokenKeeper>>,
+    ) -> (Presented, Result<()>) {
+        self.change(|family| family.present(pair), and_store, presenter)
+    }
+
+    /// Waits for the right to change the family.
     pub(super) fn permit(&self, deadline: Deadline, cancel: &Cancellation, clock: &dyn Clock) -> Result<Permit<'_>> {
         let left = deadline.left(clock.now());
-        select! {
-            recv(self.permit.1) -> _ => Ok(Permit(&self.permit.0)),
-            recv(cancel.receiver()) -> _ => Err(cancel.reason()),
-            default(left) => Err(Error::Timeout("the tokens are being renewed by another call, which takes too long; repeat later".into())),
+        let permit = select! {
+            recv(self.permit.1) -> _ => Permit(&self.permit.0),
+            recv(cancel.receiver()) -> _ => return Err(cancel.reason()),
+            default(left) => return Err(Error::Timeout(
+                "another call is renewing the tokens and takes too long; repeat this call later".into(),
+            )),
+        };
+        // A client that is about to end waits for whoever has the permit, but nobody may start then.
+        cancel.check()?;
+        Ok(permit)
+    }
+
+    /// Waits until nobody renews, for so long at most.
+    pub(super) fn wait_for_renewal(&self, max: Duration) {
+        // Taking the permit means that nobody else has it.
+        if self.permit.1.recv_timeout(max).is_ok() {
+            drop(Permit(&self.permit.0));
         }
+    }
+
+    fn keepers(&self) -> Vec<Arc<dyn TokenKeeper>> {
+        let mut state = lock(&self.state);
+        state.keepers.retain(|keeper| keeper.strong_count() > 0);
+        state.keepers.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-/// The right to renew; given back when dropped.
+/// The right to change the family, given back when dropped.
 pub(super) struct Permit<'a>(&'a Sender<()>);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         // There is room for it: it was taken out before.
         let _ = self.0.send(());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(access: &str) -> TokenPair {
-        TokenPair {
-            access: Secret::new(access),
-            refresh: Secret::new(format!("refresh of {access}")),
-            ..TokenPair::none()
-        }
-    }
-
-    #[test]
-    fn who_starts_from_the_same_pair_shares_the_chain() {
-        let first = Family::of(pair("same-1"));
-        assert!(Arc::ptr_eq(&first, &Family::of(pair("same-1"))));
-        assert!(!Arc::ptr_eq(&first, &Family::of(pair("another"))));
-        first.succeed_with(pair("same-2"));
-        for known in ["same-1", "same-2"] {
-            let late = Family::of(pair(known));
-            assert_eq!(late.access().expose(), "same-2", "{known}");
-        }
-        assert!(!Arc::ptr_eq(&Family::of(pair("")), &Family::of(pair(""))), "no token is no family");
-    }
-
-    #[test]
-    fn a_new_pair_is_told_before_it_is_used_and_only_to_who_still_listens() {
-        let family = Family::of(pair("told-1"));
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = |name: &'static str| -> TokensSink {
-            let (told, family) = (told.clone(), family.clone());
-            Arc::new(move |pair| {
-                let used = family.access();
-                lock(&told).push(format!("{name}: {} before {}", used.expose(), pair.access.expose()));
-            })
-        };
-        let (stays, goes) = (sink("stays"), sink("goes"));
-        family.listen(&stays);
-        family.listen(&goes);
-        drop(goes);
-        family.succeed_with(pair("told-2"));
-        assert_eq!(*lock(&told), ["stays: told-1 before told-2"]);
     }
 }

@@ -1,8 +1,11 @@
 //! The application's tokens: where they come from, who shares them, when they are renewed (docs/protocol.md §2.3).
 
 mod family;
+mod keeper;
 mod server;
-pub mod tokens;
+mod tokens;
 
-pub use family::TokensSink;
-pub use tokens::Tokens;
+pub use family::TokenKeeper;
+pub use keeper::{Keeper, TokensSink};
+pub use server::{AuthServer, TokenServer};
+pub use tokens::{Tokens, TokensSetup};

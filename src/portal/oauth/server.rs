@@ -1,4 +1,4 @@
-//! The authorization server: buys pairs of tokens (protocol.md §2.3).
+//! The authorization server, which sells pairs of tokens (docs/protocol.md §2.3).
 
 use std::time::Duration;
 
@@ -13,16 +13,42 @@ use crate::portal::{php, refusal};
 use crate::secret::Secret;
 use crate::state::tokens::TokenPair;
 
-/// The application as the authorization server knows it.
+/// Sells pairs of tokens. `now` is in seconds since 1970.
+pub trait TokenServer: Send + Sync {
+    /// The application's secret, to be kept out of texts.
+    fn client_secret(&self) -> &Secret;
+
+    /// The first pair, for an authorization code, which lives for 30 seconds.
+    fn exchange_code(&self, code: &str, now: u64) -> Result<TokenPair>;
+
+    /// The pair that follows; the refresh token is dead afterwards.
+    fn refresh(&self, refresh: &Secret, now: u64) -> Result<TokenPair>;
+}
+
+/// The vendor's authorization server.
 pub struct AuthServer {
     settings: Settings,
     /// Not interrupted by the client's end: an answer that gets lost takes the application's tokens with it. Made when it
-    /// is needed, as many clients never buy.
+    /// is needed, as many clients never renew.
     http: OnceCell<Http>,
 }
 
-/// Most time of one purchase.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest that a request may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
+
+impl TokenServer for AuthServer {
+    fn client_secret(&self) -> &Secret {
+        &self.settings.client_secret
+    }
+
+    fn exchange_code(&self, code: &str, now: u64) -> Result<TokenPair> {
+        self.request("authorization_code", ("code", code), now)
+    }
+
+    fn refresh(&self, refresh: &Secret, now: u64) -> Result<TokenPair> {
+        self.request("refresh_token", ("refresh_token", refresh.expose()), now)
+    }
+}
 
 impl AuthServer {
     /// As configured.
@@ -30,22 +56,7 @@ impl AuthServer {
         AuthServer { settings: settings.clone(), http: OnceCell::new() }
     }
 
-    /// The application's secret, to be kept out of texts.
-    pub fn client_secret(&self) -> &Secret {
-        &self.settings.client_secret
-    }
-
-    /// The first pair, for an authorization code, which lives for 30 seconds. `now`: seconds since 1970.
-    pub fn first(&self, code: &str, now: u64) -> Result<TokenPair> {
-        self.buy("authorization_code", ("code", code), now)
-    }
-
-    /// The next pair; the old one is dead afterwards. `now`: seconds since 1970.
-    pub fn next(&self, refresh: &Secret, now: u64) -> Result<TokenPair> {
-        self.buy("refresh_token", ("refresh_token", refresh.expose()), now)
-    }
-
-    fn buy(&self, grant: &str, with: (&str, &str), now: u64) -> Result<TokenPair> {
+    fn request(&self, grant: &str, with: (&str, &str), now: u64) -> Result<TokenPair> {
         if self.settings.client_id.is_empty() || self.settings.client_secret.is_empty() {
             return Err(Error::Config(
                 "auth.client_id and auth.client_secret are not set; they are needed to get tokens".into(),

@@ -1,23 +1,24 @@
-//! The application's tokens (protocol.md §2.3).
+//! The application's tokens as one client uses them (docs/protocol.md §2.3).
 //!
-//! A refresh token works once, so a pair of tokens and all that grow out of it make one family (`token_chain`).
-//! Clients of this process share it by themselves; processes of one machine can share it through `auth.tokens_file`.
+//! A pair is bought like this, under the permit of its family and the lock of the shared file: make room in every place
+//! that will store the new pair; note there that a renewal has begun; ask the authorization server; store; use. A
+//! process that dies in between costs at most the pair whose answer never arrived, and the note tells why.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use super::family::{Family, TokensSink};
-use super::server::AuthServer;
-use crate::cancel::Cancellation;
-use crate::clock::{Clock, Deadline};
-use crate::config::Settings;
+use super::family::{Permit, Registry, SharedFamily, TokenKeeper};
+use super::server::TokenServer;
+use crate::clock::Deadline;
+use crate::context::Context;
 use crate::error::{Error, Refusal, Result, Status};
 use crate::lock;
 use crate::portal::refusal;
 use crate::secret::Secret;
-use crate::state::private_file::{FileLock, PrivateFile};
-use crate::state::stored_tokens::StoredTokens;
+use crate::state::family::{Presented, TokenFamily};
+use crate::state::storage::Guard;
 use crate::state::tokens::TokenPair;
+use crate::state::tokens_file::TokensFile;
 
 /// A token is renewed this many seconds before it expires, so that it does not expire on the way; one that lives short,
 /// in the last tenth of its life.
@@ -26,97 +27,166 @@ const MARGIN: u64 = 30;
 /// How often a lock that another process holds is tried again: a file lock wakes nobody who could be interrupted.
 const FILE_LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One client's view of a family.
+/// The longest that the end of a client waits for a renewal under way: as long as a request to the server may take.
+const RENEWAL_TIMEOUT: Duration = super::server::TIMEOUT;
+
+/// The families of this process.
+static PROCESS: LazyLock<Arc<Registry>> = LazyLock::new(Arc::default);
+
+/// What [`Tokens`] are made from.
+pub struct TokensSetup {
+    /// The pair that the host has configured, or none.
+    pub configured: TokenPair,
+    /// The family that the client's own state holds.
+    pub stored: TokenFamily,
+    /// The file shared with other processes.
+    pub file: Option<TokensFile>,
+    /// Where new pairs go.
+    pub keeper: Arc<dyn TokenKeeper>,
+    /// Who sells them.
+    pub server: Box<dyn TokenServer>,
+    /// `auth.renew=host`.
+    pub renewed_by_host: bool,
+}
+
+/// See the module.
 pub struct Tokens {
-    family: Mutex<Arc<Family>>,
-    configured: Secret,
-    client_id: String,
-    authorization: AuthServer,
+    family: Mutex<Arc<SharedFamily>>,
+    registry: Arc<Registry>,
+    server: Box<dyn TokenServer>,
     renewed_by_host: bool,
-    file: Option<PrivateFile>,
-    sink: TokensSink,
+    file: Option<TokensFile>,
+    keeper: Arc<dyn TokenKeeper>,
     /// Came with an event: used when ours has expired and cannot be renewed.
     fallback: Mutex<Option<TokenPair>>,
-    clock: Arc<dyn Clock>,
-    cancel: Cancellation,
+    ctx: Context,
 }
 
 impl Tokens {
-    /// The pair that the tokens' file holds, else the one that the settings hold.
-    pub fn new(settings: &Settings, sink: TokensSink, clock: Arc<dyn Clock>, cancel: Cancellation) -> Result<Tokens> {
-        let file = settings.tokens_file.clone().map(PrivateFile::new).transpose()?;
-        let configured = TokenPair {
-            access: settings.access_token.clone(),
-            refresh: settings.refresh_token.clone(),
-            expires: settings.expires,
-            ..TokenPair::none()
-        };
-        let stored = match &file {
-            Some(file) => read_kept(file, &settings.client_id)?,
-            None => None,
-        };
-        let stored = stored.and_then(|stored| stored.descended_from(&settings.access_token));
+    /// The newest pair that is known anywhere: in the state, in the shared file, in another client of this process, or
+    /// in the configuration.
+    pub fn new(setup: TokensSetup, ctx: Context) -> Result<Tokens> {
+        Tokens::in_registry(PROCESS.clone(), setup, ctx)
+    }
+
+    fn in_registry(registry: Arc<Registry>, setup: TokensSetup, ctx: Context) -> Result<Tokens> {
+        let TokensSetup { configured, stored, file, keeper, server, renewed_by_host } = setup;
+        let access = configured.access.clone();
+        let shared = file.as_ref().map_or(Ok(None), TokensFile::read)?.unwrap_or_else(TokenFamily::none);
+        let mut family = stored.reconcile(shared, &access);
+        let is_new = family.present(configured) == Presented::Adopted;
         let tokens = Tokens {
-            family: Mutex::new(Family::of(stored.unwrap_or(configured))),
-            configured: settings.access_token.clone(),
-            client_id: settings.client_id.clone(),
-            authorization: AuthServer::new(settings),
-            renewed_by_host: settings.renewed_by_host,
+            family: Mutex::new(registry.join(family)),
+            registry,
+            server,
+            renewed_by_host,
             file,
-            sink,
+            keeper,
             fallback: Mutex::default(),
-            clock,
-            cancel,
+            ctx,
         };
-        tokens.family().listen(&tokens.sink);
+        let family = tokens.family();
+        family.add_keeper(&tokens.keeper);
+        if family.family().generation() > 0 {
+            tokens.keeper.store(&family.family())?;
+        }
+        tokens.offer_to_file(&family, is_new)?;
         Ok(tokens)
     }
 
-    /// The pair in use.
+    /// Tells those who share the file of tokens that it does not hold. A stranger in it is replaced only by what the host
+    /// has just configured (`is_new`). When somebody else is writing the file at this moment, the next renewal brings both
+    /// together.
+    fn offer_to_file(&self, family: &SharedFamily, is_new: bool) -> Result<()> {
+        let Some(file) = self.file.as_ref().filter(|_| family.family().generation() > 0) else { return Ok(()) };
+        let Some(_guard) = file.try_lock()? else { return Ok(()) };
+        self.meet_file(family)?;
+        let ours = family.family();
+        match file.read()? {
+            Some(theirs) if !is_new && !ours.has_news_for(&theirs) => Ok(()),
+            _ => file.write(&ours),
+        }
+    }
+
+    /// The newest pair.
     pub fn pair(&self) -> TokenPair {
         self.family().pair()
     }
 
-    /// Uses this pair from now on.
-    pub fn replace(&self, pair: TokenPair) {
-        let family = Family::of(pair);
-        let mut current = lock(&self.family);
-        current.forget(&self.sink);
-        family.listen(&self.sink);
-        *current = family;
+    /// The access token to use now.
+    pub fn access(&self) -> Secret {
+        self.family().access()
     }
 
-    /// The same for a pair that the host has got; whoever shares the tokens' file is to have it too.
-    pub fn put_in(&self, pair: TokenPair) -> Result<()> {
-        self.keep(&pair, &self.configured)?;
-        self.replace(pair);
-        Ok(())
+    /// The family in use, to be carried elsewhere.
+    pub fn to_carry(&self) -> TokenFamily {
+        self.family().family()
     }
 
-    /// Buys the first pair with an authorization code, stores it and uses it.
-    pub fn authorize(&self, code: &str) -> Result<TokenPair> {
-        let pair = self.authorization.first(code, self.clock.unix())?;
-        self.adopt(pair.clone())?;
-        Ok(pair)
-    }
-
-    /// Stores a pair that starts a family, and uses it.
-    pub fn adopt(&self, pair: TokenPair) -> Result<()> {
-        // Even if it could not be kept, the pair is used: nobody can buy it again.
-        let stored = self.keep(&pair, &self.configured);
-        (self.sink)(&pair);
-        self.replace(pair);
-        stored
-    }
-
-    /// Whether the family holds this access token or has held it.
+    /// Whether this access token is or was one of the family.
     pub fn knows(&self, access: &Secret) -> bool {
         self.family().knows(access)
     }
 
+    /// A family that was carried from elsewhere: the newer one of it and ours is used.
+    pub fn restore(&self, carried: TokenFamily) -> Result<()> {
+        if carried.generation() == 0 {
+            return Ok(());
+        }
+        let ours = self.family();
+        let known = ours.family();
+        if known.is_related(&carried) {
+            let deadline = Deadline::after(RENEWAL_TIMEOUT, self.ctx.clock.now());
+            let _permit = self.permit(&ours, deadline)?;
+            let _locked = self.lock_file(deadline)?;
+            self.meet_file(&ours)?;
+            return ours.change(|family| family.meet(carried), |family| self.write_file(family), None).1;
+        }
+        // Strangers: ours is what the host configured or what its folder holds.
+        if known.generation() > 0 {
+            return Ok(());
+        }
+        let shared = self.registry.join(carried);
+        ours.remove_keeper(&self.keeper);
+        shared.add_keeper(&self.keeper);
+        *lock(&self.family) = shared.clone();
+        self.keeper.store(&shared.family())?;
+        self.offer_to_file(&shared, false)
+    }
+
+    /// The host, or an installation, presents a pair. It is used if the family does not know it; then it is stored too.
+    pub fn present(&self, pair: TokenPair, by_host: bool) -> Result<()> {
+        let family = self.family();
+        let deadline = Deadline::after(RENEWAL_TIMEOUT, self.ctx.clock.now());
+        let permit = self.permit(&family, deadline)?;
+        // A file that cannot be read is no reason not to use the pair: it may be the only one that is alive.
+        let locked = self.lock_file(deadline);
+        let met = locked.as_ref().map_or(Ok(()), |_| self.meet_file(&family));
+        let presenter = by_host.then_some(&self.keeper);
+        let and_store = |family: &TokenFamily| match (&locked, &met) {
+            (Ok(_), Ok(())) => self.write_file(family),
+            (Err(error), _) | (_, Err(error)) => Err(error.clone()),
+        };
+        let (_, stored) = family.present(pair, and_store, presenter);
+        drop(permit);
+        stored
+    }
+
+    /// Exchanges an authorization code for the first pair of tokens, stores and uses it.
+    pub fn authorize(&self, code: &str) -> Result<()> {
+        let pair = self.server.exchange_code(code, self.ctx.clock.unix())?;
+        self.present(pair, false)
+    }
+
+    /// The application was uninstalled: its tokens are dead.
+    pub fn retire(&self) {
+        // They are dead even where that cannot be stored.
+        let (_, _) = self.family().change(TokenFamily::retire, |_| Ok(()), None);
+    }
+
     /// A pair that may stand in when ours has expired and cannot be renewed.
     pub fn offer_fallback(&self, pair: TokenPair) {
-        if !self.renewed_by_host && !pair.access.is_empty() && !self.knows(&pair.access) {
+        if !self.renewed_by_host && !pair.is_none() && !self.knows(&pair.access) {
             *lock(&self.fallback) = Some(pair);
         }
     }
@@ -126,17 +196,12 @@ impl Tokens {
         lock(&self.fallback).is_some()
     }
 
-    /// The access token to use now.
-    pub fn access(&self) -> Secret {
-        self.family().access()
-    }
-
     /// Whether the current token is about to expire and can be renewed here.
-    pub fn is_due(&self) -> bool {
+    pub fn expires_soon(&self) -> bool {
         let pair = self.pair();
         let known = pair.expires != 0 && !pair.refresh.is_empty() && !self.renewed_by_host;
         let margin = if pair.lifetime == 0 { MARGIN } else { MARGIN.min(pair.lifetime / 10) };
-        known && self.clock.unix().saturating_add(margin) >= pair.expires
+        known && self.ctx.clock.unix().saturating_add(margin) >= pair.expires
     }
 
     /// Whether there is what a renewal needs, whom to ask for one, or a pair that may stand in.
@@ -147,94 +212,127 @@ impl Tokens {
     /// Replaces every secret of ours in a text that came from outside.
     pub fn redact(&self, text: &str) -> String {
         let pair = self.pair();
-        let secrets = [&pair.access, &pair.refresh, self.authorization.client_secret()];
+        let secrets = [&pair.access, &pair.refresh, self.server.client_secret()];
         let known = secrets.into_iter().filter(|secret| !secret.is_empty());
         known.fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
+    }
+
+    /// Waits for a renewal that is under way in this process, for 20 s at most: its answer must not get lost.
+    pub fn wait_for_renewal(&self) {
+        self.family().wait_for_renewal(RENEWAL_TIMEOUT);
     }
 
     /// Replaces the pair of which `stale` is the access token by a new one, unless that has been done since. Returns
     /// whether this call bought it. `deadline` bounds the wait for the right to buy, not the purchase.
     pub fn renew(&self, stale: &Secret, deadline: Deadline) -> Result<bool> {
         let family = self.family();
-        let _permit = family.permit(deadline, &self.cancel, &*self.clock)?;
-        let TokenPair { access, refresh, .. } = family.pair();
-        if access != *stale {
+        let _permit = self.permit(&family, deadline)?;
+        if family.access() != *stale {
             return Ok(false);
         }
-        let _locked = self.lock_file(deadline)?;
-        let shared = self.read_file()?.and_then(|stored| stored.descended_from(stale));
-        if let Some(shared) = shared.filter(|shared| shared.access != *stale) {
-            family.succeed_with(shared);
+        let locked = self.lock_file(deadline)?;
+        self.meet_file(&family)?;
+        if family.access() != *stale {
             return Ok(false);
         }
         if self.renewed_by_host {
             return Err(host_must_renew());
         }
+        let TokenPair { refresh, .. } = family.pair();
         let fallback = if refresh.is_empty() { lock(&self.fallback).take() } else { None };
         if let Some(pair) = fallback {
-            let stored = self.keep(&pair, stale);
-            family.succeed_with(pair);
-            return stored.map(|()| true);
+            return family.present(pair, |family| self.write_file(family), None).1.map(|()| true);
         }
         if refresh.is_empty() {
             return Err(refusal::refused(401, "expired_token", ""));
         }
-        let pair = self.authorization.next(&refresh, self.clock.unix())?;
-        // Even if it could not be kept, the pair is used: the old one is dead.
-        let stored = self.keep(&pair, stale);
-        family.succeed_with(pair);
-        stored.map(|()| true)
+        self.reserve_space(&family)?;
+        let doubt = family.family().renewal_begun();
+        let now = self.ctx.clock.unix();
+        family.change(|family| family.begin_renewal(now), |family| self.write_file(family), None).1?;
+        match self.server.refresh(&refresh, now) {
+            Ok(pair) => {
+                let (_, stored) = family.change(
+                    |family| family.succeed(pair),
+                    |family| {
+                        let written = self.write_file(family);
+                        // Others may go on with the pair from here on.
+                        drop(locked);
+                        written
+                    },
+                    None,
+                );
+                stored.map(|()| true)
+            }
+            Err(error) => Err(self.not_renewed(&family, doubt, error)),
+        }
     }
 
-    fn family(&self) -> Arc<Family> {
+    /// What a failed renewal means for the note that it had begun. `doubt`: when an earlier one began whose outcome is
+    /// not known.
+    fn not_renewed(&self, family: &SharedFamily, doubt: Option<u64>, error: Error) -> Error {
+        let Error::Refused(refusal) = error else {
+            // The server may have sold the pair, and the answer was lost.
+            return error;
+        };
+        match doubt.filter(|_| refusal.code.eq_ignore_ascii_case("invalid_grant")) {
+            Some(begun) => Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal })),
+            None => {
+                // It was answered, and the pair was not used up. A note that cannot be removed does no harm.
+                let (_, _) = family.change(TokenFamily::end_renewal, |family| self.write_file(family), None);
+                Error::Refused(refusal)
+            }
+        }
+    }
+
+    fn family(&self) -> Arc<SharedFamily> {
         lock(&self.family).clone()
     }
 
-    /// Writes a pair that takes the place of `stale` into the tokens' file.
-    fn keep(&self, pair: &TokenPair, stale: &Secret) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut ancestors = self.read_file()?.map(|stored| stored.ancestors()).unwrap_or_default();
-        ancestors.extend([&self.configured, stale].map(|root| root.expose().to_owned()));
-        // Texts and numbers: nothing in it can fail to be written.
-        file.write(&serde_json::to_vec(&StoredTokens::new(pair, ancestors).of(&self.client_id)).unwrap_or_default())
+    fn permit<'a>(&self, family: &'a SharedFamily, deadline: Deadline) -> Result<Permit<'a>> {
+        family.permit(deadline, &self.ctx.cancel, &*self.ctx.clock)
     }
 
-    fn read_file(&self) -> Result<Option<StoredTokens>> {
-        self.file.as_ref().map_or(Ok(None), |file| read_kept(file, &self.client_id))
+    fn reserve_space(&self, family: &SharedFamily) -> Result<()> {
+        family.reserve_space()?;
+        self.file.as_ref().map_or(Ok(()), |file| file.reserve_space(&family.family()))
     }
 
-    fn lock_file(&self, deadline: Deadline) -> Result<Option<FileLock>> {
+    /// Brings the family up to date with the file, which is locked for us.
+    fn meet_file(&self, family: &SharedFamily) -> Result<()> {
+        let Some(theirs) = self.file.as_ref().map_or(Ok(None), TokensFile::read)? else { return Ok(()) };
+        let ours = family.family();
+        if !theirs.has_news_for(&ours) {
+            return Ok(());
+        }
+        let met = |family: &TokenFamily| {
+            // What they have to learn from us can wait for the next purchase, if it has to.
+            let _ = if family.has_news_for(&theirs) { self.write_file(family) } else { Ok(()) };
+            Ok(())
+        };
+        family.change(|family| family.meet(theirs.clone()), met, None).1
+    }
+
+    fn write_file(&self, family: &TokenFamily) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.write(family))
+    }
+
+    fn lock_file(&self, deadline: Deadline) -> Result<Option<Guard>> {
         let Some(file) = &self.file else { return Ok(None) };
         loop {
             if let Some(locked) = file.try_lock()? {
                 return Ok(Some(locked));
             }
-            if deadline.has_passed(self.clock.now()) {
+            if deadline.has_passed(self.ctx.clock.now()) {
                 return Err(Error::Timeout(
-                    "another process renews the tokens and does not come to an end; repeat later".into(),
+                    "another process is renewing the tokens in auth.tokens_file and takes too long; repeat this call \
+                     later"
+                        .into(),
                 ));
             }
-            self.cancel.sleep(FILE_LOCK_INTERVAL)?;
+            self.ctx.cancel.sleep(FILE_LOCK_INTERVAL)?;
         }
     }
-}
-
-fn read_kept(file: &PrivateFile, client_id: &str) -> Result<Option<StoredTokens>> {
-    let Some(text) = file.read()? else { return Ok(None) };
-    // serde's text could quote a token.
-    let stored: StoredTokens = serde_json::from_str(&text).map_err(|_| {
-        Error::State(format!(
-            "{} holds no tokens; remove it, or set auth.tokens_file to another file",
-            file.path().display()
-        ))
-    })?;
-    if !stored.may_belong_to(client_id) {
-        let path = file.path().display();
-        return Err(Error::State(format!(
-            "{path} holds the tokens of another application; set auth.tokens_file to a file of its own"
-        )));
-    }
-    Ok(Some(stored))
 }
 
 fn host_must_renew() -> Error {
@@ -242,6 +340,18 @@ fn host_must_renew() -> Error {
         status: Status::Auth,
         code: "expired_token".into(),
         http_status: 401,
-        text: "the access token has expired, and auth.renew=host leaves its renewal to the host: put the new pair in with b24_client_set_tokens (1C: УстановитьТокены)".into(),
+        text: "the access token has expired, and auth.renew=host leaves its renewal to the host: set the new pair of tokens"
+            .into(),
     }))
 }
+
+fn answer_lost(begun: u64) -> String {
+    format!(
+        "the authorization server no longer accepts the refresh token: a renewal was begun at {begun} (seconds since \
+         1970), and its answer with the new tokens never arrived, because the process ended or the connection broke; \
+         authorize the application again"
+    )
+}
+
+#[cfg(test)]
+mod tests;

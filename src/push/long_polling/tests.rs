@@ -1,10 +1,10 @@
-//! Golden tests: the recorded answers of real push servers.
+//! Reads recorded answers of real push servers.
 
 use super::*;
 use crate::push::config::ChannelKind;
 
-fn read(answer: &Answer, connector_id: &str) -> Polled {
-    super::read(answer, connector_id, &mut Recent::default())
+fn read(answer: &Answer, connector_id: &str) -> PollOutcome {
+    super::read(answer, connector_id, &mut RecentMessages::default())
 }
 
 /// A recorded answer: status line, headers, and a body that may be chunked.
@@ -25,7 +25,7 @@ fn recorded(name: &str) -> Answer {
             ureq::http::HeaderValue::from_str(value).unwrap(),
         );
     }
-    // A chunked body: sizes stand on lines of their own, envelopes hold no line breaks.
+    // A chunked body: sizes are on lines of their own, and envelopes contain no line breaks.
     let chunk_size = |line: &&str| usize::from_str_radix(line.trim(), 16).is_ok();
     let body: String = body.lines().filter(|line| !chunk_size(line)).collect();
     Answer { status, headers, body: body.into_bytes() }
@@ -35,91 +35,91 @@ fn mid(text: &str) -> Option<String> {
     Some(text.into())
 }
 
-fn signal(count: u64) -> Meaning {
-    Meaning::EventOffline { count }
+fn signal(count: u64) -> PushEvent {
+    PushEvent::EventOffline { count }
 }
 
 #[test]
-fn v3_one_message() {
-    let Polled::Messages { meanings, position, malformed } = read(&recorded("v3_lp_200_one.http"), "OneC") else {
+fn version_3_sends_one_message() {
+    let PollOutcome::Messages { events, position, malformed } = read(&recorded("v3_lp_200_one.http"), "OneC") else {
         panic!("no messages");
     };
-    assert_eq!((meanings, malformed), (vec![signal(1)], 0));
+    assert_eq!((events, malformed), (vec![signal(1)], 0));
     assert!(position.mid.is_some());
 }
 
 #[test]
-fn v3_many_messages_for_several_connectors() {
+fn version_3_sends_messages_for_several_connectors_in_one_answer() {
     let answer = recorded("v3_lp_200_replay_many.http");
     let counts = |connector: &str| match read(&answer, connector) {
-        Polled::Messages { meanings, position, malformed: 0 } => {
+        PollOutcome::Messages { events, position, malformed: 0 } => {
             assert_eq!(position.mid, mid("17954851440000000000000007"));
-            meanings
+            events
         }
         other => panic!("{other:?}"),
     };
     let replaced =
-        |meaning: &Meaning| matches!(meaning, Meaning::ChannelReplaced(channel) if channel.kind == ChannelKind::Shared);
+        |event: &PushEvent| matches!(event, PushEvent::ChannelReplaced(channel) if channel.kind == ChannelKind::Shared);
     let onec = counts("OneC");
     assert_eq!(onec.len(), 5);
-    assert_eq!(onec[..4], [signal(2), Meaning::Foreign, Meaning::Foreign, Meaning::Foreign]);
+    assert_eq!(onec[..4], [signal(2), PushEvent::Unrelated, PushEvent::Unrelated, PushEvent::Unrelated]);
     assert!(replaced(&onec[4]), "{onec:?}");
     assert_eq!(counts("")[1], signal(3));
     assert_eq!(counts("Склад \"№1\"")[2], signal(4));
 }
 
 #[test]
-fn v3_nothing_new() {
+fn version_3_names_a_position_when_nothing_is_new() {
     let with = read(&recorded("v3_lp_304_hold_with_mid.http"), "OneC");
-    assert_eq!(with, Polled::Nothing { mid: mid("99999999999999999999999999") });
+    assert_eq!(with, PollOutcome::Nothing { mid: mid("99999999999999999999999999") });
     let without = read(&recorded("v3_lp_304_hold_without_mid.http"), "OneC");
-    assert_eq!(without, Polled::Nothing { mid: mid("17954851440000000000000007") });
+    assert_eq!(without, PollOutcome::Nothing { mid: mid("17954851440000000000000007") });
 }
 
 #[test]
-fn v3_refused() {
+fn version_3_refuses_a_wrong_channel() {
     for name in ["v3_lp_400_no_channel.http", "v3_lp_400_bad_signature.http", "v3_ws_400_bad_channel.http"] {
-        assert_eq!(read(&recorded(name), "OneC"), Polled::ChannelRefused, "{name}");
+        assert_eq!(read(&recorded(name), "OneC"), PollOutcome::ChannelRefused, "{name}");
     }
 }
 
 #[test]
-fn v1_messages_and_timeout() {
+fn version_1_sends_messages_and_ends_a_hold_without_a_position() {
     let position = |name: &str| match read(&recorded(name), "OneC") {
-        Polled::Messages { meanings, position, malformed: 0 } => {
+        PollOutcome::Messages { events, position, malformed: 0 } => {
             let time = "Tue, 24 Nov 2026 02:01:51 GMT".to_owned();
-            (meanings, position.tag_time.map(|(tag, at)| (tag, at == time)))
+            (events, position.tag_time.map(|(tag, at)| (tag, at == time)))
         }
         other => panic!("{other:?}"),
     };
     assert_eq!(position("v1_lp_200_replay.http"), (vec![signal(2), signal(3)], Some(("2".into(), true))));
     assert_eq!(position("v1_lp_200_one.http").0, [signal(1)]);
-    // Its `Expires` is another one, so nothing is taken for a position.
-    assert_eq!(read(&recorded("v1_lp_timeout.http"), "OneC"), Polled::Nothing { mid: None });
+    // Its `Expires` is another one, so nothing is read as a position.
+    assert_eq!(read(&recorded("v1_lp_timeout.http"), "OneC"), PollOutcome::Nothing { mid: None });
 }
 
 #[test]
-fn websocket_frames_hold_the_same_envelopes() {
+fn websocket_frames_contain_the_same_envelopes() {
     let bytes =
         std::fs::read(format!("{}/tests/vectors/v3_ws_101_then_frames.bin", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let decoded = decode(&bytes, "OneC", &mut Recent::default());
-    assert_eq!((decoded.meanings.len(), decoded.malformed), (5, 0));
-    assert_eq!(decoded.meanings[..2], [signal(1), signal(2)]);
+    let decoded = decode(&bytes, "OneC", &mut RecentMessages::default());
+    assert_eq!((decoded.events.len(), decoded.malformed), (5, 0));
+    assert_eq!(decoded.events[..2], [signal(1), signal(2)]);
 }
 
 #[test]
-fn what_is_no_push_server_is_unusable() {
+fn an_answer_of_something_else_is_unusable() {
     let answer = |status, body: &str| Answer { status, headers: HeaderMap::new(), body: body.into() };
     for (status, body, count) in
         [(200, "<html>planted</html>", 0), (200, "#!NGINXNMS!#{\"x\":planted", 1), (502, "planted", 0)]
     {
         match read(&answer(status, body), "") {
-            Polled::Unusable { text, malformed } => {
+            PollOutcome::Unusable { text, malformed } => {
                 assert_eq!(malformed, count);
                 assert!(!text.contains("planted"), "{text}");
             }
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(read(&answer(200, ""), ""), Polled::PositionLost);
+    assert_eq!(read(&answer(200, ""), ""), PollOutcome::PositionLost);
 }

@@ -1,87 +1,93 @@
-//! The part of the state machine that is about WebSockets.
+//! The part of the state machine that deals with WebSockets.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
-use super::*;
+use super::{Decoded, Machine, MessageCounts, Position, Step};
+use crate::clock::random_seconds;
+use crate::secret::Secret;
 
-/// Code 4010: bounds of the random pause before a new configuration, seconds.
-const REFUSED_PAUSE: Range<u64> = 5..35;
-/// An opening that fails after so long would keep whoever waits in `connect` for too long to try it again.
-const SLOW: Duration = Duration::from_secs(2);
+/// Bounds of the random pause after close code 4010, in seconds (docs/protocol.md §3.2).
+const REFUSED_PAUSE_SECONDS: Range<u64> = 5..35;
+/// If the first attempt takes this long to fail, long polling follows without a second one: a caller may be waiting in
+/// `connect`.
+const SLOW_ATTEMPT: Duration = Duration::from_secs(2);
 
-/// The WebSocket in use.
+/// The state of the WebSocket in use.
 #[derive(Debug)]
-pub(super) struct Open {
-    /// Of the subscription.
+pub(super) struct SocketState {
+    /// The identity of the configuration it was opened with.
     pub(super) identity: Secret,
-    since: Instant,
-    heard: Instant,
-    /// `None`: sent, and nothing has come since.
+    opened_at: Instant,
+    last_received: Instant,
+    /// When to send the next ping; `None` while an answer is awaited.
     ping_at: Option<Instant>,
 }
 
-impl Open {
-    /// A ping is due, or the socket is dead.
-    pub(super) fn check(&self, idle: Duration, now: Instant) -> Option<Step> {
-        if now >= self.heard + idle {
-            Some(Step::Dead)
+impl SocketState {
+    /// What the socket needs now: a ping, or to be ended.
+    pub(super) fn required_step(&self, idle_timeout: Duration, now: Instant) -> Option<Step> {
+        if now >= self.last_received + idle_timeout {
+            Some(Step::EndSilentSocket)
         } else {
             self.ping_at.filter(|at| now >= *at).map(|_| Step::Ping)
         }
     }
 
-    pub(super) fn next_check(&self, idle: Duration) -> Instant {
-        let dead = self.heard + idle;
-        self.ping_at.map_or(dead, |at| at.min(dead))
+    /// When to call [`SocketState::required_step`] again.
+    pub(super) fn next_check(&self, idle_timeout: Duration) -> Instant {
+        let silent_at = self.last_received + idle_timeout;
+        self.ping_at.map_or(silent_at, |at| at.min(silent_at))
     }
 }
 
-/// How a WebSocket ended, or why there is none.
+/// How a WebSocket ended, or why it was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// The server, or somebody on the way, did not take it.
+pub enum SocketEnd {
+    /// The server, or something in between, did not accept it.
     NotOpened,
     /// The server did not accept the channel.
     ChannelRefused,
-    /// A close frame with this code; 1005 when it had none.
+    /// The server sent a close frame with this code; 1005 stands for a frame without a code.
     Closed(u16),
-    /// Without a close frame.
+    /// The connection ended without a close frame.
     Broken,
-    /// A frame that cannot be used. It would come again from the same position.
+    /// A frame could not be used. The same position would bring it again.
     Unreadable,
-    /// Nothing has come for too long.
+    /// Nothing arrived for too long.
     Silent,
 }
 
-impl Connection {
+impl Machine {
     /// Whether a WebSocket is in use.
     pub fn has_socket(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// A WebSocket stands, in place of the one before if there was one.
-    pub fn opened(&mut self, now: Instant) {
+    /// A WebSocket is open. It replaces the previous one, if any.
+    pub fn socket_opened(&mut self, now: Instant) {
         let Some(config) = &self.config else {
             return;
         };
-        self.choice.opened();
+        self.transport.websocket_opened();
         self.gap = false;
-        // The answer to a ping at once shows that frames get through, which an opening through a proxy does not.
-        self.socket = Some(Open { identity: config.identity(), since: now, heard: now, ping_at: Some(now) });
+        // A handshake through a proxy does not show that frames get through; the answer to an immediate ping does.
+        self.socket =
+            Some(SocketState { identity: config.identity(), opened_at: now, last_received: now, ping_at: Some(now) });
     }
 
-    /// No WebSocket could be opened since `started`. Returns how long to wait.
-    pub fn not_opened(&mut self, lost: Lost, started: Instant, now: Instant, random: u64) -> Duration {
-        let slow = now.saturating_duration_since(started) >= SLOW;
-        let was_proven = self.proven;
-        if self.choice.failed(slow, now, random) && self.socket.is_none() {
-            return self.go_on_polling();
+    /// An attempt to open a WebSocket that began at `started` failed. Returns how long to wait.
+    pub fn socket_not_opened(&mut self, end: SocketEnd, started: Instant, now: Instant, random: u64) -> Duration {
+        let was_slow = now.saturating_duration_since(started) >= SLOW_ATTEMPT;
+        let channels_accepted = self.channels_accepted;
+        if self.transport.websocket_failed(was_slow, now, random) && self.socket.is_none() {
+            return self.switch_to_polling();
         }
-        if lost == Lost::ChannelRefused {
+        if end == SocketEnd::ChannelRefused {
             self.config = None;
             self.reopen = true;
             self.gap = true;
-            if was_proven {
+            if channels_accepted {
                 return Duration::ZERO;
             }
         }
@@ -89,77 +95,82 @@ impl Connection {
     }
 
     /// A ping was sent.
-    pub fn pinged(&mut self) {
-        if let Some(open) = &mut self.socket {
-            open.ping_at = None;
+    pub fn ping_sent(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.ping_at = None;
         }
     }
 
-    /// Something came, be it a sign of life alone.
-    pub fn heard(&mut self, now: Instant) {
-        let idle = self.idle;
-        let Some(open) = &mut self.socket else {
+    /// Something arrived over the WebSocket, even if only the answer to a ping.
+    pub fn socket_alive(&mut self, now: Instant) {
+        let Some(socket) = &mut self.socket else {
             return;
         };
-        open.heard = now;
-        open.ping_at = Some(now + idle / 2);
-        self.choice.worked();
-        self.proven = true;
-        // While another subscription is being tried for, this one's success is not that one's.
-        if self.task(now).is_none() {
+        socket.last_received = now;
+        socket.ping_at = Some(now + self.idle_timeout / 2);
+        self.transport.websocket_works();
+        self.channels_accepted = true;
+        // While another subscription is being attempted, the success of this one does not count for that one.
+        if self.required_step(now).is_none() {
             self.succeeded();
         }
     }
 
-    /// Messages came.
-    pub fn received(&mut self, decoded: Decoded, now: Instant, random: u64) -> Signals {
-        self.heard(now);
-        let mut signals = Signals { malformed: decoded.malformed, ..Signals::default() };
-        self.move_to(Position { mid: decoded.mid, tag_time: decoded.tag_time });
-        self.take_all(decoded.meanings, &mut signals, now, random);
-        signals
+    /// Messages arrived over the WebSocket.
+    pub fn messages_received(&mut self, decoded: Decoded, now: Instant, random: u64) -> MessageCounts {
+        self.socket_alive(now);
+        let mut counts = MessageCounts { malformed: decoded.malformed, ..MessageCounts::default() };
+        self.advance(Position { mid: decoded.mid, tag_time: decoded.tag_time });
+        self.handle_all(decoded.events, &mut counts, now, random);
+        counts
     }
 
-    /// The WebSocket in use has ended. Returns how long to wait.
-    pub fn lost(&mut self, lost: Lost, now: Instant, random: u64) -> Duration {
-        let since = self.socket.take().map(|open| open.since);
+    /// The WebSocket in use ended. Returns how long to wait.
+    pub fn socket_ended(&mut self, end: SocketEnd, now: Instant, random: u64) -> Duration {
+        let opened_at = self.socket.take().map(|socket| socket.opened_at);
         self.gap = true;
-        match lost {
-            Lost::Closed(4010) | Lost::ChannelRefused => {
+        match end {
+            SocketEnd::Closed(4010) | SocketEnd::ChannelRefused => {
                 self.config = None;
                 self.reopen = true;
-                let pause =
-                    Duration::from_secs(REFUSED_PAUSE.start + random % (REFUSED_PAUSE.end - REFUSED_PAUSE.start));
-                // Channels that have worked end after some hours; new ones that are refused at once are a failure.
-                let pause = if self.proven { pause } else { pause.max(self.failed(now, None)) };
-                self.not_before = Some(now + pause);
+                let pause = random_seconds(REFUSED_PAUSE_SECONDS, random);
+                // Accepted channels expire after some hours; new channels that are refused at once are a failure.
+                let pause = if self.channels_accepted { pause } else { pause.max(self.failed(now, None)) };
+                self.paused_until = Some(now + pause);
                 pause
             }
-            Lost::Closed(3000 | 3001 | 3003) if self.proven => {
-                self.config_needed(now);
+            SocketEnd::Closed(3000 | 3001 | 3003) if self.channels_accepted => {
+                self.discard_config(now);
                 Duration::ZERO
             }
-            Lost::Closed(3000 | 3001 | 3003) => {
+            SocketEnd::Closed(3000 | 3001 | 3003) => {
                 self.config = None;
                 self.failed(now, None)
             }
-            Lost::Closed(1006 | 1008) | Lost::Broken | Lost::Silent | Lost::Unreadable | Lost::NotOpened => {
-                if lost == Lost::Unreadable {
+            SocketEnd::Closed(1006 | 1008)
+            | SocketEnd::Broken
+            | SocketEnd::Silent
+            | SocketEnd::Unreadable
+            | SocketEnd::NotOpened => {
+                if end == SocketEnd::Unreadable {
                     self.position = Position::default();
                 }
-                if self.choice.failed(false, now, random) {
-                    return self.go_on_polling();
+                if self.transport.websocket_failed(false, now, random) {
+                    return self.switch_to_polling();
                 }
-                self.failed(now, since)
+                self.failed(now, opened_at)
             }
-            Lost::Closed(_) => self.failed(now, since),
+            SocketEnd::Closed(_) => self.failed(now, opened_at),
         }
     }
 
-    /// Failures of WebSocket are none of long polling.
-    fn go_on_polling(&mut self) -> Duration {
+    /// Starts long polling without a pause: failures of WebSockets do not count as its failures.
+    fn switch_to_polling(&mut self) -> Duration {
         self.backoff.succeeded();
-        self.not_before = None;
+        self.paused_until = None;
         Duration::ZERO
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,46 @@
-use super::*;
+use std::sync::Arc;
 
-fn pair(access: &str) -> TokenPair {
-    TokenPair {
-        access: Secret::new(access),
-        refresh: Secret::new("refresh"),
-        expires: 7,
-        lifetime: 0,
-        client_endpoint: "https://x/rest/".into(),
-        member_id: "m".into(),
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::state::private_file::PrivateFile;
+use crate::state::private_file::tests::Folder;
+use crate::state::tokens::TokenPair;
+
+fn family(tokens: &[&str]) -> TokenFamily {
+    let mut family = TokenFamily::none();
+    for token in tokens {
+        family.succeed(TokenPair {
+            access: Secret::new(*token),
+            refresh: Secret::new("refresh"),
+            member_id: "m1".into(),
+            client_endpoint: "https://renamed.bitrix24.ru/rest/".into(),
+            ..TokenPair::none()
+        });
     }
+    family
 }
 
-fn store(configured: &str) -> Store {
-    Store::new(None, Secret::new(configured), "OneC").unwrap()
+fn identity(origin: &str, member_id: &str, connector_id: &str) -> Identity {
+    let portal = PortalName { origin: origin.into(), member_id: member_id.into() };
+    Identity { portal, connector_id: connector_id.into() }
+}
+
+fn ours() -> Identity {
+    identity("https://my.bitrix24.ru", "", "OneC")
+}
+
+fn with_host() -> Store {
+    Store::new(None, ours()).unwrap()
+}
+
+fn in_folder(folder: &Folder, identity: Identity) -> Result<Store> {
+    let file = PrivateFile::new(folder.path().join("state.json"))?;
+    Store::new(Some(Box::new(file)), identity)
+}
+
+fn newest(family: &TokenFamily) -> &str {
+    family.pair().access.expose()
 }
 
 fn removed(ids: &[&str]) -> PendingBatch {
@@ -23,28 +51,39 @@ fn removed(ids: &[&str]) -> PendingBatch {
     PendingBatch::Removed(ids.iter().map(record).collect())
 }
 
-#[test]
-fn what_is_open_comes_back_elsewhere() {
-    let here = store("t0");
-    let (first, _) = here.add_in_flight(PendingBatch::Reserved("p1".into()));
-    let (second, _) = here.add_in_flight(removed(&["a", "b"]));
-    let (third, _) = here.add_in_flight(PendingBatch::Reserved("p2".into()));
-    here.complete(first, &[], true).unwrap();
-    here.complete(second, &["a"], false).unwrap();
-    here.complete(third, &["x"], false).unwrap();
-    let there = store("t0");
-    let tokens = there.restore(&here.to_json(&pair("t1"))).unwrap().unwrap();
-    assert_eq!((tokens.access.expose(), tokens.refresh.expose(), tokens.expires), ("t1", "refresh", 7));
-    let due: Vec<PendingBatch> =
-        std::iter::from_fn(|| there.next_for_redelivery(None, false)).map(|(_, batch)| batch).collect();
-    assert!(matches!(&due[0], PendingBatch::Reserved(id) if id == "p2"), "{due:?}");
-    assert!(matches!(&due[1], PendingBatch::Removed(records) if records.len() == 1 && records[0].0 == "b"), "{due:?}");
-    assert_eq!(due.len(), 2);
+/// Everything that is to be redelivered, as text.
+fn redelivered(store: &Store) -> Vec<String> {
+    let all =
+        std::iter::from_fn(|| store.next_for_redelivery(None, false).or_else(|| store.next_for_redelivery(None, true)));
+    all.map(|(_, batch)| match batch {
+        PendingBatch::Reserved(id) => id,
+        PendingBatch::ReservedFailed(id) => format!("failed {id}"),
+        PendingBatch::Removed(records) => records.into_iter().map(|(id, _)| id).collect::<Vec<_>>().join(" "),
+    })
+    .collect()
 }
 
 #[test]
-fn a_dropped_taking_is_due_after_recovery() {
-    let store = store("t0");
+fn what_is_pending_comes_back_elsewhere() {
+    let here = with_host();
+    let (first, _) = here.add_in_flight(PendingBatch::Reserved("p1".into()));
+    let (second, _) = here.add_in_flight(removed(&["a", "b", ""]));
+    let (third, _) = here.add_in_flight(PendingBatch::Reserved("p2".into()));
+    here.add_in_flight(PendingBatch::ReservedFailed("p3".into())).1.unwrap();
+    here.complete(first, &[], true).unwrap();
+    here.complete(second, &["a"], false).unwrap();
+    here.complete(third, &["x"], false).unwrap();
+    let there = with_host();
+    let carried = there.restore(&here.to_json(&family(&["t1"]))).unwrap();
+    assert_eq!((newest(&carried), carried.pair().refresh.expose()), ("t1", "refresh"));
+    // Once more: nothing is there twice, removed records neither.
+    there.restore(&here.to_json(&family(&["t1"]))).unwrap();
+    assert_eq!(redelivered(&there), ["p2", "b ", "failed p3"]);
+}
+
+#[test]
+fn an_abandoned_batch_is_redelivered_after_recovery() {
+    let store = with_host();
     let (key, _) = store.add_in_flight(PendingBatch::Reserved("p1".into()));
     assert_eq!(store.redeliver_abandoned(), 0, "the host still has it");
     store.abandon(key);
@@ -52,12 +91,22 @@ fn a_dropped_taking_is_due_after_recovery() {
     assert_eq!(store.redeliver_abandoned(), 1);
     let (key, _) = store.next_for_redelivery(None, false).unwrap();
     store.redeliver(key);
+    assert!(store.next_for_redelivery(Some(key), false).is_none(), "only what comes after");
     assert!(store.next_for_redelivery(None, false).is_some());
 }
 
 #[test]
-fn strange_reservations_are_adopted_when_they_are_old_enough() {
-    let store = store("t0");
+fn failed_records_are_redelivered_to_fetches_of_failed_ones_only() {
+    let store = with_host();
+    let (key, _) = store.add_in_flight(PendingBatch::ReservedFailed("p1".into()));
+    store.abandon(key);
+    assert!(store.next_for_redelivery(None, false).is_none());
+    assert!(store.next_for_redelivery(None, true).is_some());
+}
+
+#[test]
+fn orphans_are_adopted_when_they_are_old_enough() {
+    let store = with_host();
     store.add_in_flight(PendingBatch::Reserved("ours".into())).1.unwrap();
     let portal = |ids: &[&str]| {
         ids.iter().map(|id| Reservation { process_id: (*id).to_owned(), failed: false }).collect::<BTreeSet<_>>()
@@ -65,78 +114,144 @@ fn strange_reservations_are_adopted_when_they_are_old_enough() {
     assert_eq!(store.adopt_orphans(portal(&["ours", "lost", "gone"]), 1000, 60), Ok(0));
     assert_eq!(store.adopt_orphans(portal(&["ours", "lost"]), 1059, 60), Ok(0));
     assert_eq!(store.adopt_orphans(portal(&["ours", "lost", "gone"]), 1060, 60), Ok(1), "gone was away in between");
-    assert!(matches!(store.next_for_redelivery(None, false), Some((_, PendingBatch::Reserved(id))) if id == "lost"));
+    assert_eq!(redelivered(&store), ["lost"]);
     assert_eq!(store.adopt_orphans(portal(&["ours", "lost"]), 2000, 0), Ok(0), "known now");
     assert_eq!(store.adopt_orphans(portal(&["another"]), 2000, 0), Ok(1), "at once when nobody else can be at work");
 }
 
 #[test]
-fn records_of_another_queue_are_not_taken_in() {
-    let here = store("t0");
-    here.add_in_flight(PendingBatch::Reserved("p1".into())).1.unwrap();
-    let json = here.to_json(&pair("t1"));
-    let other = Store::new(None, Secret::new("t0"), "Other").unwrap();
-    assert!(matches!(other.restore(&json), Err(Error::State(text)) if text.contains("OneC")));
+fn a_folder_never_goes_back_to_an_older_generation() {
+    let folder = Folder::new("generations");
+    let store = in_folder(&folder, ours()).unwrap();
+    store.set_family(&family(&["t1", "t2", "t3"])).unwrap();
+    store.set_family(&family(&["t1", "t2"])).unwrap();
+    assert_eq!(newest(&store.family()), "t3");
+    // A state without tokens, and an older one, leave them alone.
+    store.restore(&with_host().to_json(&TokenFamily::none())).unwrap();
+    store.restore(&with_host().to_json(&family(&["t1"]))).unwrap();
+    drop(store);
+    let store = in_folder(&folder, ours()).unwrap();
+    assert_eq!(newest(&store.family()), "t3");
+    let told = Document::read(&store.to_json(&family(&["t1"]))).unwrap().family().unwrap();
+    assert_eq!(newest(&told), "t3", "what it tells is never older than what it has stored");
+    let told = Document::read(&store.to_json(&family(&["t1", "t2", "t3", "t4"]))).unwrap().family().unwrap();
+    assert_eq!(newest(&told), "t4");
 }
 
 #[test]
-fn tokens_of_an_earlier_authorization_are_not_used() {
-    let here = store("t0");
-    let json = here.to_json(&pair("t1"));
-    for (configured, used) in [("t0", true), ("t1", true), ("", true), ("new", false)] {
-        assert_eq!(store(configured).restore(&json).unwrap().is_some(), used, "{configured}");
+fn the_state_of_another_portal_is_refused_and_left_as_it_was() {
+    let folder = Folder::new("portal");
+    let store = in_folder(&folder, identity("https://old.bitrix24.ru", "m1", "OneC")).unwrap();
+    store.add_in_flight(PendingBatch::Reserved("p1".into())).1.unwrap();
+    drop(store);
+    let path = folder.path().join("state.json");
+    let before = std::fs::read(&path).unwrap();
+    for other in [
+        identity("https://other.bitrix24.ru", "", "OneC"),
+        identity("https://other.bitrix24.ru", "m2", "OneC"),
+        // The same address, but the portal behind it was set up anew.
+        identity("https://old.bitrix24.ru", "m2", "OneC"),
+    ] {
+        let error = in_folder(&folder, other.clone()).err().unwrap();
+        let Error::State(text) = &error else { panic!("{error:?}") };
+        for part in ["state.json", "https://old.bitrix24.ru", &other.portal.origin, "m1", "handler.member_id"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let state = String::from_utf8(before.clone()).unwrap();
+        assert!(Store::new(None, other).unwrap().restore(&state).is_err());
     }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    for same in [identity("https://old.bitrix24.ru", "", "OneC"), identity("https://renamed.bitrix24.ru", "M1", "OneC")]
+    {
+        assert_eq!(redelivered(&in_folder(&folder, same).unwrap()), ["p1"]);
+    }
+}
+
+#[test]
+fn a_renamed_portal_is_recognised_by_the_address_that_its_tokens_name() {
+    let here = with_host();
+    let json = here.to_json(&family(&["t1"]));
+    let renamed = Store::new(None, identity("https://renamed.bitrix24.ru", "", "OneC")).unwrap();
+    assert_eq!(newest(&renamed.restore(&json).unwrap()), "t1");
+    assert!(Store::new(None, identity("https://x.bitrix24.ru", "", "OneC")).unwrap().restore(&json).is_err());
+}
+
+#[test]
+fn records_of_another_connector_are_refused_and_tokens_are_not() {
+    let here = with_host();
+    let other = || Store::new(None, identity("https://my.bitrix24.ru", "", "Other")).unwrap();
+    assert_eq!(newest(&other().restore(&here.to_json(&family(&["t1"]))).unwrap()), "t1");
+    here.add_in_flight(PendingBatch::Reserved("p1".into())).1.unwrap();
+    let error = other().restore(&here.to_json(&family(&["t1"]))).unwrap_err();
+    assert!(matches!(&error, Error::State(text) if text.contains("OneC") && text.contains("Other")), "{error}");
 }
 
 #[test]
 fn the_application_token_goes_with_the_state() {
-    let here = store("t0");
+    let here = with_host();
     here.set_application_token(&Secret::new("proof")).unwrap();
-    let there = store("other");
-    there.restore(&here.to_json(&pair("t1"))).unwrap();
+    let there = with_host();
+    there.restore(&here.to_json(&family(&["t1"]))).unwrap();
     assert_eq!(there.application_token().unwrap().expose(), "proof");
-    there.restore(&store("t0").to_json(&pair("t1"))).unwrap();
-    assert!(there.application_token().is_some(), "a state of before leaves it");
-    there.forget_application().unwrap();
-    assert!(there.application_token().is_none() && there.tokens().is_none());
+    there.restore(&with_host().to_json(&family(&["t1"]))).unwrap();
+    assert!(there.application_token().is_some(), "a state without one leaves it");
+    there.forget_application_token().unwrap();
+    assert!(there.application_token().is_none());
 }
 
 #[test]
-fn what_is_no_state_is_refused_without_quoting_it() {
-    for bad in ["planted", r#"{"version":2}"#, "{}", r#"{"version":1,"tokens":"planted"}"#] {
-        let error = store("t").restore(bad).unwrap_err();
-        assert!(matches!(&error, Error::State(text) if !text.contains("planted")), "{error}");
+fn what_is_not_a_state_is_refused_without_quoting_it() {
+    let good = with_host().to_json(&family(&["planted"]));
+    let cut = &good[..good.len() - 5];
+    let long = format!("{good}{}", " ".repeat(100 << 20));
+    for bad in ["planted", r#"{"version":3,"x":"planted"}"#, "{}", r#"{"version":1,"tokens":"planted"}"#, cut, &long] {
+        let error = with_host().restore(bad).unwrap_err();
+        assert!(matches!(&error, Error::State(text) if !text.contains("planted") && text.len() > 60), "{error}");
+    }
+    with_host().restore(&format!("\u{feff}{good}")).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_named_and_not_overwritten() {
+    let folder = Folder::new("damaged");
+    std::fs::create_dir_all(folder.path()).unwrap();
+    let path = folder.path().join("state.json");
+    for damaged in ["", "{", "\0\0\0\0", r#"{"version":9}"#] {
+        std::fs::write(&path, damaged).unwrap();
+        let error = in_folder(&folder, ours()).err().unwrap();
+        assert!(matches!(&error, Error::State(text) if text.contains("state.json")), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
     }
 }
 
 #[test]
-fn failed_records_go_to_who_asks_for_them() {
-    let store = store("t0");
-    let (key, _) = store.add_in_flight(PendingBatch::ReservedFailed("p1".into()));
-    store.abandon(key);
-    assert!(store.next_for_redelivery(None, false).is_none());
-    let there = self::store("t0");
-    there.restore(&store.to_json(&pair("t1"))).unwrap();
-    there.restore(&store.to_json(&pair("t1"))).unwrap();
-    let (key, batch) = there.next_for_redelivery(None, true).unwrap();
-    assert!(matches!(batch, PendingBatch::ReservedFailed(id) if id == "p1"));
-    assert!(there.next_for_redelivery(None, true).is_none(), "restored twice, there once");
-    there.redeliver(key);
-    assert!(there.next_for_redelivery(Some(key), true).is_none(), "only what comes after");
+fn a_released_state_changes_no_more_and_belongs_to_its_successor() {
+    let folder = Folder::new("released");
+    let first = in_folder(&folder, ours()).unwrap();
+    let (key, written) = first.add_in_flight(PendingBatch::Reserved("p1".into()));
+    written.unwrap();
+    assert!(matches!(in_folder(&folder, ours()).err(), Some(Error::State(text)) if text.contains("in use")));
+    first.release();
+    let second = in_folder(&folder, ours()).unwrap();
+    assert_eq!(redelivered(&second), ["p1"]);
+    assert_eq!(first.complete(key, &[], true), Err(Error::Closed));
+    assert_eq!(first.set_family(&family(&["t1"])), Err(Error::Closed));
 }
 
 #[test]
-fn what_was_given_up_changes_no_more() {
-    let folder = std::env::temp_dir().join(format!("b24events-given-up-{}", std::process::id()));
-    let contents = || Store::new(Some(&folder), Secret::new("t0"), "OneC");
-    let first = contents().unwrap();
-    let (key, written) = first.add_in_flight(PendingBatch::Reserved("p1".into()));
-    written.unwrap();
-    assert!(contents().is_err(), "locked");
-    first.release();
-    let second = contents().unwrap();
-    assert!(second.next_for_redelivery(None, false).is_some());
-    assert_eq!(first.complete(key, &[], true), Err(Error::Closed));
-    drop(second);
-    std::fs::remove_dir_all(&folder).unwrap();
+fn a_state_that_several_threads_change_is_written_whole() {
+    let folder = Folder::new("threads");
+    let store = Arc::new(in_folder(&folder, ours()).unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for number in 0..20 {
+                    store.add_in_flight(PendingBatch::Reserved(format!("{thread}-{number}"))).1.unwrap();
+                }
+            });
+        }
+    });
+    store.release();
+    assert_eq!(redelivered(&in_folder(&folder, ours()).unwrap()).len(), 80);
 }

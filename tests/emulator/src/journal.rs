@@ -27,6 +27,8 @@ pub struct Counters {
     pub calls: BTreeMap<String, u64>,
     /// Token pairs given out by the authorization server.
     pub renewals: u64,
+    /// Authorizations that died because a pair of tokens was used twice.
+    pub dead_authorizations: u64,
     /// Requests to the push server by long polling.
     pub polls: u64,
     /// Polls answered with messages.

@@ -112,6 +112,7 @@ impl Server {
         let portal = lock(&self.portal);
         counters.calls.clone_from(&portal.calls);
         counters.renewals = portal.renewals;
+        counters.dead_authorizations = portal.tokens.dead_authorizations;
         counters.events_made = portal.events_made;
         counters.handler_calls_skipped = portal.calling.skipped;
         counters.limit_refusals = portal.limit_refusals;

@@ -28,6 +28,8 @@ pub enum Access {
 
 struct Issued {
     user: u32,
+    /// All pairs that follow from one another by renewal.
+    authorization: u64,
     /// `None` when the token was ended before its time.
     good_until: Option<Instant>,
     refresh_token: String,
@@ -38,19 +40,38 @@ pub struct TokenStore {
     access: HashMap<String, Issued>,
     /// Refresh token to access token.
     refresh: HashMap<String, String>,
+    /// Refresh tokens that were used, and their authorization.
+    used: HashMap<String, u64>,
+    authorizations: u64,
+    /// Authorizations that died because a pair was used twice.
+    pub dead_authorizations: u64,
     codes: HashMap<String, (u32, Instant)>,
 }
 
 impl TokenStore {
     pub fn new(ttl: Duration) -> Self {
-        Self { ttl, access: HashMap::new(), refresh: HashMap::new(), codes: HashMap::new() }
+        Self {
+            ttl,
+            access: HashMap::new(),
+            refresh: HashMap::new(),
+            used: HashMap::new(),
+            authorizations: 0,
+            dead_authorizations: 0,
+            codes: HashMap::new(),
+        }
     }
 
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
+    /// The first pair of a new authorization.
     pub fn issue(&mut self, user: u32) -> Tokens {
+        self.authorizations += 1;
+        self.issue_for(user, self.authorizations)
+    }
+
+    fn issue_for(&mut self, user: u32, authorization: u64) -> Tokens {
         let tokens = Tokens {
             access_token: random::hex(70),
             refresh_token: random::hex(70),
@@ -59,7 +80,7 @@ impl TokenStore {
         };
         let good_until = Some(time::end_of(self.ttl));
         let refresh_token = tokens.refresh_token.clone();
-        self.access.insert(tokens.access_token.clone(), Issued { user, good_until, refresh_token });
+        self.access.insert(tokens.access_token.clone(), Issued { user, authorization, good_until, refresh_token });
         self.refresh.insert(tokens.refresh_token.clone(), tokens.access_token.clone());
         tokens
     }
@@ -72,13 +93,28 @@ impl TokenStore {
         }
     }
 
-    /// A new pair for an old one, which is dead from now on.
+    /// A new pair for an old one, which is dead from now on. Whoever uses an old one again kills the whole authorization.
     pub fn renew(&mut self, refresh_token: &str) -> Option<Tokens> {
-        let access_token = self.refresh.remove(refresh_token)?;
+        let Some(access_token) = self.refresh.remove(refresh_token) else {
+            if let Some(authorization) = self.used.get(refresh_token).copied() {
+                self.kill(authorization);
+            }
+            return None;
+        };
         let issued = self.access.get_mut(&access_token)?;
         issued.good_until = None;
-        let user = issued.user;
-        Some(self.issue(user))
+        let (user, authorization) = (issued.user, issued.authorization);
+        self.used.insert(refresh_token.to_owned(), authorization);
+        Some(self.issue_for(user, authorization))
+    }
+
+    fn kill(&mut self, authorization: u64) {
+        let mut was_alive = false;
+        for issued in self.access.values_mut().filter(|issued| issued.authorization == authorization) {
+            issued.good_until = None;
+            was_alive |= self.refresh.remove(&issued.refresh_token).is_some();
+        }
+        self.dead_authorizations += u64::from(was_alive);
     }
 
     pub fn new_code(&mut self, user: u32) -> String {
@@ -119,10 +155,24 @@ mod tests {
         let new = store.renew(&old.refresh_token).unwrap();
         assert_eq!(store.check(&old.access_token), Access::Expired);
         assert_eq!(store.check(&new.access_token), Access::User(1));
-        assert_eq!(store.renew(&old.refresh_token), None);
         store.revoke();
         assert_eq!(store.renew(&new.refresh_token), None);
         assert_eq!(store.check("nonsense"), Access::Unknown);
+    }
+
+    #[test]
+    fn using_a_pair_again_kills_its_authorization_and_no_other() {
+        let mut store = TokenStore::new(Duration::from_secs(60));
+        let (old, other) = (store.issue(1), store.issue(1));
+        let new = store.renew(&old.refresh_token).unwrap();
+        for _ in 0..2 {
+            assert_eq!(store.renew(&old.refresh_token), None);
+            assert_eq!(store.dead_authorizations, 1);
+        }
+        assert_eq!(store.check(&new.access_token), Access::Expired);
+        assert_eq!(store.renew(&new.refresh_token), None);
+        assert_eq!(store.check(&other.access_token), Access::User(1));
+        assert_eq!(store.renew("<nonsense>"), None);
     }
 
     #[test]

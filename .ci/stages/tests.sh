@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# README's command, with the sizes that were promised
+source .ci/common.sh
+
+packaging/install_packages.sh build-essential binutils python3 nginx libnginx-mod-nchan
+
+# The counts that the tests print are part of the record.
+B24_KILLS=200 B24_CASES=2000 B24_RECORDS=20000 B24_DRAIN=100000 B24_SEQUENCES=100000 B24_TOKEN_KILLS=500 cargo_test -- --show-output

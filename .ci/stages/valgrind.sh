@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# the 1C component under valgrind
+source .ci/common.sh
+
+packaging/install_packages.sh build-essential valgrind
+
+B24_VALGRIND=1 B24_ADDIN_CYCLES=30 cargo_test --test addin_host -- --nocapture

@@ -1,0 +1,86 @@
+//! The table of properties.
+
+use super::{Property, PropertyId, Text};
+
+/// Every property, in the order of its number.
+pub static PROPERTIES: &[Property] = &[
+    Property {
+        id: PropertyId::Version,
+        english: "Version",
+        russian: "Версия",
+        text: Text { english: "The version of the component.", russian: "Версия компоненты." },
+        is_writable: false,
+    },
+    Property {
+        id: PropertyId::Connected,
+        english: "Connected",
+        russian: "Подключено",
+        text: Text {
+            english: "Whether everything that `Connect` starts is active now.",
+            russian: "Истина, если сейчас действует всё, что запускает `Подключить`.",
+        },
+        is_writable: false,
+    },
+    Property {
+        id: PropertyId::State,
+        english: "State",
+        russian: "Состояние",
+        text: Text {
+            english: "JSON with the current tokens and the batches that are not acknowledged; empty before the first \
+                      connection. It holds secrets on purpose: store it where 1C keeps secrets. Assigned to a new \
+                      object on any machine (after its parameters, before `Connect`), it lets the work continue \
+                      without loss. Assigned to a connected object, it takes effect with the next `Connect`. An empty \
+                      string discards what was assigned.",
+            russian: "JSON с действующими токенами и неподтверждёнными пакетами; до первого подключения — пустая \
+                      строка. Секреты в нём намеренно: храните его в безопасном хранилище 1С. Присвойте новому объекту \
+                      на любом компьютере (после параметров, до `Подключить`) — работа продолжится без потерь. \
+                      Присвоенное подключённому объекту действует со следующего `Подключить`. Пустая строка отменяет \
+                      присвоенное.",
+        },
+        is_writable: true,
+    },
+    Property {
+        id: PropertyId::Statistics,
+        english: "Statistics",
+        russian: "Статистика",
+        text: Text {
+            english: "Counters of the connection as JSON; `{}` before the first one.",
+            russian: "Счётчики подключения в JSON; до первого подключения — `{}`.",
+        },
+        is_writable: false,
+    },
+    Property {
+        id: PropertyId::LastError,
+        english: "LastError",
+        russian: "ПоследняяОшибка",
+        text: Text {
+            english: "What went wrong in the last call, and what to do about it; empty after a call that succeeded.",
+            russian: "Что случилось при последнем вызове и что с этим делать; после удачного вызова — пустая строка.",
+        },
+        is_writable: false,
+    },
+    Property {
+        id: PropertyId::LastErrorCode,
+        english: "LastErrorCode",
+        russian: "КодПоследнейОшибки",
+        text: Text {
+            english: "The portal's code of that error, such as `ACCESS_DENIED`. If the portal gave none, the kind of \
+                      the error: `CONFIG`, `NETWORK`, `CLOSED` and so on.",
+            russian: "Код этой ошибки от портала, например `ACCESS_DENIED`. Если портал кода не дал — вид ошибки: \
+                      `CONFIG`, `NETWORK`, `CLOSED` и так далее.",
+        },
+        is_writable: false,
+    },
+    Property {
+        id: PropertyId::IsTransient,
+        english: "IsTransient",
+        russian: "ОшибкаВременная",
+        text: Text {
+            english: "True if that error may pass without anybody's help (the network, limits of the portal): repeat \
+                      the call later. False if somebody has to fix something, and after a call that succeeded.",
+            russian: "Истина, если эта ошибка может пройти сама (сеть, ограничения портала): повторите вызов позже. \
+                      Ложь — если нужно что-то исправить, а также после удачного вызова.",
+        },
+        is_writable: false,
+    },
+];

@@ -1,0 +1,134 @@
+//! Random sequences of everything that happens to tokens. After each, every client starts and renews; only a pair whose
+//! answer never arrived may be dead, and then the text says so ([`World::renew`] asserts it).
+
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use super::*;
+
+struct Counts {
+    sequences: u64,
+    renewals: u64,
+    kills: u64,
+    lost_answers: u64,
+}
+
+#[test]
+fn no_sequence_kills_the_tokens() {
+    let sequences =
+        std::env::var("B24_SEQUENCES").map_or(1_000, |number| number.parse().expect("B24_SEQUENCES is a number"));
+    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"b24events: tokens, sequences 1.0");
+    let mut counts = Counts { sequences: 0, renewals: 0, kills: 0, lost_answers: 0 };
+    for _ in 0..sequences {
+        run(&mut rng, &mut counts);
+    }
+    let Counts { sequences, renewals, kills, lost_answers } = counts;
+    println!(
+        "{sequences} sequences: {renewals} renewals, {kills} kills, {lost_answers} lost answers told, 0 dead pairs"
+    );
+    assert!(renewals > sequences && kills > sequences / 10 && lost_answers > sequences / 100);
+}
+
+fn run(rng: &mut TestRng, counts: &mut Counts) {
+    let mut below = |max: u64| rand_below(rng, max);
+    let file = below(2) == 0;
+    let together = !file && below(2) == 0;
+    let setup = Setup {
+        clients: if file || together { 1 + below(3) as usize } else { 1 },
+        together,
+        file,
+        folders: !file || below(2) == 0,
+        host_stores: below(2) == 0,
+    };
+    let mut world = World::new(setup);
+    let mut configurations = vec![world.configured()];
+    for _ in 0..5 + below(25) {
+        let client = below(setup.clients as u64) as usize;
+        if !world.is_running(client) {
+            if below(8) == 0 {
+                world.kill_in(Some(1 + below(4) as u32));
+            }
+            world.start(client);
+            world.kill_in(None);
+            continue;
+        }
+        match below(20) {
+            0..=7 => {
+                if below(3) == 0 {
+                    world.kill_in(Some(1 + below(14) as u32));
+                }
+                if below(30) == 0 {
+                    world.lose_next_answer(true);
+                }
+                renew(&mut world, client, counts);
+                world.kill_in(None);
+            }
+            8 | 9 => world.stop(client),
+            10 | 11 => world.back_up(client),
+            12 | 13 if world.backups() > 0 => {
+                if below(4) == 0 {
+                    world.kill_in(Some(1 + below(4) as u32));
+                }
+                let backup = below(world.backups() as u64) as usize;
+                world.restore(client, backup);
+                world.kill_in(None);
+            }
+            14 => {
+                world.configure_new_tokens();
+                configurations.push(world.configured());
+            }
+            // The host's configuration comes from a backup.
+            15 => {
+                let old = below(configurations.len() as u64) as usize;
+                world.configure(configurations[old].clone());
+            }
+            16 => {
+                let _ = world.set_new_tokens(client);
+            }
+            17 => world.set_full(true),
+            18 => world.set_full(false),
+            19 if setup.folders => {
+                world.stop(client);
+                world.switch_portal(client);
+            }
+            _ => {}
+        }
+        configurations.push(world.configured());
+    }
+    world.set_full(false);
+    world.lose_next_answer(false);
+    for client in 0..setup.clients {
+        if !world.is_running(client) {
+            assert!(world.start(client));
+        }
+        // Once more after a lost answer was told and the application authorized anew.
+        for _ in 0..2 {
+            renew(&mut world, client, counts);
+        }
+        renew_surely(&mut world, client);
+    }
+    counts.sequences += 1;
+    counts.renewals += world.renewals();
+    counts.kills += world.kills;
+}
+
+fn renew(world: &mut World, client: usize, counts: &mut Counts) {
+    match world.renew(client).into_inner() {
+        Some(Err(error)) if is_invalid_grant(&error) => {
+            counts.lost_answers += 1;
+            world.kill_in(None);
+            world.set_full(false);
+            assert!(world.set_new_tokens(client).0);
+        }
+        Some(Err(Error::Network(_) | Error::State(_)) | Ok(())) | None => {}
+        Some(Err(error)) => panic!("{error}"),
+    }
+}
+
+fn renew_surely(world: &mut World, client: usize) {
+    world.renew(client).unwrap();
+}
+
+fn rand_below(rng: &mut TestRng, max: u64) -> u64 {
+    use proptest::prelude::RngCore;
+    rng.next_u64() % max
+}

@@ -1,0 +1,527 @@
+//! The model.
+
+use super::*;
+
+/// What a client of the model is killed with. Unwinding runs no code of the library that writes.
+struct Killed;
+
+/// The disk of a computer.
+#[derive(Default)]
+struct Disk {
+    files: HashMap<String, String>,
+    locked: Vec<String>,
+    reserved: HashMap<String, u64>,
+    full: bool,
+    /// So many moments until the running client is killed.
+    kill_in: Option<u32>,
+    kill_in_callback: bool,
+}
+
+#[derive(Clone, Default)]
+struct Computer(Arc<Mutex<Disk>>);
+
+impl Computer {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        lock(&self.0)
+    }
+
+    /// A moment at which the client may be killed.
+    fn moment(&self) {
+        let mut disk = self.disk();
+        let Some(left) = disk.kill_in.as_mut() else { return };
+        *left -= 1;
+        if *left == 0 {
+            disk.kill_in = None;
+            drop(disk);
+            resume_unwind(Box::new(Killed));
+        }
+    }
+}
+
+struct ModelFile {
+    computer: Computer,
+    name: String,
+}
+
+struct ModelLock(Computer, String);
+
+impl Drop for ModelLock {
+    fn drop(&mut self) {
+        self.0.disk().locked.retain(|name| *name != self.1);
+    }
+}
+
+impl Storage for ModelFile {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn try_lock(&self) -> Result<Option<Guard>> {
+        let mut disk = self.computer.disk();
+        if disk.locked.contains(&self.name) {
+            return Ok(None);
+        }
+        disk.locked.push(self.name.clone());
+        disk.reserved.remove(&self.name);
+        drop(disk);
+        Ok(Some(Box::new(ModelLock(self.computer.clone(), self.name.clone()))))
+    }
+
+    fn read(&self) -> Result<Option<String>> {
+        Ok(self.computer.disk().files.get(&self.name).cloned())
+    }
+
+    fn reserve_space(&self, bytes: u64) -> Result<()> {
+        self.computer.moment();
+        let mut disk = self.computer.disk();
+        let reserved = disk.reserved.get(&self.name).copied().unwrap_or(0);
+        if disk.full && bytes > reserved {
+            return Err(Error::State("the disk is full".into()));
+        }
+        disk.reserved.insert(self.name.clone(), bytes.max(reserved));
+        Ok(())
+    }
+
+    fn write(&self, content: &[u8]) -> Result<()> {
+        self.computer.moment();
+        let mut disk = self.computer.disk();
+        let reserved = disk.reserved.remove(&self.name).unwrap_or(0);
+        if disk.full && content.len() as u64 > reserved {
+            return Err(Error::State("the disk is full".into()));
+        }
+        disk.files.insert(self.name.clone(), String::from_utf8(content.to_vec()).unwrap());
+        drop(disk);
+        self.computer.moment();
+        Ok(())
+    }
+}
+
+/// What the authorization server knows.
+#[derive(Default)]
+struct Authorizations {
+    /// Refresh tokens that are good, and their authorization.
+    good: HashMap<String, u64>,
+    used: HashMap<String, u64>,
+    issued: u64,
+    lose_next_answer: bool,
+    renewals: u64,
+    /// For each use of a pair that was used before: the good refresh token of its authorization at that moment.
+    misused: Vec<Option<String>>,
+    /// Held while a renewal is answered, for tests of what happens meanwhile.
+    slow: Option<Arc<Mutex<()>>>,
+}
+
+impl Authorizations {
+    fn issue(&mut self, authorization: u64) -> TokenPair {
+        self.issued += 1;
+        let refresh = format!("<refresh {}>", self.issued);
+        self.good.insert(refresh.clone(), authorization);
+        TokenPair {
+            access: Secret::new(format!("<access {}>", self.issued)),
+            refresh: Secret::new(refresh),
+            expires: self.issued,
+            ..TokenPair::none()
+        }
+    }
+
+    fn authorize(&mut self) -> TokenPair {
+        self.issue(self.issued + 1)
+    }
+}
+
+struct ModelServer {
+    authorizations: Arc<Mutex<Authorizations>>,
+    computer: Computer,
+}
+
+impl TokenServer for ModelServer {
+    fn client_secret(&self) -> &Secret {
+        static NONE: LazyLock<Secret> = LazyLock::new(|| Secret::new(""));
+        &NONE
+    }
+
+    fn exchange_code(&self, _: &str, _: u64) -> Result<TokenPair> {
+        Ok(lock(&self.authorizations).authorize())
+    }
+
+    fn refresh(&self, refresh: &Secret, _: u64) -> Result<TokenPair> {
+        self.computer.moment();
+        let mut server = lock(&self.authorizations);
+        let Some(authorization) = server.good.remove(refresh.expose()) else {
+            // The whole authorization dies, as with the real server.
+            let authorization = server.used.get(refresh.expose()).copied();
+            let good = server.good.iter().find(|(_, of)| Some(**of) == authorization).map(|(token, _)| token.clone());
+            if let Some(token) = &good {
+                server.good.remove(token);
+            }
+            server.misused.push(good);
+            return Err(refusal::refused(400, "invalid_grant", ""));
+        };
+        server.used.insert(refresh.expose().to_owned(), authorization);
+        server.renewals += 1;
+        let pair = server.issue(authorization);
+        let lose = std::mem::take(&mut server.lose_next_answer);
+        let slow = server.slow.clone();
+        drop(server);
+        if let Some(slow) = slow {
+            drop(lock(&slow));
+        }
+        self.computer.moment();
+        if lose { Err(Error::Network("the connection broke".into())) } else { Ok(pair) }
+    }
+}
+
+/// How a world is set up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub(super) clients: usize,
+    /// Whether the clients live in one client; else each has a client of its own.
+    pub(super) together: bool,
+    /// `auth.tokens_file`, shared by all.
+    pub(super) file: bool,
+    /// `state.dir`, one for each client.
+    pub(super) folders: bool,
+    /// Whether the host stores each new pair as its configuration.
+    pub(super) host_stores: bool,
+}
+
+struct Client {
+    store: Arc<Store>,
+    tokens: Arc<Tokens>,
+    ctx: Context,
+}
+
+pub(super) struct World {
+    setup: Setup,
+    computer: Computer,
+    server: Arc<Mutex<Authorizations>>,
+    configured: Arc<Mutex<TokenPair>>,
+    clients: Vec<Option<Client>>,
+    backups: Vec<String>,
+    /// Of the process in which all clients live together.
+    registry: Arc<Registry>,
+    pub(super) kills: u64,
+}
+
+impl World {
+    pub(super) fn new(setup: Setup) -> World {
+        let server: Arc<Mutex<Authorizations>> = Arc::default();
+        let configured = lock(&server).authorize();
+        World {
+            setup,
+            computer: Computer::default(),
+            server,
+            configured: Arc::new(Mutex::new(configured)),
+            clients: (0..setup.clients).map(|_| None).collect(),
+            backups: Vec::new(),
+            registry: Arc::default(),
+            kills: 0,
+        }
+    }
+
+    fn file(&self, name: String) -> Box<dyn Storage> {
+        Box::new(ModelFile { computer: self.computer.clone(), name })
+    }
+
+    fn store(&self, client: usize, origin: &str) -> Result<Store> {
+        let portal = PortalName { origin: origin.into(), member_id: String::new() };
+        let storage = self.setup.folders.then(|| self.file(format!("folder {client}")));
+        Store::new(storage, Identity { portal, connector_id: String::new() })
+    }
+
+    fn host(&self) -> TokensSink {
+        let (computer, configured, stores) = (self.computer.clone(), self.configured.clone(), self.setup.host_stores);
+        Arc::new(move |pair| {
+            computer.moment();
+            if std::mem::take(&mut computer.disk().kill_in_callback) {
+                resume_unwind(Box::new(Killed));
+            }
+            if stores {
+                *lock(&configured) = pair.clone();
+            }
+        })
+    }
+
+    /// Starts a client with the configured tokens, and those that live with it; false when it was killed or could not
+    /// start.
+    pub(super) fn start(&mut self, client: usize) -> bool {
+        for other in 0..self.setup.clients {
+            if (other == client || self.setup.together) && !self.is_running(other) {
+                self.start_alone(other);
+            }
+        }
+        if self.setup.together && self.clients.iter().any(Option::is_none) {
+            // A host that cannot start one of them starts none: their folders do not know each other.
+            self.end(client);
+        }
+        self.is_running(client)
+    }
+
+    fn start_alone(&mut self, client: usize) {
+        let started = self.unless_killed(|world| {
+            let store = Arc::new(world.store(client, "https://portal")?);
+            let ctx = Context {
+                clock: Arc::new(SystemClock),
+                cancel: Cancellation::default(),
+                log: Log::default(),
+                stats: Arc::default(),
+            };
+            let setup = TokensSetup {
+                configured: lock(&world.configured).clone(),
+                stored: store.family(),
+                file: world.setup.file.then(|| TokensFile::new(world.file("shared".into()), "app")),
+                keeper: Arc::new(Keeper::new(store.clone(), Some(world.host()), Log::default())),
+                server: Box::new(ModelServer {
+                    authorizations: world.server.clone(),
+                    computer: world.computer.clone(),
+                }),
+                renewed_by_host: false,
+            };
+            let tokens = Arc::new(Tokens::in_registry(
+                if world.setup.together { world.registry.clone() } else { Arc::default() },
+                setup,
+                ctx.clone(),
+            )?);
+            Ok(Client { store, tokens, ctx })
+        });
+        let started = started.and_then(|started: Result<Client>| match started {
+            Ok(started) => Some(started),
+            Err(error) => {
+                assert!(self.computer.disk().full, "cannot start: {error}");
+                None
+            }
+        });
+        if started.is_none() {
+            self.end(client);
+        }
+        self.clients[client] = started;
+    }
+
+    /// The process of a client is gone.
+    fn end(&mut self, client: usize) {
+        if self.setup.together {
+            self.clients.iter_mut().for_each(|client| *client = None);
+            self.registry = Arc::default();
+        } else {
+            self.clients[client] = None;
+        }
+    }
+
+    pub(super) fn is_running(&self, client: usize) -> bool {
+        self.clients[client].is_some()
+    }
+
+    /// Ends the process of a client.
+    pub(super) fn stop(&mut self, client: usize) {
+        for (number, running) in self.clients.iter().enumerate() {
+            if let Some(running) = running.as_ref().filter(|_| number == client || self.setup.together) {
+                running.ctx.cancel.cancel();
+                running.tokens.wait_for_renewal();
+                running.store.release();
+            }
+        }
+        self.end(client);
+    }
+
+    /// Runs something during which the process may be killed.
+    fn unless_killed<T>(&mut self, run: impl FnOnce(&mut World) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| run(self))) {
+            Ok(outcome) => Some(outcome),
+            Err(panic) if panic.is::<Killed>() => {
+                self.kills += 1;
+                None
+            }
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn in_client<T>(&mut self, client: usize, run: impl FnOnce(&Client) -> T) -> Option<T> {
+        let running = self.clients[client].take().expect("the client runs");
+        let outcome = self.unless_killed(|_| run(&running));
+        match outcome {
+            Some(_) => self.clients[client] = Some(running),
+            None => self.end(client),
+        }
+        outcome
+    }
+
+    /// Renews the tokens of a client; `None` when it was killed. An outcome that nobody can help is asserted to be one.
+    pub(super) fn renew(&mut self, client: usize) -> Outcome {
+        let misused = lock(&self.server).misused.len();
+        let outcome = self.in_client(client, |client| {
+            client
+                .tokens
+                .renew(&client.tokens.access(), Deadline::after(Duration::from_secs(5), std::time::Instant::now()))
+        });
+        let outcome = Outcome(outcome.map(|renewed| renewed.map(drop)));
+        let good = lock(&self.server).misused.get(misused).cloned();
+        if let Some(good) = good {
+            // A pair was used that had been used before. Its successor must be nowhere.
+            let error = outcome.0.as_ref().and_then(|outcome| outcome.as_ref().err());
+            let text = error.map(Error::to_string).unwrap_or_default();
+            if let Some(good) = good {
+                assert!(!self.is_held(&good), "dead tokens, though the next pair is known: {text}");
+                assert!(text.contains("never arrived"), "{text}");
+            }
+        }
+        outcome
+    }
+
+    /// Whether a refresh token is stored anywhere.
+    fn is_held(&self, refresh: &str) -> bool {
+        let stored = self.computer.disk().files.values().any(|text| text.contains(refresh));
+        let running = |client: &Client| client.tokens.pair().refresh.expose() == refresh;
+        stored || lock(&self.configured).refresh.expose() == refresh || self.clients.iter().flatten().any(running)
+    }
+
+    pub(super) fn access(&self, client: usize) -> String {
+        self.clients[client].as_ref().expect("the client runs").tokens.access().expose().to_owned()
+    }
+
+    pub(super) fn back_up(&mut self, client: usize) {
+        let client = self.clients[client].as_ref().expect("the client runs");
+        self.backups.push(client.store.to_json(&client.tokens.to_carry()));
+    }
+
+    pub(super) fn backups(&self) -> usize {
+        self.backups.len()
+    }
+
+    /// Restores a backup as [`crate::client::Client::restore`] does.
+    pub(super) fn restore(&mut self, client: usize, backup: usize) {
+        let json = self.backups[backup].clone();
+        let restored = self.in_client(client, |client| {
+            let family = client.store.restore(&json)?;
+            client.tokens.restore(family)
+        });
+        if let Some(Err(error)) = restored {
+            assert!(self.computer.disk().full, "cannot restore: {error}");
+        }
+    }
+
+    /// The administrator authorizes anew while the client runs. Whether the pair is used, and what storing it came to.
+    pub(super) fn set_new_tokens(&mut self, client: usize) -> (bool, Result<()>) {
+        let pair = lock(&self.server).authorize();
+        if self.setup.host_stores {
+            *lock(&self.configured) = pair.clone();
+        }
+        let stored = self.in_client(client, |client| client.tokens.present(pair.clone(), true));
+        (self.is_running(client) && self.access(client) == pair.access.expose(), stored.unwrap_or(Ok(())))
+    }
+
+    /// The administrator authorizes anew and configures the tokens for the next start.
+    pub(super) fn configure_new_tokens(&mut self) {
+        let pair = lock(&self.server).authorize();
+        *lock(&self.configured) = pair;
+    }
+
+    pub(super) fn configure_nothing(&mut self) {
+        *lock(&self.configured) = TokenPair::none();
+    }
+
+    pub(super) fn configured(&self) -> TokenPair {
+        lock(&self.configured).clone()
+    }
+
+    pub(super) fn configure(&mut self, pair: TokenPair) {
+        *lock(&self.configured) = pair;
+    }
+
+    pub(super) fn forget_folder(&mut self, client: usize) {
+        self.computer.disk().files.remove(&format!("folder {client}"));
+    }
+
+    pub(super) fn uninstall(&mut self, client: usize) {
+        self.in_client(client, |client| client.tokens.retire());
+    }
+
+    pub(super) fn use_up_elsewhere(&mut self, client: usize) {
+        let pair = self.clients[client].as_ref().expect("the client runs").tokens.pair();
+        lock(&self.server).good.remove(pair.refresh.expose());
+    }
+
+    pub(super) fn set_full(&mut self, full: bool) {
+        self.computer.disk().full = full;
+    }
+
+    pub(super) fn kill_in(&mut self, moments: Option<u32>) {
+        self.computer.disk().kill_in = moments;
+    }
+
+    pub(super) fn die_in_callback(&mut self) {
+        self.computer.disk().kill_in_callback = true;
+    }
+
+    pub(super) fn lose_next_answer(&mut self, lose: bool) {
+        lock(&self.server).lose_next_answer = lose;
+    }
+
+    pub(super) fn renewals(&self) -> u64 {
+        lock(&self.server).renewals
+    }
+
+    /// Another portal's client meets the folder: it must say so and leave it.
+    pub(super) fn switch_portal(&mut self, client: usize) {
+        let before = self.computer.disk().files.clone();
+        let kill_in = self.computer.disk().kill_in.take();
+        let refused = self.store(client, "https://another");
+        let has_tokens = before.get(&format!("folder {client}")).is_some_and(|text| text.contains("<access"));
+        if has_tokens {
+            let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(text.contains("https://portal") && text.contains("https://another"), "{text}");
+        }
+        let mut disk = self.computer.disk();
+        assert_eq!(disk.files, before);
+        disk.kill_in = kill_in;
+    }
+
+    /// Closes a client while one of its threads renews. Whether the renewal was completed, and whether its pair was
+    /// stored before the state was released.
+    pub(super) fn close_during_renewal(&mut self, client: usize) -> (bool, bool) {
+        let slow = Arc::new(Mutex::new(()));
+        lock(&self.server).slow = Some(slow.clone());
+        let answering = lock(&slow);
+        let tokens = self.clients[client].as_ref().expect("the client runs").tokens.clone();
+        let renewal = std::thread::spawn(move || {
+            tokens.renew(&tokens.access(), Deadline::after(Duration::from_secs(60), std::time::Instant::now()))
+        });
+        while lock(&self.server).renewals == 0 {
+            std::thread::yield_now();
+        }
+        let running = self.clients[client].take().expect("the client runs");
+        running.ctx.cancel.cancel();
+        let end = std::thread::spawn(move || {
+            running.tokens.wait_for_renewal();
+            let newest = running.tokens.access();
+            running.store.release();
+            newest
+        });
+        drop(answering);
+        let renewed = renewal.join().unwrap() == Ok(true);
+        let newest = end.join().unwrap();
+        lock(&self.server).slow = None;
+        let stored = self.computer.disk().files.values().any(|text| text.contains(newest.expose()));
+        (renewed, stored && newest.expose() == "<access 2>")
+    }
+}
+
+/// What a renewal came to; `None` when the client was killed meanwhile.
+pub(super) struct Outcome(Option<Result<()>>);
+
+impl Outcome {
+    pub(super) fn unwrap(self) {
+        self.0.expect("not killed").unwrap();
+    }
+
+    pub(super) fn unwrap_err(self) -> Error {
+        self.0.expect("not killed").unwrap_err()
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn into_inner(self) -> Option<Result<()>> {
+        self.0
+    }
+}

@@ -1,0 +1,179 @@
+//! Batches that are fetched and not acknowledged yet. Pure: no disk, no portal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Records that were fetched together.
+#[derive(Clone, Debug)]
+pub enum PendingBatch {
+    /// The portal holds them under this `process_id`.
+    Reserved(String),
+    /// Likewise, for records that had been marked as failed: they are redelivered to fetches of failed records only.
+    ReservedFailed(String),
+    /// The portal has deleted them: `MESSAGE_ID` and JSON of each. This is the only copy.
+    Removed(Vec<(String, Box<RawValue>)>),
+}
+
+/// A reservation that `event.offline.list` shows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reservation {
+    /// Its `process_id`.
+    pub process_id: String,
+    /// Whether its records had been marked as failed before they were reserved.
+    pub failed: bool,
+}
+
+/// Names a pending batch.
+pub type Key = u64;
+
+/// Where a pending batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The host has it.
+    InFlight,
+    /// The host has freed it without acknowledging it.
+    Abandoned,
+    /// It is handed out before anything new.
+    Redeliver,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct PendingBatches {
+    next_key: Key,
+    batches: BTreeMap<Key, (PendingBatch, Stage)>,
+    /// Reservations of others: when each was seen first, seconds since 1970.
+    seen: BTreeMap<String, u64>,
+}
+
+impl PendingBatches {
+    pub(super) fn insert(&mut self, batch: PendingBatch, stage: Stage) -> Key {
+        let key = self.next_key;
+        self.next_key += 1;
+        self.batches.insert(key, (batch, stage));
+        key
+    }
+
+    /// Takes over a batch from another state, to be redelivered. What is here already is not taken again.
+    pub(super) fn restore(&mut self, batch: PendingBatch) {
+        let new = match batch {
+            PendingBatch::Removed(records) => {
+                let new: Vec<_> = records.into_iter().filter(|record| !self.holds_record(record)).collect();
+                (!new.is_empty()).then_some(PendingBatch::Removed(new))
+            }
+            PendingBatch::Reserved(ref id) | PendingBatch::ReservedFailed(ref id) => (!self.holds(id)).then_some(batch),
+        };
+        if let Some(batch) = new {
+            self.insert(batch, Stage::Redeliver);
+        }
+    }
+
+    /// Takes over when reservations of others were seen first.
+    pub(super) fn restore_seen(&mut self, seen: BTreeMap<String, u64>) {
+        for (process_id, since) in seen {
+            let known = self.seen.entry(process_id).or_insert(since);
+            *known = since.min(*known);
+        }
+    }
+
+    pub(super) fn seen(&self) -> &BTreeMap<String, u64> {
+        &self.seen
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PendingBatch> {
+        self.batches.values().map(|(batch, _)| batch)
+    }
+
+    /// The next batch after `after` to hand out before anything new, of `failed` records or of others. It counts as in
+    /// flight from now on.
+    pub(super) fn next_for_redelivery(&mut self, after: Option<Key>, failed: bool) -> Option<(Key, PendingBatch)> {
+        let from = after.map_or(0, |key| key + 1);
+        let (key, (batch, stage)) = self.batches.range_mut(from..).find(|(_, (batch, stage))| {
+            *stage == Stage::Redeliver && failed == matches!(batch, PendingBatch::ReservedFailed(_))
+        })?;
+        *stage = Stage::InFlight;
+        Some((*key, batch.clone()))
+    }
+
+    pub(super) fn set_stage(&mut self, key: Key, to: Stage) {
+        if let Some((_, stage)) = self.batches.get_mut(&key) {
+            *stage = to;
+        }
+    }
+
+    /// The host has freed its batch. Failed records, which it asked for, are there for it to ask again.
+    pub(super) fn abandon(&mut self, key: Key) {
+        if let Some((batch, stage)) = self.batches.get_mut(&key) {
+            let is_failed = matches!(batch, PendingBatch::ReservedFailed(_));
+            *stage = if is_failed { Stage::Redeliver } else { Stage::Abandoned };
+        }
+    }
+
+    /// Abandoned batches are redelivered. Returns how many.
+    pub(super) fn redeliver_abandoned(&mut self) -> usize {
+        let abandoned = self.batches.values_mut().filter(|(_, stage)| *stage == Stage::Abandoned);
+        abandoned.map(|(_, stage)| *stage = Stage::Redeliver).count()
+    }
+
+    /// Compares the reservations that the portal knows with ours. Those that nobody here knows are orphans: an answer
+    /// was lost, or another consumer is at work. They are taken over when they have been seen for `age` seconds. Returns
+    /// how many were.
+    pub(super) fn adopt_orphans(&mut self, in_portal: BTreeSet<Reservation>, now: u64, age: u64) -> usize {
+        let strangers: BTreeSet<Reservation> =
+            in_portal.into_iter().filter(|reservation| !self.holds(&reservation.process_id)).collect();
+        self.seen.retain(|id, _| strangers.iter().any(|reservation| reservation.process_id == *id));
+        let mut adopted = 0;
+        for Reservation { process_id, failed } in strangers {
+            let since = *self.seen.entry(process_id.clone()).or_insert(now);
+            if now.saturating_sub(since) >= age {
+                self.seen.remove(&process_id);
+                let reserved = if failed { PendingBatch::ReservedFailed } else { PendingBatch::Reserved };
+                self.insert(reserved(process_id), Stage::Redeliver);
+                adopted += 1;
+            }
+        }
+        adopted
+    }
+
+    /// The records with these `MESSAGE_ID`s are done with. `all`: nothing of the batch is left. Returns whether anything
+    /// has changed that has to be stored.
+    pub(super) fn complete(&mut self, key: Key, message_ids: &[&str], all: bool) -> bool {
+        match self.batches.get_mut(&key) {
+            Some(_) if all => self.batches.remove(&key).is_some(),
+            Some((PendingBatch::Removed(records), _)) => {
+                records.retain(|(id, _)| !message_ids.contains(&id.as_str()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn holds(&self, process_id: &str) -> bool {
+        let mut ids = self.iter().filter_map(|batch| match batch {
+            PendingBatch::Reserved(id) | PendingBatch::ReservedFailed(id) => Some(id),
+            PendingBatch::Removed(_) => None,
+        });
+        ids.any(|id| id == process_id)
+    }
+
+    fn holds_record(&self, record: &(String, Box<RawValue>)) -> bool {
+        let same = |(id, json): &(String, Box<RawValue>)| match id.as_str() {
+            "" => json.get() == record.1.get(),
+            id => id == record.0,
+        };
+        self.iter().any(|batch| matches!(batch, PendingBatch::Removed(records) if records.iter().any(same)))
+    }
+}
+
+/// A removed record with its `MESSAGE_ID`, which is empty when it has none.
+pub(super) fn with_message_id(json: Box<RawValue>) -> (String, Box<RawValue>) {
+    #[derive(Deserialize)]
+    struct Record {
+        #[serde(rename = "MESSAGE_ID", default)]
+        message_id: String,
+    }
+    let message_id = serde_json::from_str::<Record>(json.get()).map(|record| record.message_id);
+    (message_id.unwrap_or_default(), json)
+}
