@@ -45,6 +45,8 @@ pub struct Counters {
     pub macks: u64,
     /// Pings answered by clients on a WebSocket.
     pub pongs: u64,
+    /// Pings of clients on a WebSocket.
+    pub pings: u64,
     pub messages_published: u64,
     pub events_made: u64,
     /// Calls of handlers that have come to their end, well or not.

@@ -96,6 +96,7 @@ impl Server {
             frames: read(&traffic.frames),
             macks: read(&traffic.macks),
             pongs: read(&traffic.pongs),
+            pings: read(&traffic.pings),
             handler_calls: read(&self.tally.made),
             handler_calls_failed: read(&self.tally.failed),
             messages_published: self.push.published(),

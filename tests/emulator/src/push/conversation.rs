@@ -152,9 +152,13 @@ impl Conversation {
                 add(&self.server.traffic.pongs);
                 Ok(())
             }
-            // Clients publish in binary frames, which this server does not take; pings and close frames are answered
-            // by the socket itself.
-            Unit::Binary(_) | Unit::Ping(_) | Unit::Close(_) | Unit::Frame(_) => Ok(()),
+            // The socket answers pings and close frames itself.
+            Unit::Ping(_) => {
+                add(&self.server.traffic.pings);
+                Ok(())
+            }
+            // Clients publish in binary frames, which this server does not accept.
+            Unit::Binary(_) | Unit::Close(_) | Unit::Frame(_) => Ok(()),
         }
     }
 
@@ -171,6 +175,7 @@ impl Conversation {
             return Ok(());
         }
         let answer = if text == json_rpc::PING {
+            add(&self.server.traffic.pings);
             Some(json_rpc::PONG.to_owned())
         } else {
             json_rpc::answer(text, self.subscription.channels())

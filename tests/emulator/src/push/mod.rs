@@ -70,6 +70,8 @@ pub struct Traffic {
     pub macks: AtomicU64,
     /// Answers to pings, frames or texts.
     pub pongs: AtomicU64,
+    /// Pings of clients, frames or texts.
+    pub pings: AtomicU64,
 }
 
 struct State {
