@@ -12,7 +12,7 @@ use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
 use common::{Client, SendJson, quick, wait_until};
 use serde_json::{Value, json};
 
-const MOMENT: Duration = Duration::from_millis(300);
+const SHORT_WAIT: Duration = Duration::from_millis(300);
 
 /// A web server that takes calls.
 struct Site {
@@ -47,7 +47,7 @@ impl Site {
     }
 
     fn has_nothing(&self) -> bool {
-        self.calls.recv_timeout(MOMENT).err() == Some(RecvTimeoutError::Timeout)
+        self.calls.recv_timeout(SHORT_WAIT).err() == Some(RecvTimeoutError::Timeout)
     }
 
     fn bind(&self, client: &Client, options: &Value) {

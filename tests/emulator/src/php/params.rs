@@ -10,8 +10,8 @@ const MAX_DEPTH: usize = 64;
 
 /// `parse_str`: `filter[%3E%3DID]=1&id[]=2&id[]=3` becomes nested arrays. A later field wins over an earlier one.
 ///
-/// The name ends at the first `=`, so a bare `filter[>=ID]=1` is the field `filter_>`: the portal ignores such a
-/// filter without a word, and so does the emulator.
+/// The name ends at the first `=`, so a bare `filter[>=ID]=1` is the field `filter_>`: the portal silently ignores
+/// such a filter, and so does the emulator.
 pub fn parse(query: &str) -> Map {
     let mut root = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

@@ -17,7 +17,7 @@ pub struct QueueRecord {
     pub event_name: String,
     pub event_data: Value,
     pub event_additional: Value,
-    /// Empty while nobody has reserved the record.
+    /// Empty while the record is free.
     pub process_id: String,
     pub connector_id: String,
     pub error: bool,
@@ -47,8 +47,8 @@ impl OfflineQueue {
         self.records.clear();
     }
 
-    /// Notes an event. A record of the same object that nobody has reserved is refreshed and keeps its id and its
-    /// error mark; next to a reserved one a new record appears.
+    /// Adds an event. A record of the same object is refreshed and keeps its id and its error mark, unless it is
+    /// reserved: then a new record is added.
     pub fn add(&mut self, now: i64, event_name: &str, data: &Value, additional: &Value, connector: &str) {
         let message_id = message_id(event_name, data);
         let same = self.records.iter_mut().find(|record| {
@@ -74,7 +74,7 @@ impl OfflineQueue {
         });
     }
 
-    /// Marks the first free records that fit with a new process id.
+    /// Reserves the first matching free records under a new process id.
     pub fn reserve(&mut self, selection: &Selection) -> String {
         let process_id = random::hex(32);
         let ids: Vec<u64> = self.select(selection, "").map(|record| record.id).collect();
@@ -84,7 +84,7 @@ impl OfflineQueue {
         process_id
     }
 
-    /// Records of a process that fit; an empty process id means free records.
+    /// Matching records of a process; an empty process id means free records.
     pub fn select<'a>(
         &'a self,
         selection: &Selection,

@@ -1,4 +1,4 @@
-//! A REST request: reading its parameters, finding out who calls, writing the answer.
+//! A REST request: its parameters, its caller, its answer.
 
 use crate::php::value::{Map, Value, json};
 use hyper::StatusCode;
@@ -43,7 +43,7 @@ pub fn params(request: &Request) -> Params {
     Params::new(params)
 }
 
-/// What is not a JSON map gives no parameters, as with PHP.
+/// Anything but a JSON map is no parameters, as in PHP.
 fn json_body(body: &[u8]) -> Map {
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => map,

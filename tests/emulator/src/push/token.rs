@@ -1,4 +1,4 @@
-//! The token of version 5, a JWT: it names the channels and the time it is good for, so that the server need ask nobody.
+//! The token of version 5, a JWT: it names the channels and its expiry, so that the server needs no other source.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -39,7 +39,7 @@ impl TokenSigner {
         format!("{signed}.{signature}")
     }
 
-    /// What a token with the right signature says, whether or not its time is over.
+    /// The claims of a token with the right signature, expired or not.
     pub fn verify(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
