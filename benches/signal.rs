@@ -1,6 +1,9 @@
-//! What a signal costs: decoding an envelope, and the way from the push server to the host.
+//! What a signal costs: to decode its envelope, and to bring it from the push server to the host.
 //!
-//! `cargo bench --bench signal` prints both beside a floor: the bare minimum that does the same.
+//! `cargo bench --bench signal` prints both beside the bare minimum that does the same.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -8,13 +11,13 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Emulator, Options};
+use b24_emulator::{Emulator, Options};
 use b24events::client::{Client, Hooks};
 use b24events::clock::Timeout;
-use b24events::config::Config;
 use b24events::push::message::decode;
 use b24events::push::recent::RecentMessages;
 use serde_json::{Value, json};
+use support::{LONG, Portal, config_of, expect_check};
 
 const ROUNDS: usize = 1000;
 
@@ -35,62 +38,57 @@ fn decoding() {
             1
         )
     });
-    let floor = per_run(|| {
+    let minimum = per_run(|| {
         let value: serde::de::IgnoredAny = serde_json::from_str(black_box(json)).expect("JSON");
         black_box(value);
     });
     println!(
-        "decode an envelope of {} bytes: {ours:.2} µs (walking over its JSON alone: {floor:.2} µs)",
+        "decode an envelope of {} bytes: {ours:.2} µs (walking over its JSON alone: {minimum:.2} µs)",
         envelope.len()
     );
 }
 
 /// Median of several runs, microseconds.
 fn per_run(mut run: impl FnMut()) -> f64 {
-    const TURNS: u32 = 20_000;
+    const RUNS: u32 = 20_000;
     let mut times: Vec<f64> = (0..15)
         .map(|_| {
             let start = Instant::now();
-            (0..TURNS).for_each(|_| run());
-            start.elapsed().as_secs_f64() * 1e6 / f64::from(TURNS)
+            (0..RUNS).for_each(|_| run());
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(RUNS)
         })
         .collect();
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// By each transport. The push server lets messages gather before it sends a frame; here it sends them at once (its timer takes a millisecond), so that
-/// what is measured is ours.
+/// By each transport. The push server usually lets messages gather before it sends a frame. Here it sends them at once,
+/// its timer takes a millisecond, so that the library is what is measured.
 fn latency() {
-    let emulator = Emulator::start(Options { gather: Duration::ZERO, ..Options::default() }).expect("a free port");
+    let portal = Portal::with(Options { gather: Duration::ZERO, ..Options::default() });
     for transport in ["websocket", "long_polling"] {
-        let client = client(&emulator, transport);
-        let (p50, p99) = measure(&emulator, || {
+        let client = client(&portal, transport);
+        let (p50, p99) = measure(&portal.emulator, || {
             client.wait(Timeout::Never).expect("a signal");
         });
         println!("publish to return of wait, {ROUNDS} times, {transport:<12}  p50 {p50:>4} µs   p99 {p99:>4} µs");
     }
-    let (p50, p99) = measure_bare(&emulator, &client(&emulator, "long_polling"));
+    let (p50, p99) = measure_bare(&portal.emulator, &client(&portal, "long_polling"));
     println!("the same bytes by a bare TCP client that polls:        p50 {p50:>4} µs   p99 {p99:>4} µs");
 }
 
-/// A client that is connected and has taken the look after connecting.
-fn client(emulator: &Emulator, transport: &str) -> Client {
-    let token = emulator.issue_tokens(ADMINISTRATOR).access_token;
-    let mut config = Config::new();
-    for (key, value) in
-        [("portal.url", emulator.portal_url()), ("auth.access_token", token), ("push.transport", transport.into())]
-    {
-        config.set(key, &value).expect("a good value");
-    }
-    let client = Client::new(&config, Hooks::default()).expect("a client");
-    client.connect(Timeout::Never).expect("a subscription");
-    client.wait(Timeout::Never).expect("the look after connecting");
+/// A connected client that logs nothing.
+fn client(portal: &Portal, transport: &str) -> Client {
+    let mut keys = portal.unlimited_keys("");
+    keys.push(("push.transport", transport.into()));
+    let client = Client::new(&config_of(&keys), Hooks::default()).expect("a client");
+    client.connect(LONG).expect("a subscription");
+    expect_check(&client);
     client
 }
 
-/// Publishes and waits for `heard`, once the server holds the next poll.
-fn measure(emulator: &Emulator, mut heard: impl FnMut()) -> (u128, u128) {
+/// Publishes and waits for `received`, once the server holds the next poll.
+fn measure(emulator: &Emulator, mut received: impl FnMut()) -> (u128, u128) {
     let mut times = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         while emulator.counters().subscriptions_open == 0 {
@@ -98,7 +96,7 @@ fn measure(emulator: &Emulator, mut heard: impl FnMut()) -> (u128, u128) {
         }
         let start = Instant::now();
         emulator.publish("rest", "event_offline", json!([{"connector_id": "", "count": 1}]));
-        heard();
+        received();
         times.push(start.elapsed().as_micros());
     }
     times.sort_unstable();

@@ -1,28 +1,26 @@
-//! A real push server that is not ours: nginx with the nchan module, by long polling and by WebSocket.
+//! A push server of another make: nginx with the nchan module, by long polling and by WebSocket.
 //!
 //! Needs nginx and its module (Debian: `nginx`, `libnginx-mod-nchan`). Without them the test says so and passes,
 //! unless `B24_REQUIRE_NGINX=1` is set, as `.ci/run` does.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, Emulator, FailNext, Options};
-use b24events::client::{Client, Hooks};
+use b24_emulator::{Control, FailNext};
 use b24events::clock::Timeout;
-use b24events::config::Config;
 use serde_json::json;
+use support::{Folder, LONG, Portal, stats, until};
 
-const LONG: Timeout = Timeout::After(Duration::from_secs(30));
 const CHANNEL: &str = "0d875ab13a17a97fc2f5aabbccddeeff.abc";
 
-/// nginx with nchan on a free port; ended and removed when dropped.
+/// nginx with nchan on a free port; ended when dropped.
 struct Nginx {
     process: Child,
-    folder: PathBuf,
+    _folder: Folder,
     port: u16,
 }
 
@@ -36,9 +34,8 @@ impl Nginx {
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = std::env::temp_dir().join(format!("b24events-nchan-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let root = folder.display();
+        let folder = Folder::new();
+        let root = folder.as_str();
         let config = format!(
             "load_module {};
              daemon off; worker_processes 1; pid {root}/pid; error_log stderr;
@@ -57,27 +54,25 @@ impl Nginx {
              }}",
             module.display()
         );
-        let file = folder.join("nginx.conf");
+        let file = folder.path().join("nginx.conf");
         std::fs::write(&file, config).unwrap();
-        let process =
-            Command::new(binary).arg("-p").arg(&folder).arg("-c").arg(&file).stderr(Stdio::inherit()).spawn().unwrap();
-        let nginx = Nginx { process, folder, port };
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "nginx does not answer");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let process = Command::new(binary)
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(&file)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let nginx = Nginx { process, port, _folder: folder };
+        until("a connection to nginx", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Some(nginx)
     }
 
     /// Publishes an envelope as a portal does, once somebody listens: nchan knows nothing of `mid`, so it would not
     /// replay what comes between two polls.
     fn publish(&self, mid: u32, connector: &str) {
-        let start = Instant::now();
-        while !self.request("GET", "").contains("\"subscribers\": 1") {
-            assert!(start.elapsed() < Duration::from_secs(20), "nobody listens");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until("a subscriber", || self.request("GET", "").contains("\"subscribers\": 1"));
         let message = json!({"id": mid, "mid": mid.to_string(), "text": {
             "module_id": "rest", "command": "event_offline", "params": [{"connector_id": connector, "count": 1}]}});
         let body = format!("#!NGINXNMS!#{message}#!NGINXNME!#");
@@ -105,7 +100,6 @@ impl Drop for Nginx {
         // nginx's master ends its worker on SIGTERM; SIGKILL would leave the worker behind.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -121,31 +115,22 @@ fn signals_come_by_websocket() {
 
 fn listen(transport: &str) {
     let Some(nginx) = Nginx::start() else { return };
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let portal = Portal::start();
     // The portal is the emulator, but it names nginx as its push server.
     let answer = json!({"result": {
         "server": {"version": 3, "server_enabled": true, "long_polling": format!("http://127.0.0.1:{}/sub/", nginx.port),
             "websocket_enabled": true, "websocket": format!("ws://127.0.0.1:{}/subws/", nginx.port)},
         "channels": {"shared": {"id": CHANNEL, "type": "shared"}}}});
-    emulator.control(Control::FailNext(FailNext {
+    portal.emulator.control(Control::FailNext(FailNext {
         method: Some("pull.application.config.get".into()),
         times: 1000,
         status: 200,
         body: Some(answer.to_string()),
         ..FailNext::default()
     }));
-    let mut config = Config::new();
-    config.set("portal.url", &emulator.portal_url()).unwrap();
-    config.set("auth.access_token", &emulator.issue_tokens(ADMINISTRATOR).access_token).unwrap();
-    config.set("connector.id", "OneC").unwrap();
-    config.set("push.transport", transport).unwrap();
+    let client = portal.connected_with(&[("push.transport", transport)]);
 
-    let hooks = Hooks { log: Some(Arc::new(|_, text| eprintln!("{text}"))), tokens: None };
-    let client = Client::new(&config, hooks).unwrap();
-    client.connect(LONG).unwrap();
-    assert!(!client.wait(LONG).unwrap().unwrap().signalled, "the look after connecting");
-
-    let mut looks = 0;
+    let mut checks = 0;
     for mid in 1..=20 {
         nginx.publish(2 * mid - 1, "Other");
         nginx.publish(2 * mid, "OneC");
@@ -155,31 +140,31 @@ fn listen(transport: &str) {
                 assert_eq!(notification.count, 1);
                 break;
             }
-            looks += 1;
+            checks += 1;
         }
     }
     // Longer than a hold: it ends without a message, and listening goes on.
     assert!(client.wait(Timeout::from_millis(2500)).unwrap().is_none_or(|notification| !notification.signalled));
     nginx.publish(41, "OneC");
     while !client.wait(LONG).unwrap().expect("a signal").signalled {}
-    let stats: serde_json::Value = serde_json::from_str(&client.stats()).unwrap();
-    println!("nchan, {transport}: {stats}, own looks {looks}");
-    assert_eq!((&stats["malformed"], &stats["failures"], &stats["signals"]), (&json!(0), &json!(0), &json!(21)));
+    let before = stats(&client);
+    println!("nchan, {transport}: {before}, checks of the queue {checks}");
+    assert_eq!((&before["malformed"], &before["failures"], &before["signals"]), (&json!(0), &json!(0), &json!(21)));
 
-    // nchan throws everybody out who listens to a channel that is deleted; messages go on meanwhile.
+    // nchan closes every subscription to a channel that is deleted.
     for round in 0..5 {
         let answer = nginx.request("DELETE", "");
         assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
         if transport == "websocket" {
-            // The look after the new connection: nchan does not count the old one any more.
-            while client.wait(LONG).unwrap().expect("a look").signalled {}
+            // The check after the new connection: nchan no longer counts the old one.
+            while client.wait(LONG).unwrap().expect("a check").signalled {}
         }
         nginx.publish(42 + round, "OneC");
         while !client.wait(LONG).unwrap().expect("a signal").signalled {}
     }
-    let stats: serde_json::Value = serde_json::from_str(&client.stats()).unwrap();
-    println!("nchan, {transport}, thrown out five times: {stats}");
-    // Between two polls there may be nobody to throw out.
-    assert!((1..=5).contains(&stats["failures"].as_u64().unwrap()));
-    assert_eq!(stats["signals"], 26);
+    let after = stats(&client);
+    println!("nchan, {transport}, closed five times: {after}");
+    // Between two polls there may be no subscription.
+    assert!((1..=5).contains(&after["failures"].as_u64().unwrap()));
+    assert_eq!(after["signals"], 26);
 }

@@ -75,8 +75,8 @@ struct Tokens {
     #[serde(skip_serializing_if = "Option::is_none")]
     renewal_begun: Option<u64>,
     /// Version 1: earlier access tokens in full.
-    #[serde(skip_serializing)]
-    roots: Vec<String>,
+    #[serde(rename = "roots", skip_serializing)]
+    earlier: Vec<String>,
     /// Version 1, in a tokens file.
     #[serde(skip_serializing)]
     client_id: String,
@@ -135,8 +135,8 @@ impl Document {
             return family.ok_or(Unreadable::NoState);
         }
         let mut family = TokenFamily::none();
-        for root in tokens.roots.iter().filter(|root| !root.is_empty() && **root != tokens.access_token) {
-            family.succeed(TokenPair { access: Secret::new(root.as_str()), ..TokenPair::none() });
+        for token in tokens.earlier.iter().filter(|token| !token.is_empty() && **token != tokens.access_token) {
+            family.succeed(TokenPair { access: Secret::new(token.as_str()), ..TokenPair::none() });
         }
         if !pair.is_none() {
             family.succeed(pair);

@@ -1,15 +1,15 @@
-//! A long queue is drained with as few requests as can be, within the portal's limits.
+//! A long queue is drained with as few requests as possible, within the portal's limits.
 
 use std::time::{Duration, Instant};
 
 use b24_emulator::{Emulator, Limits, Options};
-use b24events::client::Client;
+use b24events::client::{Client, Hooks};
 use b24events::clock::Timeout;
 use serde_json::json;
 
-use super::place::*;
+use super::support::*;
 
-/// Most records of one call.
+/// How many records a call returns at most.
 const LIMIT: u32 = 1000;
 
 fn records() -> u32 {
@@ -17,24 +17,24 @@ fn records() -> u32 {
 }
 
 /// A bound queue with records in it.
-fn full(options: Options, records: u32) -> (Emulator, Vec<(&'static str, String)>) {
-    let emulator = Emulator::start(options).unwrap();
-    let keys = keys(&emulator, "OneC");
-    Client::new(&config(&keys), Default::default()).unwrap().bind_event("ONCRMDEALADD").unwrap();
-    (1..=records).for_each(|number| make(&emulator, number));
-    (emulator, keys)
+fn filled(options: Options, records: u32) -> (Portal, Vec<(&'static str, String)>) {
+    let portal = Portal::with(options);
+    let keys = portal.unlimited_keys("OneC");
+    Client::new(&config_of(&keys), Hooks::default()).unwrap().bind_event("ONCRMDEALADD").unwrap();
+    portal.add_deals(1..=records);
+    (portal, keys)
 }
 
 fn drain(keys: &[(&'static str, String)], limits: Option<(&str, &str)>) -> (u32, Duration) {
     let folder = Folder::new();
     let mut keys = keys.to_vec();
-    keys.push(("state.dir", folder.path().into()));
+    keys.push(("state.dir", folder.as_str().into()));
     keys.push(("fetch.limit", LIMIT.to_string()));
     if let Some((burst, per_second)) = limits {
         keys.push(("rate.burst", burst.into()));
         keys.push(("rate.per_second", per_second.into()));
     }
-    let client = Client::new(&config(&keys), Default::default()).unwrap();
+    let client = Client::new(&config_of(&keys), Hooks::default()).unwrap();
     let start = Instant::now();
     client.connect(Timeout::Never).unwrap();
     let mut seen = 0;
@@ -49,30 +49,30 @@ fn drain(keys: &[(&'static str, String)], limits: Option<(&str, &str)>) -> (u32,
 fn within_the_limits_and_with_the_fewest_requests() {
     let records = records();
     let limits = Some(Limits { burst: 50, per_second: 2.0 });
-    let (emulator, keys) = full(Options { limits, delay: Duration::from_millis(50), ..Options::default() }, records);
-    let before = emulator.counters();
+    let (portal, keys) = filled(Options { limits, delay: Duration::from_millis(50), ..Options::default() }, records);
+    let before = portal.emulator.counters();
     let (seen, took) = drain(&keys, Some(("50", "2")));
-    let counters = emulator.counters();
+    let counters = portal.emulator.counters();
     let calls: u64 = counters.calls.values().sum::<u64>() - before.calls.values().sum::<u64>();
-    // One request reserves the first records, each further one confirms and reserves, the last one finds nothing.
-    let fewest = u64::from(records.div_ceil(LIMIT)) + 1;
+    // The first request reserves, each further one acknowledges and reserves, the last one finds nothing.
+    let min_calls = u64::from(records.div_ceil(LIMIT)) + 1;
     println!(
-        "{records} records within 50 and 2 a second, 50 ms a call: {calls} requests (fewest possible {fewest}), {} refused, {took:.1?}",
+        "{records} records within 50 and 2 a second, 50 ms a call: {calls} requests (at least {min_calls}), {} refused, {took:.1?}",
         counters.limit_refusals
     );
-    assert_eq!((seen, counters.limit_refusals, emulator.queue("OneC").len()), (records, 0, 0));
+    assert_eq!((seen, counters.limit_refusals, portal.queued()), (records, 0, 0));
     // Besides: the configuration of the push server, the plan, the search for orphans.
-    assert!(calls <= fewest + fewest / 10 + 3, "{:?}", counters.calls);
+    assert!(calls <= min_calls + min_calls / 10 + 3, "{:?}", counters.calls);
 }
 
 #[test]
 fn without_limits_beside_a_bare_loop() {
     let records = records();
-    let (emulator, keys) = full(Options::default(), records);
+    let (portal, keys) = filled(Options::default(), records);
     let (seen, took) = drain(&keys, None);
-    assert_eq!((seen, emulator.queue("OneC").len()), (records, 0));
-    let (emulator, keys) = full(Options::default(), records);
-    let bare = bare(&emulator, &keys);
+    assert_eq!((seen, portal.queued()), (records, 0));
+    let (portal, keys) = filled(Options::default(), records);
+    let bare = bare(&portal.emulator, &keys);
     let rate = |took: Duration| f64::from(records) / took.as_secs_f64();
     println!(
         "{records} records without limits: {:.0} records a second with state on disk; a bare loop of requests: {:.0}",
@@ -81,7 +81,7 @@ fn without_limits_beside_a_bare_loop() {
     );
 }
 
-/// The bare minimum that does the same: fetch and confirm, nothing kept, nothing checked.
+/// Fetches and acknowledges with bare requests, without state and without checks.
 fn bare(emulator: &Emulator, keys: &[(&'static str, String)]) -> Duration {
     let token = &keys.iter().find(|(key, _)| *key == "auth.access_token").unwrap().1;
     let agent = ureq::Agent::new_with_defaults();

@@ -5,4 +5,5 @@ mod drain;
 mod host;
 mod kill;
 mod model;
-mod place;
+#[path = "../support/mod.rs"]
+mod support;

@@ -4,21 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use b24_emulator::Emulator;
 use b24events::client::{Client, Hooks};
 use b24events::delivery::Batch;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::place::*;
+use super::support::*;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Somebody changes so many deals in the portal.
+    /// Somebody adds this many deals in the portal.
     Make(u8),
     Fetch(u8),
-    /// The answer to the next fetch is lost on its way.
+    /// The answer to the next fetch is lost.
     LoseAnswer,
     /// An open batch is acknowledged: all of it, or its first record.
     Acknowledge {
@@ -50,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What has to be true of the records.
+/// What the records have come to.
 #[derive(Default)]
 struct Model {
     made: BTreeSet<u32>,
@@ -58,8 +57,8 @@ struct Model {
     failed: BTreeSet<u32>,
 }
 
-/// A batch that the host has, and its records that are still open.
-struct Held {
+/// A batch that the host holds, and its records that are not acknowledged.
+struct OpenBatch {
     batch: Batch,
     open: BTreeMap<u32, String>,
 }
@@ -68,16 +67,16 @@ struct World {
     connector: String,
     keys: Vec<(&'static str, String)>,
     in_folder: bool,
-    folder: Folder,
+    _folder: Folder,
     client: Option<Client>,
-    held: Vec<Held>,
+    batches: Vec<OpenBatch>,
     model: Model,
 }
 
 /// One portal for all runs; each run has a queue of its own.
-fn emulator() -> &'static Emulator {
-    static EMULATOR: OnceLock<Emulator> = OnceLock::new();
-    EMULATOR.get_or_init(portal)
+fn portal() -> &'static Portal {
+    static PORTAL: OnceLock<Portal> = OnceLock::new();
+    PORTAL.get_or_init(Portal::start)
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -86,20 +85,27 @@ impl World {
     fn new(in_folder: bool) -> World {
         let folder = Folder::new();
         let connector = format!("model-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut keys = keys(emulator(), &connector);
+        let mut keys = portal().unlimited_keys(&connector);
         keys.push(("recover.orphans", "exclusive".into()));
         if in_folder {
-            keys.push(("state.dir", folder.path().into()));
+            keys.push(("state.dir", folder.as_str().into()));
         }
-        let mut world =
-            World { connector, keys, in_folder, folder, client: None, held: Vec::new(), model: Model::default() };
+        let mut world = World {
+            connector,
+            keys,
+            in_folder,
+            _folder: folder,
+            client: None,
+            batches: Vec::new(),
+            model: Model::default(),
+        };
         world.start(None);
         world.client().bind_event("ONCRMDEALADD").unwrap();
         world
     }
 
     fn start(&mut self, state: Option<String>) {
-        let client = Client::new(&config(&self.keys), Hooks::default()).unwrap();
+        let client = Client::new(&config_of(&self.keys), Hooks::default()).unwrap();
         if let Some(state) = state {
             client.restore(&state).unwrap();
         }
@@ -112,7 +118,7 @@ impl World {
 
     fn make(&mut self) {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        make(emulator(), number);
+        portal().add_deals([number]);
         self.model.made.insert(number);
     }
 
@@ -123,47 +129,50 @@ impl World {
             assert!(self.model.made.contains(number), "{number} was never made");
             assert!(!self.model.done.contains(number), "{number} came again after its acknowledgement");
             assert!(!self.model.failed.contains(number), "{number} is marked as failed and came all the same");
-            assert!(!self.held.iter().any(|held| held.open.contains_key(number)), "{number} is held already");
+            assert!(
+                !self.batches.iter().any(|open_batch| open_batch.open.contains_key(number)),
+                "{number} is in an open batch already"
+            );
         }
         if !open.is_empty() {
-            self.held.push(Held { batch, open });
+            self.batches.push(OpenBatch { batch, open });
         }
     }
 
     fn acknowledge(&mut self, batch: u8, whole: bool) {
-        let Some(place) = self.pick(batch) else { return };
-        let held = &mut self.held[place];
+        let Some(index) = self.pick(batch) else { return };
+        let open_batch = &mut self.batches[index];
         if whole {
-            held.batch.acknowledge().unwrap();
-            self.model.done.extend(std::mem::take(&mut held.open).into_keys());
-        } else if let Some((number, message_id)) = held.open.pop_first() {
-            held.batch.acknowledge_records(&[&message_id]).unwrap();
+            open_batch.batch.acknowledge().unwrap();
+            self.model.done.extend(std::mem::take(&mut open_batch.open).into_keys());
+        } else if let Some((number, message_id)) = open_batch.open.pop_first() {
+            open_batch.batch.acknowledge_records(&[&message_id]).unwrap();
             self.model.done.insert(number);
         }
-        if self.held[place].open.is_empty() {
-            self.held.remove(place);
+        if self.batches[index].open.is_empty() {
+            self.batches.remove(index);
         }
     }
 
     fn fail(&mut self, batch: u8) {
-        let Some(place) = self.pick(batch) else { return };
-        let held = &mut self.held[place];
-        if let Some((number, message_id)) = held.open.pop_last() {
-            held.batch.fail_records(&[&message_id]).unwrap();
+        let Some(index) = self.pick(batch) else { return };
+        let open_batch = &mut self.batches[index];
+        if let Some((number, message_id)) = open_batch.open.pop_last() {
+            open_batch.batch.fail_records(&[&message_id]).unwrap();
             self.model.failed.insert(number);
         }
-        if self.held[place].open.is_empty() {
-            self.held.remove(place);
+        if self.batches[index].open.is_empty() {
+            self.batches.remove(index);
         }
     }
 
     fn pick(&self, batch: u8) -> Option<usize> {
-        usize::from(batch).checked_rem(self.held.len())
+        usize::from(batch).checked_rem(self.batches.len())
     }
 
     fn die(&mut self) {
         let state = (!self.in_folder).then(|| self.client().state());
-        self.held.clear();
+        self.batches.clear();
         self.client = None;
         self.start(state);
     }
@@ -174,15 +183,15 @@ impl World {
             Step::Fetch(limit) => self.fetch((*limit).into()),
             Step::LoseAnswer => {
                 let fault = json!({"drop_next": {"method": "event.offline.get", "when": "after_handling"}});
-                control(emulator(), fault);
+                portal().control(fault);
                 self.fetch(3);
-                control(emulator(), json!("clear_faults"));
+                portal().control(json!("clear_faults"));
             }
             Step::Acknowledge { batch, whole } => self.acknowledge(*batch, *whole),
             Step::Fail { batch } => self.fail(*batch),
             Step::Forget { batch } => {
-                if let Some(place) = self.pick(*batch) {
-                    self.held.remove(place);
+                if let Some(index) = self.pick(*batch) {
+                    self.batches.remove(index);
                 }
             }
             Step::Recover => drop(self.client().recover().unwrap()),
@@ -190,26 +199,25 @@ impl World {
         }
     }
 
-    /// Everything that is open is delivered and confirmed; then nothing is left but what failed.
+    /// Every record is delivered and acknowledged; then only failed ones are left.
     fn finish(&mut self) {
-        self.held.clear();
+        self.batches.clear();
         self.client().recover().unwrap();
         loop {
             self.fetch(1000);
-            if self.held.is_empty() {
+            if self.batches.is_empty() {
                 break;
             }
-            while !self.held.is_empty() {
+            while !self.batches.is_empty() {
                 self.acknowledge(0, true);
             }
         }
         let expected: BTreeSet<u32> = self.model.made.difference(&self.model.failed).copied().collect();
         assert_eq!(self.model.done, expected, "delivered and confirmed");
-        let left = emulator().queue(&self.connector);
+        let left = portal().emulator.queue(&self.connector);
         assert_eq!(left.len(), self.model.failed.len(), "{left:?}");
         self.client().unbind_event("ONCRMDEALADD").unwrap();
         drop(self.client.take());
-        let _ = &self.folder;
         for (counter, count) in
             COUNTS.iter().zip([1, self.model.made.len(), self.model.done.len(), self.model.failed.len()])
         {
@@ -222,7 +230,7 @@ impl World {
 static COUNTS: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
 #[test]
-fn any_sequence_delivers_everything_and_nothing_confirmed_again() {
+fn any_sequence_delivers_every_record_and_none_again_after_its_acknowledgement() {
     let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(in_folder in any::<bool>(), steps in prop::collection::vec(step(), 1..20))| {
         let mut world = World::new(in_folder);
@@ -236,7 +244,7 @@ fn any_sequence_delivers_everything_and_nothing_confirmed_again() {
     assert_eq!(made, confirmed + failed);
 }
 
-/// `B24_CASES` runs more; a usual run stays short.
+/// `B24_CASES` sets the number of runs.
 fn cases() -> u32 {
     std::env::var("B24_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }

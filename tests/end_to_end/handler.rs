@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::setting::*;
+use super::support::*;
 use b24events::client::Client;
 use b24events::clock::Timeout;
 use b24events::config::Config;
@@ -15,11 +15,11 @@ use b24events::error::{Error, Status};
 use b24events::notify::Notification;
 use serde_json::{Value, json};
 
-/// Told by the portal, which does not say of how many.
+/// A signal of the portal that does not say how many records there are.
 const CALLED: Option<Notification> = Some(Notification { count: 0, signalled: true });
 const BOTH_SOURCES: [&str; 2] = ["handler", "both"];
 
-impl Setting {
+impl Portal {
     /// A configuration whose handler takes any free port and knows what proves the portal.
     fn handler_config(&self, source: &str) -> Config {
         let mut config = self.config();
@@ -40,7 +40,7 @@ impl Setting {
         let client = self.client_of(&self.handler_config(source));
         client.bind_event("ONCRMDEALADD").unwrap();
         client.connect(LONG).unwrap();
-        look(&client);
+        expect_check(&client);
         client.bind_handler(&url(&client), 0).unwrap();
         client
     }
@@ -79,7 +79,7 @@ fn unix() -> u64 {
 }
 
 fn stat(client: &Client, name: &str) -> Value {
-    serde_json::from_str::<Value>(&client.stats()).unwrap()[name].clone()
+    stats(client)[name].clone()
 }
 
 /// Host and port.
@@ -95,7 +95,7 @@ fn url(client: &Client) -> String {
 fn answer_to(client: &Client, request: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(address(client)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    // Who was answered early may be cut off while still sending.
+    // An early answer may close the connection while the request is still being sent.
     let _ = stream.write_all(request);
     status_of(stream)
 }
@@ -114,10 +114,10 @@ fn post(client: &Client, body: &str) -> u16 {
 
 #[test]
 fn a_call_of_the_portal_rings() {
-    let setting = Setting::new();
-    let client = setting.called("handler");
+    let portal = Portal::start();
+    let client = portal.called("handler");
     for number in 1..=3 {
-        setting.deals([number]);
+        portal.add_deals([number]);
         assert_eq!(client.wait(LONG).unwrap(), CALLED);
         let mut batch = client.fetch(0).unwrap();
         assert_eq!(numbers(&mut batch), [number]);
@@ -125,18 +125,18 @@ fn a_call_of_the_portal_rings() {
     }
     assert_eq!(client.wait(AT_ONCE).unwrap(), None);
     assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(3), json!(0)));
-    assert_eq!(setting.emulator.counters().subscriptions_open, 0, "nobody listens to the push server");
-    assert_eq!(setting.queued(), 0);
+    assert_eq!(portal.emulator.counters().subscriptions_open, 0, "nobody listens to the push server");
+    assert_eq!(portal.queued(), 0);
 }
 
 #[test]
-fn what_comes_both_ways_is_delivered_once() {
-    let setting = Setting::new();
-    let client = setting.called("both");
-    until("the subscription", || setting.emulator.counters().subscriptions_open == 1);
+fn records_signalled_both_ways_are_delivered_once() {
+    let portal = Portal::start();
+    let client = portal.called("both");
+    until("the subscription", || portal.emulator.counters().subscriptions_open == 1);
     let mut seen = Vec::new();
     for number in 1..=30 {
-        setting.deals([number]);
+        portal.add_deals([number]);
         if number % 3 == 0 {
             continue;
         }
@@ -153,66 +153,68 @@ fn what_comes_both_ways_is_delivered_once() {
     assert_eq!(seen, (1..=30).collect::<Vec<_>>());
     until("all calls", || stat(&client, "handler_calls") == json!(30));
     assert_eq!(client.next(Timeout::from_millis(300)).unwrap().map(|batch| batch.len()), None);
-    assert_eq!(setting.queued(), 0);
+    assert_eq!(portal.queued(), 0);
 }
 
 #[test]
-fn what_falls_into_the_portals_pause_is_found_after_it() {
-    let setting = Setting::new();
-    let client = setting.called("handler");
+fn a_change_during_the_portals_pause_is_found_after_it() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
     client.unbind_handler(None).unwrap();
     client.bind_handler(&url(&client), 1).unwrap();
-    setting.deals([1]);
+    portal.add_deals([1]);
     assert_eq!(client.wait(LONG).unwrap(), CALLED);
     client.fetch(0).unwrap().acknowledge().unwrap();
     let start = Instant::now();
-    setting.deals([2]);
-    assert_eq!(setting.emulator.counters().handler_calls_skipped, 1, "the portal does not tell");
+    portal.add_deals([2]);
+    assert_eq!(portal.emulator.counters().handler_calls_skipped, 1, "the portal does not call");
     assert_eq!(numbers(&mut client.next(LONG).unwrap().unwrap()), [2]);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]
-fn it_looks_by_itself_too() {
-    let setting = Setting::new();
-    let mut config = setting.handler_config("handler");
+fn the_queue_is_checked_at_the_interval_too() {
+    let portal = Portal::start();
+    let mut config = portal.handler_config("handler");
     config.set("push.poll_interval_ms", "1000").unwrap();
-    let client = setting.client_of(&config);
+    let client = portal.client_of(&config);
     client.connect(LONG).unwrap();
-    for _ in 0..3 {
-        look(&client);
-    }
+    expect_check(&client);
+    expect_check(&client);
+    let start = Instant::now();
+    (0..2).for_each(|_| expect_check(&client));
+    assert!(start.elapsed() >= Duration::from_millis(1500), "{:?}", start.elapsed());
 }
 
 #[test]
 fn binding_is_idempotent_and_follows_the_address() {
-    let setting = Setting::new();
-    let client = setting.client();
+    let portal = Portal::start();
+    let client = portal.client();
     let [old, new] = ["http://127.0.0.1:1/old", "http://127.0.0.1:1/new"];
     for url in [old, old, new, new] {
         client.bind_handler(url, 1).unwrap();
-        assert_eq!(setting.bound(&client), [url]);
+        assert_eq!(portal.bound(&client), [url]);
     }
-    setting.client().bind_handler(old, 5).unwrap();
-    assert_eq!(setting.bound(&client), [old], "a client that knows nothing of the address before repairs it too");
+    portal.client().bind_handler(old, 5).unwrap();
+    assert_eq!(portal.bound(&client), [old], "a client that does not know the previous address replaces it too");
     client.unbind_handler(Some(new)).unwrap();
-    assert_eq!(setting.bound(&client), [old]);
+    assert_eq!(portal.bound(&client), [old]);
     client.unbind_handler(Some(old)).unwrap();
     client.bind_handler(new, 1).unwrap();
     client.unbind_handler(None).unwrap();
     client.unbind_handler(None).unwrap();
-    assert_eq!(setting.bound(&client), [""; 0]);
+    assert_eq!(portal.bound(&client), [""; 0]);
     for bad in ["", "my-server", "ftp://x/"] {
         assert_eq!(client.bind_handler(bad, 1).unwrap_err().status(), Status::InvalidArgument);
     }
 }
 
 #[test]
-fn closing_frees_the_port_at_once_and_leaves_no_thread() {
+fn closing_frees_the_port_at_once() {
     for source in BOTH_SOURCES {
-        let setting = Setting::new();
+        let portal = Portal::start();
         for _ in 0..10 {
-            let client = setting.client_of(&setting.handler_config(source));
+            let client = portal.client_of(&portal.handler_config(source));
             client.connect(LONG).unwrap();
             let at = address(&client);
             let mut open = TcpStream::connect(&at).unwrap();
@@ -222,7 +224,7 @@ fn closing_frees_the_port_at_once_and_leaves_no_thread() {
             TcpListener::bind(&at).expect("the port is free");
             client.join();
             assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
-            assert_eq!(open.read(&mut [0]).unwrap_or(0), 0, "nobody is at the other end");
+            assert_eq!(open.read(&mut [0]).unwrap_or(0), 0, "the connection is closed");
             assert_eq!(client.connect(LONG), Err(Error::Closed));
             assert_eq!(client.wait(AT_ONCE), Err(Error::Closed));
         }
@@ -231,18 +233,18 @@ fn closing_frees_the_port_at_once_and_leaves_no_thread() {
 
 #[test]
 fn a_host_with_its_own_server_needs_no_port() {
-    let setting = Setting::new();
-    let mut config = setting.handler_config("handler");
+    let portal = Portal::start();
+    let mut config = portal.handler_config("handler");
     config.set("handler.listen", "").unwrap();
-    let client = setting.client_of(&config);
+    let client = portal.client_of(&config);
     client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
-    look(&client);
+    expect_check(&client);
     assert_eq!(stat(&client, "handler_address"), Value::Null);
-    let call = setting.call("ONOFFLINEEVENT").to_string();
+    let call = portal.call("ONOFFLINEEVENT").to_string();
     assert_eq!(client.accept_handler_call(call.as_bytes(), "application/json"), Ok(200));
     assert_eq!(client.wait(AT_ONCE).unwrap(), CALLED);
-    look(&client);
+    expect_check(&client);
     assert_eq!(client.accept_handler_call(b"x", ""), Ok(400));
     client.close();
     assert_eq!(client.accept_handler_call(b"x", ""), Err(Error::Closed));

@@ -1,13 +1,14 @@
 //! The client against the emulator, end to end.
 
 mod bad_input;
-mod closing;
 mod delivery;
 mod handler;
 mod push;
 mod recovery;
 mod rest;
 mod secrets;
-mod setting;
+mod shutdown;
+#[path = "../support/mod.rs"]
+mod support;
 mod tokens;
 mod websocket;

@@ -1,8 +1,8 @@
 //! REST calls: tokens, repeats, errors.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::setting::*;
+use super::support::*;
 use b24_emulator::{ADMINISTRATOR, EMPLOYEE};
 use b24events::config::Config;
 use b24events::error::{Error, Status};
@@ -13,9 +13,9 @@ fn call(client: &b24events::client::Client, method: &str, params: Value) -> Valu
 }
 
 #[test]
-fn a_call_gives_the_whole_answer() {
-    let setting = Setting::new();
-    let client = setting.client();
+fn a_call_returns_the_whole_answer() {
+    let portal = Portal::start();
+    let client = portal.client();
     let added = call(&client, "crm.deal.add", json!({"fields": {"TITLE": "№ \"1\""}}));
     let deal = call(&client, "crm.deal.get", json!({"id": added["result"]}));
     assert_eq!(deal["result"]["TITLE"], "№ \"1\"");
@@ -25,59 +25,59 @@ fn a_call_gives_the_whole_answer() {
 
 #[test]
 fn an_expired_token_is_renewed_and_the_call_repeated() {
-    let setting = Setting::new();
-    let client = setting.client();
+    let portal = Portal::start();
+    let client = portal.client();
     for _ in 0..3 {
-        setting.control(json!("expire_tokens"));
+        portal.control(json!("expire_tokens"));
         call(&client, "profile", json!({}));
     }
-    assert_eq!(setting.tokens.lock().unwrap().len(), 3, "each pair was told to the host");
-    assert_eq!(setting.emulator.counters().renewals, 3);
+    assert_eq!(portal.tokens.lock().unwrap().len(), 3, "each pair was reported to the host");
+    assert_eq!(portal.emulator.counters().renewals, 3);
 }
 
 #[test]
 fn many_threads_renew_once() {
-    let setting = Setting::new();
-    let client = setting.client();
-    setting.control(json!("expire_tokens"));
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.control(json!("expire_tokens"));
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| call(&client, "profile", json!({})));
         }
     });
-    assert_eq!(setting.emulator.counters().renewals, 1);
+    assert_eq!(portal.emulator.counters().renewals, 1);
 }
 
 #[test]
 fn a_token_that_cannot_be_renewed_says_so() {
-    let setting = Setting::new();
-    let tokens = setting.emulator.issue_tokens(ADMINISTRATOR);
+    let portal = Portal::start();
+    let tokens = portal.emulator.issue_tokens(ADMINISTRATOR);
     let mut config = Config::new();
-    config.set("portal.url", &setting.emulator.portal_url()).unwrap();
+    config.set("portal.url", &portal.emulator.portal_url()).unwrap();
     config.set("auth.access_token", &tokens.access_token).unwrap();
-    let client = setting.client_of(&config);
-    setting.control(json!("expire_tokens"));
+    let client = portal.client_of(&config);
+    portal.control(json!("expire_tokens"));
     let error = client.call("profile", "").unwrap_err();
     assert_eq!((error.status(), error.code(), error.http_status()), (Status::Auth, "expired_token", 401));
     assert!(error.to_string().contains("auth.refresh_token"), "{error}");
 
-    let client = setting.client();
-    setting.control(json!("revoke_tokens"));
+    let client = portal.client();
+    portal.control(json!("revoke_tokens"));
     let error = client.call("profile", "").unwrap_err();
     assert_eq!(error.status(), Status::Auth, "{error}");
 }
 
 #[test]
 fn errors_become_statuses() {
-    let setting = Setting::new();
-    let employee = setting.emulator.issue_tokens(EMPLOYEE);
-    let mut config = setting.config();
+    let portal = Portal::start();
+    let employee = portal.emulator.issue_tokens(EMPLOYEE);
+    let mut config = portal.config();
     config.set("auth.access_token", &employee.access_token).unwrap();
-    let error = setting.client_of(&config).fetch(0).err().unwrap();
+    let error = portal.client_of(&config).fetch(0).err().unwrap();
     assert_eq!((error.status(), error.http_status()), (Status::AccessDenied, 403));
     assert!(error.to_string().contains("not an administrator"), "{error}");
 
-    let client = setting.client();
+    let client = portal.client();
     let error = client.call("no.such.method", "").unwrap_err();
     assert_eq!((error.status(), error.code(), error.http_status()), (Status::Portal, "ERROR_METHOD_NOT_FOUND", 404));
     for (status, code, expected) in [
@@ -86,65 +86,108 @@ fn errors_become_statuses() {
         (503, "OVERLOAD_LIMIT", Status::RateLimit),
         (400, "SOMETHING", Status::Portal),
     ] {
-        setting
+        portal
             .control(json!({"fail_next": {"method": "profile", "status": status, "error": code, "description": "d"}}));
         assert_eq!(client.call("profile", "").unwrap_err().status(), expected, "{code}");
     }
 }
 
 #[test]
-fn limits_are_waited_for() {
-    let setting = Setting::new();
-    let client = setting.client();
-    setting.control(
+fn the_request_limit_is_waited_for_with_growing_pauses() {
+    let portal = Portal::start();
+    let client = portal.client_with(&[("rate.per_second", "0")]);
+    portal.control(
         json!({"fail_next": {"method": "crm.deal.add", "times": 2, "status": 503, "error": "QUERY_LIMIT_EXCEEDED"}}),
     );
+    let before = portal.emulator.counters().requests;
+    let start = Instant::now();
     call(&client, "crm.deal.add", json!({"fields": {}}));
-    setting.control(json!({"operating_limit": {"method": "profile", "seconds": 1}}));
-    call(&client, "profile", json!({}));
+    assert!(start.elapsed() >= Duration::from_millis(1500), "half a second, then a second: {:?}", start.elapsed());
+    assert_eq!(portal.emulator.counters().requests - before, 3);
+    assert_eq!(call(&client, "crm.deal.list", json!({}))["total"], 1);
 }
 
 #[test]
-fn a_limit_that_lasts_longer_than_the_call_may_is_told() {
-    let setting = Setting::new();
-    let mut config = setting.config();
+fn the_operating_limit_is_waited_for_until_the_time_that_the_portal_states() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.control(json!({"operating_limit": {"method": "profile", "seconds": 3}}));
+    let start = Instant::now();
+    call(&client, "profile", json!({}));
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(portal.emulator.counters().operating_refusals, 1, "it is not asked in between");
+}
+
+#[test]
+fn a_limit_that_outlasts_the_call_is_an_error() {
+    let portal = Portal::start();
+    let mut config = portal.config();
     config.set("http.timeout_ms", "1500").unwrap();
-    let client = setting.client_of(&config);
-    setting.control(json!({"operating_limit": {"method": "profile", "seconds": 600}}));
+    let client = portal.client_of(&config);
+    portal.control(json!({"operating_limit": {"method": "profile", "seconds": 600}}));
     let error = client.call("profile", "").unwrap_err();
     assert_eq!((error.status(), error.code()), (Status::RateLimit, "OPERATION_TIME_LIMIT"));
 }
 
 #[test]
-fn trouble_is_repeated_only_where_that_is_safe() {
-    let setting = Setting::new();
-    let client = setting.client();
-    setting.deals([1]);
-    setting.control(json!({"fail_next": {"method": "event.offline.get", "times": 2, "status": 502, "body": "<html>"}}));
+fn calls_are_repeated_only_where_that_is_safe() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1]);
+    portal.control(json!({"fail_next": {"method": "event.offline.get", "times": 2, "status": 502, "body": "<html>"}}));
     assert_eq!(client.fetch(0).unwrap().len(), 1);
-    setting.control(json!({"drop_next": {"method": "crm.deal.add", "when": "after_handling"}}));
+    portal.control(json!({"drop_next": {"method": "crm.deal.add", "when": "after_handling"}}));
     assert_eq!(client.call("crm.deal.add", r#"{"fields":{}}"#).unwrap_err().status(), Status::Network);
     assert_eq!(call(&client, "crm.deal.list", json!({}))["total"], 1, "made once");
 }
 
 #[test]
-fn the_portal_that_was_renamed_is_followed() {
-    // The authorization server names the emulator's own address, so what shows is that it is used at all.
-    let setting = Setting::new();
-    let mut config = setting.config();
+fn a_pair_that_is_about_to_expire_is_renewed_before_the_call() {
+    let portal = Portal::start();
+    let mut config = portal.config();
     config.set("auth.expires", "1").unwrap();
-    let client = setting.client_of(&config);
+    let client = portal.client_of(&config);
     call(&client, "profile", json!({}));
-    assert_eq!(setting.emulator.counters().renewals, 1, "a pair that is about to expire is renewed first");
+    assert_eq!(portal.emulator.counters().renewals, 1);
     call(&client, "profile", json!({}));
-    assert_eq!(setting.emulator.counters().renewals, 1);
+    assert_eq!(portal.emulator.counters().renewals, 1, "the new pair lives long enough");
 }
 
 #[test]
-fn a_portal_that_is_not_there() {
-    let setting = Setting::new();
-    let config = setting.config();
-    drop(setting.emulator);
+fn a_renamed_portal_is_followed() {
+    // The authorization server states the new address; the old one still answers.
+    let [old, new] = [Portal::start(), Portal::start()];
+    let config = old.config();
+    let client = old.client_of(&config);
+    let profiles = |portal: &Portal| portal.emulator.counters().calls.get("profile").copied().unwrap_or(0);
+    call(&client, "profile", json!({}));
+    assert_eq!([profiles(&old), profiles(&new)], [1, 0]);
+
+    let pair = new.emulator.issue_tokens(ADMINISTRATOR);
+    let renewed = json!({
+        "access_token": pair.access_token, "refresh_token": pair.refresh_token, "expires": pair.expires,
+        "member_id": old.emulator.application().member_id,
+        "client_endpoint": format!("{}/rest/", new.emulator.portal_url()),
+    });
+    old.control(json!("expire_tokens"));
+    old.control(json!({"fail_next": {"method": "oauth", "status": 200, "body": renewed.to_string()}}));
+    (0..2).for_each(|_| drop(call(&client, "profile", json!({}))));
+    assert_eq!([profiles(&old), profiles(&new)], [2, 2], "the old one refuses the expired token");
+
+    // The state remembers the new address.
+    let state = client.state();
+    drop(client);
+    let next = old.client_of(&config);
+    next.restore(&state).unwrap();
+    call(&next, "profile", json!({}));
+    assert_eq!([profiles(&old), profiles(&new)], [2, 3]);
+}
+
+#[test]
+fn a_portal_that_is_down_is_a_network_error() {
+    let portal = Portal::start();
+    let config = portal.config();
+    drop(portal.emulator);
     let client = b24events::client::Client::new(&config, Default::default()).unwrap();
     let error = client.call("profile", "").unwrap_err();
     assert!(matches!(error, Error::Network(_)), "{error:?}");
@@ -152,13 +195,13 @@ fn a_portal_that_is_not_there() {
 }
 
 #[test]
-fn the_call_ends_in_its_time() {
-    let setting = Setting::new();
-    let mut config = setting.config();
+fn a_call_ends_at_its_timeout() {
+    let portal = Portal::start();
+    let mut config = portal.config();
     config.set("http.timeout_ms", "300").unwrap();
-    let client = setting.client_of(&config);
-    setting.control(json!({"delay_next": {"method": "profile", "ms": 20000}}));
-    let start = std::time::Instant::now();
+    let client = portal.client_of(&config);
+    portal.control(json!({"delay_next": {"method": "profile", "ms": 20000}}));
+    let start = Instant::now();
     assert_eq!(client.call("profile", "").unwrap_err().status(), Status::Network);
     assert!(start.elapsed() < Duration::from_secs(10));
 }

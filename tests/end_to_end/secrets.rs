@@ -1,6 +1,6 @@
 //! Nothing that people read holds a token, a secret or a channel.
 
-use super::setting::*;
+use super::support::*;
 use b24_emulator::{EMPLOYEE, Options};
 use serde_json::json;
 use std::time::Duration;
@@ -13,44 +13,44 @@ fn no_secret_in_texts_logs_statistics_or_addresses() {
 }
 
 fn look_for_secrets(websocket: bool, push_version: u32) {
-    let setting =
-        Setting::with(Options { hold: Duration::from_millis(200), websocket, push_version, ..Options::default() });
-    let mut config = setting.config();
+    let portal =
+        Portal::with(Options { hold: Duration::from_millis(200), websocket, push_version, ..Options::default() });
+    let mut config = portal.config();
     config.set("http.timeout_ms", "2000").unwrap();
-    let mut secrets = vec![setting.emulator.application().client_secret];
+    let mut secrets = vec![portal.emulator.application().client_secret];
     let mut texts = vec![config.get("auth.access_token").unwrap(), config.get("auth.client_secret").unwrap()];
-    let client = setting.client_of(&config);
+    let client = portal.client_of(&config);
     client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
     let mut collect = |text: String| texts.push(text);
 
-    // Everything that goes well, and everything that goes wrong.
-    setting.deals([1]);
+    // What succeeds, and what fails.
+    portal.add_deals([1]);
     client.next(LONG).unwrap().unwrap().acknowledge().unwrap();
-    setting.control(json!("expire_tokens"));
+    portal.control(json!("expire_tokens"));
     client.call("profile", "").unwrap();
-    let current = setting.tokens.lock().unwrap().last().unwrap().clone();
+    let current = portal.tokens.lock().unwrap().last().unwrap().clone();
     let echo = format!("token {current} is not good");
-    setting.control(json!({"fail_next": {"method": "profile", "status": 400, "error": "X", "description": echo}}));
+    portal.control(json!({"fail_next": {"method": "profile", "status": 400, "error": "X", "description": echo}}));
     collect(client.call("profile", "").unwrap_err().to_string());
-    setting.control(json!({"fail_next": {"method": "profile", "status": 200, "body": format!("<html>{current}")}}));
+    portal.control(json!({"fail_next": {"method": "profile", "status": 200, "body": format!("<html>{current}")}}));
     collect(client.call("profile", "").unwrap_err().to_string());
-    setting.control(
+    portal.control(
         json!({"fail_next": {"method": "oauth", "status": 200, "body": format!("{{\"access_token\":\"{current}\"}}")}}),
     );
-    setting.control(json!("expire_tokens"));
+    portal.control(json!("expire_tokens"));
     collect(client.call("profile", "").unwrap_err().to_string());
-    setting.control(json!({"drop_next": {"method": "profile", "when": "before_handling"}}));
+    portal.control(json!({"drop_next": {"method": "profile", "when": "before_handling"}}));
     collect(client.call("profile", "").unwrap_err().to_string());
-    setting.control(json!({"fail_next": {"method": if websocket { "subws" } else { "sub" }, "status": 302, "body": "", "headers": {"Location": "http://127.0.0.1:1/"}}}));
-    setting.control(json!("drop_connections"));
-    until("the failure", || setting.log().contains("no subscription"));
-    setting.emulator.publish_raw(format!("#!NGINXNMS!#{{\"x\":{current}").into_bytes());
-    let mut employee = setting.config();
-    employee.set("auth.access_token", &setting.emulator.issue_tokens(EMPLOYEE).access_token).unwrap();
-    collect(setting.client_of(&employee).fetch(0).err().unwrap().to_string());
-    setting.control(json!("revoke_tokens"));
-    setting.control(json!({"expire_channel": {"command": true, "action": "get_config"}}));
+    portal.control(json!({"fail_next": {"method": if websocket { "subws" } else { "sub" }, "status": 302, "body": "", "headers": {"Location": "http://127.0.0.1:1/"}}}));
+    portal.control(json!("drop_connections"));
+    until("the failure", || portal.log().contains("no subscription"));
+    portal.emulator.publish_raw(format!("#!NGINXNMS!#{{\"x\":{current}").into_bytes());
+    let mut employee = portal.config();
+    employee.set("auth.access_token", &portal.emulator.issue_tokens(EMPLOYEE).access_token).unwrap();
+    collect(portal.client_of(&employee).fetch(0).err().unwrap().to_string());
+    portal.control(json!("revoke_tokens"));
+    portal.control(json!({"expire_channel": {"command": true, "action": "get_config"}}));
     loop {
         if let Err(error) = client.wait(LONG) {
             collect(error.to_string());
@@ -58,10 +58,10 @@ fn look_for_secrets(websocket: bool, push_version: u32) {
         }
     }
     collect(client.stats());
-    collect(setting.log());
+    collect(portal.log());
 
-    // What the portal saw tells us what the secrets were.
-    for request in setting.emulator.requests() {
+    // The requests that the portal received hold the secrets.
+    for request in portal.emulator.requests() {
         let query = request.target.split_once('?').map_or("", |(_, query)| query);
         if request.target.starts_with("/sub") {
             let id = query.split('&').find(|pair| pair.starts_with("CHANNEL_ID=") || pair.starts_with("token="));
@@ -71,7 +71,7 @@ fn look_for_secrets(websocket: bool, push_version: u32) {
             assert!(query.is_empty(), "a REST address carries parameters: {}", request.target);
         }
     }
-    secrets.extend(setting.tokens.lock().unwrap().iter().cloned());
+    secrets.extend(portal.tokens.lock().unwrap().iter().cloned());
     secrets.push(current);
     assert!(secrets.len() >= 5 && secrets.iter().all(|secret| secret.len() >= 16), "{}", secrets.len());
     for text in &texts {

@@ -1,4 +1,4 @@
-// As much of a browser as the pull client looks for: it has no other way to find WebSocket.
+// As much of a browser as the pull client needs to find WebSocket.
 
 import WebSocket from 'ws'
 

@@ -7,7 +7,7 @@ const PROGRAM = process.env.B24_EMULATOR ?? 'b24-emulator'
 
 export class Emulator {
   #process
-  // What the program tells about itself: portal, client_id, access_token, …
+  // What the program prints about itself: portal, client_id, access_token, …
   #facts = new Map()
 
   /** Starts it with these options of `b24-emulator serve` and waits until it listens. */
@@ -33,7 +33,7 @@ export class Emulator {
         return
       }
     }
-    throw new Error(`${PROGRAM} said nothing of itself`)
+    throw new Error(`${PROGRAM} printed nothing about itself`)
   }
 
   fact(name) {

@@ -1,4 +1,4 @@
-// Bitrix24's own pull client against the emulator: what it understands of the emulator, it understands of a portal.
+// Bitrix24's own pull client against the emulator: in place of a portal.
 
 import './browser.mjs'
 
@@ -11,7 +11,7 @@ import { B24OAuth, B24PullClientManager } from '@bitrix24/b24jssdk'
 import { Emulator } from './emulator.mjs'
 
 const MODES = { 3: 'text', 4: 'protobuf', 5: 'json-rpc' }
-const PATIENCE = 20_000
+const TIMEOUT = 20_000
 
 /** The vendor's client of the REST API with the tokens the emulator gives out when it starts. */
 function application(emulator) {
@@ -38,25 +38,25 @@ function application(emulator) {
 }
 
 async function until(condition) {
-  for (const end = Date.now() + PATIENCE; ; ) {
+  for (const end = Date.now() + TIMEOUT; ; ) {
     if (await condition()) {
       return
     }
-    assert.ok(Date.now() < end, `waited in vain for ${condition}`)
+    assert.ok(Date.now() < end, `not true in time: ${condition}`)
     await pause(10)
   }
 }
 
-/** Connects, and hands what came for module `rest` to `check`. */
+/** Connects, and passes the messages for module `rest` to `check`. */
 async function connected(version, options, check) {
   const emulator = await Emulator.start('--push-version', version, ...options)
   const b24 = application(emulator)
   const client = new B24PullClientManager({ b24, restApplication: emulator.fact('client_id'), userId: 1 })
-  const came = []
-  client.subscribe({ moduleId: 'rest', callback: message => came.push(message) })
+  const received = []
+  client.subscribe({ moduleId: 'rest', callback: message => received.push(message) })
   try {
     await client.start()
-    await check({ emulator, b24, client, came })
+    await check({ emulator, b24, client, received })
   } finally {
     client.destroy()
     await emulator.stop()
@@ -66,22 +66,22 @@ async function connected(version, options, check) {
 for (const version of Object.keys(MODES)) {
   describe(`version ${version}`, { timeout: 60_000 }, () => {
     test('receives what is published, alone and joined', () =>
-      connected(version, [], async ({ emulator, client, came }) => {
+      connected(version, [], async ({ emulator, client, received }) => {
         assert.equal(client.getDebugInfo()['WebSocket mode'], MODES[version])
         await emulator.publish([{ connector_id: 'OneC', count: 1 }])
-        await until(() => came.length === 1)
-        assert.equal(came[0].command, 'event_offline')
-        assert.deepEqual(came[0].params, [{ connector_id: 'OneC', count: 1 }])
-        assert.equal(came[0].extra.revision_web, 19)
+        await until(() => received.length === 1)
+        assert.equal(received[0].command, 'event_offline')
+        assert.deepEqual(received[0].params, [{ connector_id: 'OneC', count: 1 }])
+        assert.equal(received[0].extra.revision_web, 19)
 
         const { frames } = await emulator.counters()
         const many = [1, 2, 3].map(count => ({
           publish: { module_id: 'rest', command: 'event_offline', params: [{ connector_id: 'Склад "1"', count }] }
         }))
         await emulator.control(...many)
-        await until(() => came.length === 4)
-        assert.deepEqual(came.slice(1).map(message => message.params[0].count), [1, 2, 3])
-        assert.equal(came[1].params[0].connector_id, 'Склад "1"')
+        await until(() => received.length === 4)
+        assert.deepEqual(received.slice(1).map(message => message.params[0].count), [1, 2, 3])
+        assert.equal(received[1].params[0].connector_id, 'Склад "1"')
         const counters = await emulator.counters()
         assert.equal(counters.frames, frames + 1)
         assert.equal(counters.polls, 0)
@@ -90,36 +90,36 @@ for (const version of Object.keys(MODES)) {
         }
       }))
 
-    test('is told of a change made over REST', () =>
-      connected(version, [], async ({ b24, came }) => {
+    test('receives a change made over REST', () =>
+      connected(version, [], async ({ b24, received }) => {
         const call = (method, params) => b24.actions.v2.call.make({ method, params })
         await call('event.bind', { event: 'ONCRMDEALADD', event_type: 'offline' })
         await call('crm.deal.add', { fields: { TITLE: 'x' } })
-        await until(() => came.length === 1)
-        assert.deepEqual(came[0].params, [{ connector_id: '', count: 1 }])
+        await until(() => received.length === 1)
+        assert.deepEqual(received[0].params, [{ connector_id: '', count: 1 }])
         const queue = await call('event.offline.get', {})
         assert.equal(queue.getData().result.events[0].EVENT_NAME, 'ONCRMDEALADD')
       }))
 
     test('misses nothing while its connection is broken', () =>
-      connected(version, [], async ({ emulator, client, came }) => {
+      connected(version, [], async ({ emulator, client, received }) => {
         await emulator.publish([{ connector_id: '', count: 1 }])
-        await until(() => came.length === 1)
+        await until(() => received.length === 1)
         await emulator.control('drop_connections')
         await until(() => !client.isConnected())
         await emulator.publish([{ connector_id: '', count: 2 }])
-        await until(() => came.length === 2)
+        await until(() => received.length === 2)
         assert.equal((await emulator.counters()).websockets_accepted, 2)
       }))
 
-    test('goes on with the new channel', () =>
-      connected(version, [], async ({ emulator, client, came }) => {
+    test('continues with the new channel', () =>
+      connected(version, [], async ({ emulator, client, received }) => {
         const old = client.getConfig().channels.shared.id
         await emulator.control({ expire_channel: { command: true, action: 'get_config' } })
         await until(async () => (await emulator.counters()).websockets_accepted === 2 && client.isConnected())
         assert.notEqual(client.getConfig().channels.shared.id, old)
         await emulator.publish([{ connector_id: '', count: 1 }])
-        await until(() => came.length === 1)
+        await until(() => received.length === 1)
       }))
 
     test('answers pings', () =>

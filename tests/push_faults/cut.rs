@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use b24_emulator::Options;
 
-use super::setting::*;
-use super::trials::{TRANSPORTS, Trial};
+use super::proxied::{Proxied, TRANSPORTS};
+use super::support::*;
 
 /// Clients that share the work; each waits most of the time.
 const WORKERS: usize = 16;
@@ -24,23 +24,23 @@ fn an_answer_cut_anywhere_is_read_again() {
 
 /// Cuts after 1 + worker bytes, then after WORKERS more, until the whole answer comes through. Returns how often.
 fn cut(transport: &str, worker: usize) -> u64 {
-    let trial = Trial::new(transport, Options { gather: Duration::from_millis(5), ..Options::default() });
-    trial.client.connect(LONG).unwrap();
-    look(&trial.client);
-    trial.signal();
-    trial.hear(1);
+    let proxied = Proxied::new(transport, Options { gather: Duration::from_millis(5), ..Options::default() });
+    proxied.client.connect(LONG).unwrap();
+    expect_check(&proxied.client);
+    proxied.portal.signal(1);
+    proxied.expect_signals(1);
     for round in 0.. {
-        trial.proxy.cut_after(1 + worker + round * WORKERS);
-        (0..3).for_each(|_| trial.signal());
-        trial.hear(3);
-        if trial.proxy.is_armed() {
-            trial.proxy.disarm();
-            let stats = trial.stats();
+        proxied.proxy.cut_after(1 + worker + round * WORKERS);
+        (0..3).for_each(|_| proxied.portal.signal(1));
+        proxied.expect_signals(3);
+        if proxied.proxy.is_armed() {
+            proxied.proxy.disarm();
+            let stats = proxied.stats();
             assert_eq!(stats["signals"], 4 + round * 3, "none twice");
             return round as u64;
         }
         until("the new subscription", || {
-            trial.client.is_connected() && trial.setting.emulator.counters().subscriptions_open == 1
+            proxied.client.is_connected() && proxied.portal.emulator.counters().subscriptions_open == 1
         });
     }
     unreachable!("an answer has an end")

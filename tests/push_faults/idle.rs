@@ -1,32 +1,26 @@
-//! What an idle client asks of the operating system: nothing but its pings. Counted by `strace`.
+//! What an idle client asks of the operating system: only its pings. Counted by `strace`.
 //!
 //! `B24_IDLE_SECONDS` sets how long to count; the project's own check takes 60.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use b24_emulator::{ADMINISTRATOR, Emulator, Options};
 use b24events::client::{Client, Hooks};
 use b24events::config::Config;
 
-use super::setting::{LONG, until};
-use super::support::Folder;
+use super::support::{Folder, LONG, Portal, until};
 
 #[test]
 #[ignore = "takes a minute and needs strace; .ci/run runs it"]
 fn an_idle_client_makes_no_system_call_but_for_pings() {
     let seconds = std::env::var("B24_IDLE_SECONDS").unwrap_or("60".into());
-    let emulator = Emulator::start(Options::default()).unwrap();
-    let mut client = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "idle::the_client", "--ignored", "--nocapture", "--test-threads=1"])
-        .env("B24_PORTAL_URL", emulator.portal_url())
-        .env("B24_ACCESS_TOKEN", emulator.issue_tokens(ADMINISTRATOR).access_token)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the WebSocket", || emulator.counters().websockets_open == 1);
-    // The look after connecting is over then.
+    let portal = Portal::start();
+    let mut client = Command::new(std::env::current_exe().unwrap());
+    client.args(["--exact", "idle::the_client", "--ignored", "--nocapture", "--test-threads=1"]);
+    portal.describe_to(&mut client);
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    until("the WebSocket", || portal.emulator.counters().websockets_open == 1);
+    // The check of the queue after connecting is over then; nothing shows it from outside.
     std::thread::sleep(Duration::from_secs(2));
     let folder = Folder::new();
     let report = folder.path().join("strace");

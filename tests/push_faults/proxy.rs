@@ -1,20 +1,20 @@
-//! A proxy (HTTP CONNECT) that does harm to what goes to the push server.
+//! A proxy (HTTP CONNECT) that breaks connections to the push server.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What happens to the next connection to the push server; to the ones after it nothing happens.
+/// What happens to the next connection to the push server. Later ones work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// It is closed at once.
     Refuse,
-    /// It is taken, and nothing is ever answered.
+    /// It is accepted and never answered.
     Hang,
     /// The answer comes one byte at a time.
     Dribble,
-    /// After the first bytes of the answer nothing is taken or given any more.
+    /// After the first bytes of the answer nothing is read or written.
     StopReading,
     /// The answer is rubbish.
     Garbage,
@@ -28,7 +28,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Shared {
     fault: Mutex<Option<Fault>>,
-    /// So many more bytes reach the client before its connection to the push server is cut.
+    /// How many more bytes reach the client before its connection to the push server is cut.
     cut: Mutex<Option<usize>>,
     open: Mutex<Vec<TcpStream>>,
 }
@@ -54,16 +54,16 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    pub fn harm(&self, fault: Fault) {
+    pub fn break_next(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = Some(fault);
     }
 
-    /// The fault has not found its connection yet.
+    /// Whether the fault still waits for a connection.
     pub fn is_armed(&self) -> bool {
         self.shared.fault.lock().unwrap().is_some() || self.shared.cut.lock().unwrap().is_some()
     }
 
-    /// Cuts the connection to the push server when so many more bytes have come from there.
+    /// Cuts the connection to the push server after this many more bytes have come from there.
     pub fn cut_after(&self, bytes: usize) {
         *self.shared.cut.lock().unwrap() = Some(bytes);
     }

@@ -1,4 +1,4 @@
-//! Proxies that want a user and a password, for REST, long polling and WebSocket alike.
+//! Proxies that require a user and a password, for REST, long polling and WebSocket alike.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,12 +8,12 @@ use std::thread;
 
 use b24events::error::Status;
 
-use super::setting::*;
+use super::support::*;
 
 const USER: &str = "onec";
 const PASSWORD: &str = "planted-password";
 
-/// Takes one connection's greeting; gives where it is to go.
+/// Answers the greeting of a connection and returns its target.
 type Greeting = fn(&mut TcpStream) -> io::Result<SocketAddr>;
 
 /// A proxy that counts what went through it. It ends with the test process.
@@ -99,37 +99,37 @@ fn everything_goes_through_a_proxy_with_a_password() {
     for (scheme, greeting) in [("socks5", socks5 as Greeting), ("http", connect)] {
         for transport in ["websocket", "long_polling"] {
             let (address, served) = serve(greeting);
-            let setting = Setting::new();
-            let mut config = setting.config();
+            let portal = Portal::start();
+            let mut config = portal.config();
             config.set("push.transport", transport).unwrap();
             config.set("http.proxy", &format!("{scheme}://{USER}:{PASSWORD}@{address}")).unwrap();
             assert!(!config.get("http.proxy").unwrap().contains(PASSWORD));
-            let client = setting.client_of(&config);
+            let client = portal.client_of(&config);
             client.bind_event("ONCRMDEALADD").unwrap();
             client.connect(LONG).unwrap();
-            look(&client);
-            setting.deals([1]);
+            expect_check(&client);
+            portal.add_deals([1]);
             let mut batch = client.next(LONG).unwrap().unwrap();
             assert_eq!(numbers(&mut batch), [1], "{scheme}, {transport}");
             batch.acknowledge().unwrap();
             let connections = served.load(Ordering::SeqCst);
             assert!(connections >= 2, "{scheme}, {transport}: {connections} connections");
-            assert_eq!(setting.emulator.counters().connections, connections, "none went past it");
-            assert!(!setting.log().contains(PASSWORD), "{}", setting.log());
+            assert_eq!(portal.emulator.counters().connections, connections, "every connection uses the proxy");
+            assert!(!portal.log().contains(PASSWORD), "{}", portal.log());
         }
     }
 }
 
 #[test]
-fn a_wrong_password_is_told_without_showing_it() {
+fn a_wrong_password_is_an_error_that_does_not_show_it() {
     for (scheme, greeting) in [("socks5", socks5 as Greeting), ("http", connect)] {
         let (address, _served) = serve(greeting);
-        let setting = Setting::new();
-        let mut config = setting.config();
+        let portal = Portal::start();
+        let mut config = portal.config();
         config.set("http.proxy", &format!("{scheme}://{USER}:planted-wrong@{address}")).unwrap();
-        let error = setting.client_of(&config).call("profile", "").unwrap_err();
+        let error = portal.client_of(&config).call("profile", "").unwrap_err();
         assert_eq!(error.status(), Status::Network, "{scheme}: {error}");
         assert!(!error.to_string().contains("planted"), "{error}");
-        assert_eq!(setting.emulator.counters().connections, 0);
+        assert_eq!(portal.emulator.counters().connections, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! TLS with authorities of one's own (`tls.ca_file`), for REST and WebSocket alike.
+//! TLS with private authorities (`tls.ca_file`), for REST and WebSocket alike.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,12 +12,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::setting::*;
+use super::support::*;
 
-/// An authority that nobody knows, its certificate in a file.
+/// A private authority with its certificate in a file.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    file: PathBuf,
+    folder: Folder,
 }
 
 impl Authority {
@@ -26,9 +26,13 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let file = std::env::temp_dir().join(format!("b24events-{name}-{}.pem", std::process::id()));
-        std::fs::write(&file, issuer.pem()).unwrap();
-        Authority { issuer, file }
+        let authority = Authority { issuer, folder: Folder::new() };
+        std::fs::write(authority.file(), authority.issuer.pem()).unwrap();
+        authority
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
     }
 
     /// `localhost` with a certificate that is good until this year; hands on to `target`.
@@ -38,11 +42,11 @@ impl Authority {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+        let certificates = vec![CertificateDer::from(certificate.der().to_vec())];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(certificates, key).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         // Ends with the test process.
@@ -56,13 +60,7 @@ impl Authority {
     }
 }
 
-impl Drop for Authority {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.file);
-    }
-}
-
-/// One thread for both directions: reads of the client end after a moment, so that the server gets its turn.
+/// One thread for both directions: reads of the client end after a moment, so that the server is read too.
 fn relay(mut client: StreamOwned<ServerConnection, TcpStream>, target: SocketAddr) -> Option<()> {
     let mut server = TcpStream::connect(target).ok()?;
     let moment = Some(std::time::Duration::from_millis(5));
@@ -89,42 +87,42 @@ fn relay(mut client: StreamOwned<ServerConnection, TcpStream>, target: SocketAdd
 }
 
 /// A portal at `port` of `localhost` whose push server is there too.
-fn secure(setting: &Setting, port: u16, authority: &Authority) -> b24events::config::Config {
-    // What the emulator would have said, with addresses that are secure.
-    let plain = setting.client_of(&setting.config()).call("pull.application.config.get", "").unwrap();
-    let emulator = setting.emulator.address().to_string();
+fn secure(portal: &Portal, port: u16, authority: &Authority) -> b24events::config::Config {
+    // The emulator's answer with secure addresses.
+    let plain = portal.client_of(&portal.config()).call("pull.application.config.get", "").unwrap();
+    let emulator = portal.emulator.address().to_string();
     let body = plain
         .replace("http:\\/\\/", "https://")
         .replace("http://", "https://")
         .replace("ws:\\/\\/", "wss://")
         .replace("ws://", "wss://")
         .replace(&emulator, &format!("localhost:{port}"));
-    setting.emulator.control(Control::FailNext(FailNext {
+    portal.emulator.control(Control::FailNext(FailNext {
         method: Some("pull.application.config.get".into()),
         times: 100,
         status: 200,
         body: Some(body),
         ..FailNext::default()
     }));
-    let mut config = setting.config();
+    let mut config = portal.config();
     config.set("portal.url", &format!("https://localhost:{port}")).unwrap();
-    config.set("tls.ca_file", authority.file.to_str().unwrap()).unwrap();
+    config.set("tls.ca_file", authority.file().to_str().unwrap()).unwrap();
     config
 }
 
 #[test]
-fn a_private_authority_is_trusted_for_everything() {
-    let setting = Setting::new();
+fn a_private_authority_is_trusted_for_rest_and_push() {
+    let portal = Portal::start();
     let authority = Authority::new("private");
-    let port = authority.serve(setting.emulator.address(), 2999);
+    let port = authority.serve(portal.emulator.address(), 2999);
     for transport in ["websocket", "long_polling"] {
-        let mut config = secure(&setting, port, &authority);
+        let mut config = secure(&portal, port, &authority);
         config.set("push.transport", transport).unwrap();
-        let client = setting.client_of(&config);
+        let client = portal.client_of(&config);
         client.bind_event("ONCRMDEALADD").unwrap();
         client.connect(LONG).unwrap();
-        look(&client);
-        setting.deals([1]);
+        expect_check(&client);
+        portal.add_deals([1]);
         let mut batch = client.next(LONG).unwrap().unwrap();
         assert_eq!(numbers(&mut batch), [1], "{transport}");
         batch.acknowledge().unwrap();
@@ -133,18 +131,18 @@ fn a_private_authority_is_trusted_for_everything() {
         client.join();
         assert!(start.elapsed() < std::time::Duration::from_millis(100), "{transport}: {:?}", start.elapsed());
     }
-    assert_eq!(setting.emulator.counters().websockets_accepted, 1);
+    assert_eq!(portal.emulator.counters().websockets_accepted, 1);
 }
 
 #[test]
 fn certificates_that_cannot_be_trusted_are_refused_with_a_text() {
-    let setting = Setting::new();
+    let portal = Portal::start();
     let authority = Authority::new("known");
     let stranger = Authority::new("stranger");
-    let expired = authority.serve(setting.emulator.address(), 2021);
-    let unknown = stranger.serve(setting.emulator.address(), 2999);
+    let expired = authority.serve(portal.emulator.address(), 2021);
+    let unknown = stranger.serve(portal.emulator.address(), 2999);
     for (port, text) in [(expired, "Expired"), (unknown, "UnknownIssuer")] {
-        let client = setting.client_of(&secure(&setting, port, &authority));
+        let client = portal.client_of(&secure(&portal, port, &authority));
         let error = client.call("profile", "").unwrap_err();
         assert_eq!(error.status(), Status::Tls);
         let shown = error.to_string();

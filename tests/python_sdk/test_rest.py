@@ -1,4 +1,4 @@
-"""Bitrix24's own Python SDK against the emulator: what it gets from the emulator, it gets from a portal."""
+"""Bitrix24's own Python SDK against the emulator, in place of a portal."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Emulator:
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--quiet", *options], stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
-        # What the program tells about itself: portal, client_id, access_token, …
+        # What the program prints about itself: portal, client_id, access_token, …
         self.facts = {}
         for line in self.process.stdout:
             if fact := re.fullmatch(r"(\w+) +(\S+)\n", line):
@@ -42,6 +42,10 @@ class Emulator:
         """Makes something happen: see `Control` of the emulator."""
         request = urllib.request.Request(f"{self.facts['portal']}/control", json.dumps(items).encode())
         urllib.request.urlopen(request, timeout=20).close()
+
+    def counter(self, name):
+        with urllib.request.urlopen(f"{self.facts['portal']}/control", timeout=20) as answer:
+            return json.load(answer)["counters"][name]
 
     def stop(self):
         self.process.terminate()
@@ -89,7 +93,7 @@ class Rest(unittest.TestCase):
     def bind(self, **options):
         self.assertTrue(self.client.event.bind("ONCRMDEALADD", event_type="offline", **options).result)
 
-    def test_who_it_is(self):
+    def test_the_caller(self):
         self.assertEqual(self.client.profile().result["ID"], "1")
         self.assertIn("crm", self.client.scope().result)
         self.assertIsInstance(self.client.server.time().result, str)
@@ -100,7 +104,7 @@ class Rest(unittest.TestCase):
             by_webhook.event.offline.get().result
         self.assertEqual(refused.exception.error, "WRONG_AUTH_TYPE")
 
-    def test_taken_and_deleted(self):
+    def test_records_are_fetched_and_deleted(self):
         self.bind()
         deal, _ = self.add_deals(2)
         request = self.client.event.offline.get(limit=1)
@@ -111,20 +115,20 @@ class Rest(unittest.TestCase):
         self.assertEqual(len(self.client.event.offline.get().result["events"]), 1)
         self.assertEqual(self.client.event.offline.get().result["events"], [])
 
-    def test_reserved_and_confirmed(self):
+    def test_records_are_reserved_and_acknowledged(self):
         self.bind(auth_connector="OneC")
         self.add_deals(3)
         self.assertEqual(self.client.event.offline.list().result, [])
-        taken = self.client.event.offline.get(clear=False, auth_connector="OneC").result
-        messages = [event["MESSAGE_ID"] for event in taken["events"]]
+        fetched = self.client.event.offline.get(clear=False, auth_connector="OneC").result
+        messages = [event["MESSAGE_ID"] for event in fetched["events"]]
         self.assertEqual(len(messages), 3)
         reserved = {"filter": {">PROCESS_ID": ""}, "auth_connector": "OneC"}
         self.assertEqual(
             {record["PROCESS_ID"] for record in self.client.event.offline.list(**reserved).result},
-            {taken["process_id"]},
+            {fetched["process_id"]},
         )
         # `clear` and `error` of the SDK do not know `auth_connector`.
-        params = {"process_id": taken["process_id"], "auth_connector": "OneC"}
+        params = {"process_id": fetched["process_id"], "auth_connector": "OneC"}
         clear = self.token.call_method("event.offline.clear", {**params, "message_id": messages[:1]})
         self.assertTrue(clear["result"])
         again = self.client.event.offline.get(clear=False, **params).result
@@ -181,10 +185,13 @@ class Rest(unittest.TestCase):
         self.emulator.control({"scope": {"scope": "user_brief"}})
         self.assertEqual(code("crm.deal.list", {}), "insufficient_scope")
 
-    def test_limits(self):
+    def test_a_call_over_the_limit_is_repeated(self):
         refusal = {"status": 503, "error": "QUERY_LIMIT_EXCEEDED", "description": "Too many requests"}
         self.emulator.control({"fail_next": refusal})
+        before = self.emulator.counter("requests")
         self.assertEqual(self.client.profile().result["ID"], "1")
+        # The refused call, the repeated one, and the question after the counter.
+        self.assertEqual(self.emulator.counter("requests"), before + 3)
 
 
 if __name__ == "__main__":

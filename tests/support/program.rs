@@ -1,4 +1,4 @@
-//! Programs that tests run: what they print is kept, and none of them runs for ever.
+//! Programs that tests run: what they print is kept, and none of them hangs.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// More than the slowest compiler on the slowest machine takes; a program that runs longer hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than the slowest compiler on the slowest machine takes. A program that runs longer hangs.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A program that runs. Dropping it ends it.
 pub struct Program {
@@ -38,9 +38,9 @@ impl Program {
 
     /// Waits for the end and returns what the program printed. Panics with all of its output when it failed.
     pub fn finish(mut self) -> String {
-        let hangs = self.running.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        let hangs = self.running.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout);
         let (report, stdout, success) = self.end(hangs);
-        assert!(!hangs, "still running after {PATIENCE:?}: {report}");
+        assert!(!hangs, "still running after {TIMEOUT:?}: {report}");
         assert!(success, "{report}");
         stdout
     }

@@ -1,6 +1,6 @@
-//! Calls the portal makes itself: the handlers of an application.
+//! Calls that the portal makes: to the handlers of an application.
 //!
-//! Nothing but a loopback address is ever connected to, whatever an address says; redirects are not followed.
+//! The emulator connects to loopback addresses only and follows no redirects.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 /// A call that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// An answer is read to its end only so far.
+/// A longer answer counts as a failure.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// An address the emulator may call.
+/// An address that the emulator may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handler {
     address: SocketAddr,
@@ -32,7 +32,7 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// Reads `http://` addresses on loopback; what else there is to say is the reason of the refusal.
+    /// Accepts `http://` addresses on loopback. The error says why any other address is refused.
     pub fn parse(address: &str) -> Result<Self, String> {
         let refuse = |reason: &str| Err(format!("{reason} {address}"));
         let Ok(uri) = address.parse::<Uri>() else { return refuse("Wrong handler URL") };
@@ -40,14 +40,14 @@ impl Handler {
             return refuse("Wrong handler URL");
         };
         if scheme != "http" {
-            return refuse("The emulator has no TLS and calls http:// handlers only, not");
+            return refuse("The emulator has no TLS; use an http:// address instead of");
         }
         let ip = match authority.host().trim_matches(['[', ']']) {
             "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             host => host.parse().ok(),
         };
         let Some(ip) = ip.filter(IpAddr::is_loopback) else {
-            return refuse("The emulator calls handlers on 127.0.0.1, [::1] and localhost only, not");
+            return refuse("The emulator calls handlers on 127.0.0.1, [::1] and localhost only; it does not call");
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(Self {

@@ -1,10 +1,10 @@
-//! Everything a test can make happen, as values and as the JSON of `POST /control`.
+//! Everything that a test can make happen, as values and as the JSON of `POST /control`.
 
 use std::time::Duration;
 
+use crate::php::value::{Value, json};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::caller::Handler;
 use crate::faults::{DelayNext, DropNext, FailNext};
@@ -12,21 +12,21 @@ use crate::options::Limits;
 use crate::portal::limits::Blocked;
 use crate::portal::pull::{ConfigSpelling, ExpireAction};
 use crate::portal::{ADMINISTRATOR, Plan};
-use crate::push::subscription::{Closing, Order};
+use crate::push::subscription::{CloseReason, Order};
 use crate::server::Server;
 use crate::sync::lock;
 use crate::time;
 
-/// One thing to do. In JSON: `"drop_connections"`, `{"fail_next": {"method": "profile", "status": 502}}`.
+/// One thing that is to happen. In JSON: `"drop_connections"`, `{"fail_next": {"method": "profile", "status": 502}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Control {
     FailNext(FailNext),
     DropNext(DropNext),
     DelayNext(DelayNext),
-    /// Forgets the faults that still wait.
+    /// Removes the faults that still wait for a request.
     ClearFaults,
-    /// Waited before every REST answer from now on.
+    /// From now on every REST answer waits this long.
     SetDelay {
         ms: u64,
     },
@@ -35,9 +35,9 @@ pub enum Control {
     /// The push server goes down: connections are closed (WebSockets with 1001), messages are lost.
     StopPush,
     StartPush,
-    /// The push server forgets all it kept and every connection ends, WebSockets with 1001.
+    /// The push server loses its messages and closes every connection, WebSockets with 1001.
     RestartPush,
-    /// Closes every WebSocket. 1005 stands for a close frame without a code, 1006 and 1015 for none at all.
+    /// Closes every WebSocket. 1005 sends a close frame without a code, 1006 and 1015 send none.
     CloseWebsockets {
         code: u16,
         #[serde(default)]
@@ -45,7 +45,7 @@ pub enum Control {
     },
     /// Ends every WebSocket without a close frame; polls stay.
     DropWebsockets,
-    /// The open WebSockets are neither read nor written any more, as when the network is gone; new ones work.
+    /// The open WebSockets are no longer read or written, as when the network has failed. New ones work.
     MuteWebsockets,
     /// A text frame to every WebSocket.
     SendText {
@@ -55,8 +55,8 @@ pub enum Control {
     SendBinary {
         bytes: Vec<u8>,
     },
-    /// Requests for WebSockets are answered with this status until `accept_upgrades`. A number that is no HTTP status
-    /// counts as 503.
+    /// Requests for WebSockets are answered with this status until `accept_upgrades`; 503 stands in for an invalid
+    /// one.
     RefuseUpgrades {
         #[serde(default = "unavailable")]
         status: u16,
@@ -64,23 +64,23 @@ pub enum Control {
     AcceptUpgrades,
     /// The message of that name, in the shared channel.
     ConfigExpire,
-    /// The message of that name, in the shared channel. Nothing else happens: see `restart_push`.
+    /// The message of that name, in the shared channel, and nothing else: see `restart_push`.
     ServerRestart,
-    /// A new shared channel; the old one is refused. With `command` the old one says so first, and WebSockets on it
-    /// are closed (3001) only after `Options::expire_grace`.
+    /// A new shared channel replaces the old one, which is refused. With `command` the old one announces it first, and
+    /// its WebSockets are closed (3001) only after `Options::expire_grace`.
     ExpireChannel {
         #[serde(default)]
         command: bool,
         #[serde(default = "reconnect")]
         action: ExpireAction,
     },
-    /// Access tokens end, refresh tokens stay good.
+    /// Access tokens expire, refresh tokens stay valid.
     ExpireTokens,
-    /// Access and refresh tokens end.
+    /// Access and refresh tokens become invalid.
     RevokeTokens,
     Limits(Limits),
     NoLimits,
-    /// Blocks a method. The vendor's code leaves the time of the end out of the refusal, its documentation has it.
+    /// Blocks a method. By the vendor's documentation the refusal states when the block ends; its code leaves that out.
     OperatingLimit {
         method: String,
         seconds: u32,
@@ -95,22 +95,22 @@ pub enum Control {
         scope: String,
     },
     ClearQueue,
-    /// Whether calls of handlers carry an access token from now on.
+    /// Whether handlers are called with an access token from now on.
     HandlerTokens(bool),
-    /// Whether they carry a refresh token next to it; not by default.
+    /// Whether they get a refresh token too. They do not by default.
     HandlerRefreshToken(bool),
-    /// A user installs the application: its handler, an `http://` address on loopback, gets the first tokens.
+    /// A user installs the application: its handler, an `http://` address on loopback, receives the first tokens.
     Install {
         handler: String,
         #[serde(default = "administrator")]
         user: u32,
     },
-    /// The application is removed: tokens, bindings and queues end, and the handler is told.
+    /// The application is removed with its tokens, bindings and queues, and its handler is called.
     Uninstall {
         handler: String,
     },
-    /// What a change in the portal does. Without a `user_id` in `additional` handlers get no token, as with changes
-    /// that nobody in particular made.
+    /// What a change in the portal does. Without a `user_id` in `additional` handlers get no token, as with a change
+    /// that no user made.
     MakeEvent {
         event: String,
         data: Value,
@@ -126,7 +126,7 @@ pub enum Control {
         #[serde(default)]
         params: Value,
     },
-    /// The body of the push server's next answer, or its next text frame, whoever listens first.
+    /// The body of the push server's next answer, or its next text frame, for the first subscriber.
     PublishRaw {
         text: String,
     },
@@ -153,7 +153,7 @@ pub(crate) fn by_administrator() -> Value {
 }
 
 impl Control {
-    /// Does it, or tells why it cannot be done.
+    /// Makes it happen, or says why that is not possible.
     pub(crate) fn apply(self, server: &Server) -> Result<(), String> {
         let portal = || lock(&server.portal);
         let faults = || lock(&server.faults);
@@ -168,7 +168,7 @@ impl Control {
             Self::StartPush => server.push.start(),
             Self::RestartPush => server.push.restart(),
             Self::CloseWebsockets { code, reason } => {
-                server.push.order_websockets(&Order::Close(Closing { code, reason }));
+                server.push.order_websockets(&Order::Close(CloseReason { code, reason }));
             }
             Self::DropWebsockets => server.push.order_websockets(&Order::Drop),
             Self::MuteWebsockets => server.push.order_websockets(&Order::Mute),
@@ -179,8 +179,8 @@ impl Control {
                 server.push.refuse_upgrades(Some(status));
             }
             Self::AcceptUpgrades => server.push.refuse_upgrades(None),
-            Self::ConfigExpire => tell(server, "pull", "config_expire", &json!([])),
-            Self::ServerRestart => tell(server, "pull", "server_restart", &json!([])),
+            Self::ConfigExpire => publish(server, "pull", "config_expire", &json!([])),
+            Self::ServerRestart => publish(server, "pull", "server_restart", &json!([])),
             Self::ExpireChannel { command, action } => portal().channels.renew_shared(command.then_some(action)),
             Self::ExpireTokens => portal().tokens.expire(),
             Self::RevokeTokens => portal().tokens.revoke(),
@@ -204,7 +204,7 @@ impl Control {
                 portal.raise(&event.to_uppercase(), &data, &additional, &by_connector);
                 portal.end_hit();
             }
-            Self::Publish { module_id, command, params } => tell(server, &module_id, &command, &params),
+            Self::Publish { module_id, command, params } => publish(server, &module_id, &command, &params),
             Self::PublishRaw { text } => server.push.publish_raw(text.into_bytes()),
         }
         Ok(())
@@ -212,15 +212,16 @@ impl Control {
 }
 
 /// A message into the application's shared channel.
-fn tell(server: &Server, module_id: &str, command: &str, params: &Value) {
+fn publish(server: &Server, module_id: &str, command: &str, params: &Value) {
     let portal = lock(&server.portal);
     server.push.publish(&portal.channels.shared.id, module_id, command, params);
 }
 
 /// Reads the body of `POST /control`: one item or an array of them.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<Control>, serde_json::Error> {
-    let value: Value = serde_json::from_slice(body)?;
-    if value.is_array() { serde_json::from_value(value) } else { Ok(vec![serde_json::from_value(value)?]) }
+    // Not by way of a `serde_json::Value`, which would forget the order of keys.
+    let is_list = body.trim_ascii_start().starts_with(b"[");
+    if is_list { serde_json::from_slice(body) } else { Ok(vec![serde_json::from_slice(body)?]) }
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Faults that wait for the next request they fit.
+//! Faults that wait for a request they apply to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::php::value::json;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::http::Answer;
 use crate::portal::rest;
@@ -26,13 +26,13 @@ pub struct FailNext {
     pub method: Target,
     #[serde(default = "once")]
     pub times: u32,
-    /// A number that is no HTTP status counts as 500.
+    /// 500 stands in for an invalid status.
     pub status: u16,
     #[serde(default)]
     pub error: String,
     #[serde(default)]
     pub description: String,
-    /// In place of the JSON, such as the HTML of a gateway.
+    /// Replaces the JSON, such as the HTML of a gateway.
     #[serde(default)]
     pub body: Option<String>,
     #[serde(default)]
@@ -71,11 +71,11 @@ pub enum DropWhen {
     BeforeHandling,
     /// The portal has done what was asked; the answer is lost.
     AfterHandling,
-    /// The answer breaks off after so many bytes of its body.
+    /// The answer breaks off after this many bytes of its body.
     MidAnswer { after_bytes: usize },
 }
 
-/// The next requests wait for their answer after they were handled.
+/// The next requests are handled, and their answers are delayed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DelayNext {
@@ -86,7 +86,7 @@ pub struct DelayNext {
     pub ms: u64,
 }
 
-/// What is to happen to one request.
+/// What happens to one request.
 #[derive(Debug, Default)]
 pub struct Fate {
     pub fail: Option<Answer>,
@@ -97,7 +97,7 @@ pub struct Fate {
 #[derive(Default)]
 pub struct Faults {
     /// Failures and drops, in the order they were asked for: a request meets one of them.
-    ends: Vec<Armed<End>>,
+    endings: Vec<Armed<Ending>>,
     delays: Vec<Armed<Duration>>,
     pub applied: u64,
 }
@@ -109,18 +109,18 @@ struct Armed<T> {
 }
 
 #[derive(Clone)]
-enum End {
+enum Ending {
     Fail(FailNext),
     Drop(DropWhen),
 }
 
 impl Faults {
     pub fn fail_next(&mut self, fail: FailNext) {
-        self.ends.push(Armed { target: lower(&fail.method), left: fail.times, effect: End::Fail(fail) });
+        self.endings.push(Armed { target: lower(&fail.method), left: fail.times, effect: Ending::Fail(fail) });
     }
 
     pub fn drop_next(&mut self, drop: &DropNext) {
-        self.ends.push(Armed { target: lower(&drop.method), left: drop.times, effect: End::Drop(drop.when) });
+        self.endings.push(Armed { target: lower(&drop.method), left: drop.times, effect: Ending::Drop(drop.when) });
     }
 
     pub fn delay_next(&mut self, delay: &DelayNext) {
@@ -129,18 +129,18 @@ impl Faults {
     }
 
     pub fn clear(&mut self) {
-        self.ends.clear();
+        self.endings.clear();
         self.delays.clear();
     }
 
     pub fn fate(&mut self, target: &str) -> Fate {
-        let end = take(&mut self.ends, target);
+        let end = take(&mut self.endings, target);
         let delay = take(&mut self.delays, target);
         self.applied += u64::from(end.is_some()) + u64::from(delay.is_some());
         let mut fate = Fate { delay: delay.unwrap_or_default(), ..Fate::default() };
         match end {
-            Some(End::Fail(fail)) => fate.fail = Some(fail.answer()),
-            Some(End::Drop(when)) => fate.drop = Some(when),
+            Some(Ending::Fail(fail)) => fate.fail = Some(fail.answer()),
+            Some(Ending::Drop(when)) => fate.drop = Some(when),
             None => {}
         }
         fate

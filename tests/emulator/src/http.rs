@@ -41,17 +41,17 @@ pub struct Answer {
     pub framing: Framing,
 }
 
-/// The connection is to be closed without an answer.
+/// The connection is closed without an answer.
 #[derive(Debug)]
-pub struct Dropped;
+pub struct NoAnswer;
 
-impl fmt::Display for Dropped {
+impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection was dropped on purpose")
+        f.write_str("the connection is closed on purpose")
     }
 }
 
-impl std::error::Error for Dropped {}
+impl std::error::Error for NoAnswer {}
 
 impl Answer {
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
@@ -63,7 +63,7 @@ impl Answer {
         }
     }
 
-    /// The response, whose body breaks off after `cut` bytes when that is asked for.
+    /// The response, whose body breaks off after `cut` bytes if set.
     pub fn into_response(self, cut: Option<usize>) -> Response<AnswerBody> {
         let length = self.body.len() as u64;
         let data = match cut {
@@ -100,9 +100,9 @@ enum Cut {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Dropped;
+    type Error = NoAnswer;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, NoAnswer>>> {
         if let Some(data) = self.data.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -113,7 +113,7 @@ impl Body for AnswerBody {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Some(Cut::Break) => Poll::Ready(Some(Err(Dropped))),
+            Some(Cut::Break) => Poll::Ready(Some(Err(NoAnswer))),
         }
     }
 

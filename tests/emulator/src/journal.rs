@@ -1,4 +1,4 @@
-//! What the emulator has seen.
+//! What the emulator has received.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::http::Request;
 
-/// Requests kept for `requests()`.
-const KEPT_REQUESTS: usize = 2000;
+/// How many requests `requests()` returns at most.
+const MAX_REQUESTS: usize = 2000;
 
-/// A request as it came, so that a test can look where the secrets were.
+/// A request as it was received, so that a test can look for secrets in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordedRequest {
     /// Of HTTP.
@@ -45,9 +45,11 @@ pub struct Counters {
     pub macks: u64,
     /// Pings answered by clients on a WebSocket.
     pub pongs: u64,
+    /// Pings of clients on a WebSocket.
+    pub pings: u64,
     pub messages_published: u64,
     pub events_made: u64,
-    /// Calls of handlers that have come to their end, well or not.
+    /// Calls of handlers that have ended, successful or not.
     pub handler_calls: u64,
     /// Those not answered with a status 2xx within 5 seconds.
     pub handler_calls_failed: u64,
@@ -72,7 +74,7 @@ pub struct Journal {
 impl Journal {
     pub fn record(&mut self, request: &Request) {
         self.seen += 1;
-        if self.requests.len() == KEPT_REQUESTS {
+        if self.requests.len() == MAX_REQUESTS {
             self.requests.pop_front();
         }
         let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };

@@ -10,7 +10,7 @@
 //! | `/oauth/token/` | the authorization server | `portal/oauth.rs` |
 //! | `/sub/` | the push server, long polling | `push/long_polling.rs` |
 //! | `/subws/` | the push server, WebSocket | `push/websocket.rs` |
-//! | `/control` | whatever a test wants to happen: [`Control`] in JSON | `control.rs` |
+//! | `/control` | [`Control`] in JSON: whatever a test needs to happen | `control.rs` |
 
 #![forbid(unsafe_code)]
 
@@ -33,13 +33,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 pub use control::Control;
 pub use faults::{DelayNext, DropNext, DropWhen, FailNext};
 pub use journal::{Counters, RecordedRequest};
 pub use options::{AccessLog, Limits, Options};
+pub use php::value::Value;
 pub use portal::application::Application;
 pub use portal::offline::QueueRecord;
 pub use portal::pull::{ConfigSpelling, ExpireAction};
@@ -51,9 +51,9 @@ use push::{PushServer, Settings};
 use server::Server;
 use sync::lock;
 
-/// How long dropping waits for the threads; connections end at once, so this is never reached.
+/// How long dropping waits for the threads at most. Connections are closed at once, so they end sooner.
 const SHUTDOWN: Duration = Duration::from_secs(5);
-/// Shorter lives would keep the portal busy with nothing but making channels.
+/// With shorter lifetimes the portal would do nothing but create channels.
 const MIN_CHANNEL_TTL: Duration = Duration::from_millis(100);
 
 /// A running portal.
@@ -67,8 +67,8 @@ impl Emulator {
     /// Opens the port and starts to answer.
     ///
     /// # Errors
-    /// The address is taken or not a loopback address, the push version is not between 1 and 5, channels would end
-    /// as soon as they begin, or the system has no threads to give.
+    /// The address is in use or not a loopback address, the push version is not between 1 and 5, the lifetime of
+    /// channels is below 100 ms, or the system cannot start threads.
     pub fn start(options: Options) -> io::Result<Self> {
         check(&options)?;
         let listener = TcpListener::bind(options.listen)?;
@@ -130,20 +130,24 @@ impl Emulator {
         format!("{}/rest/{ADMINISTRATOR}/{}/", self.portal_url(), lock(&self.server.portal).webhook_secret)
     }
 
-    /// What a change in the portal does: the event goes into the queues bound to it and its subscribers are told.
+    /// What a change in the portal does: the event enters the queues bound to it, and subscribers are notified.
     /// `by_connector` is the `auth_connector` the change was made with, or empty.
-    pub fn make_event(&self, event: &str, data: Value, by_connector: &str) {
+    pub fn make_event(&self, event: &str, data: impl Into<Value>, by_connector: &str) {
         self.control(Control::MakeEvent {
             event: event.to_owned(),
-            data,
+            data: data.into(),
             by_connector: by_connector.to_owned(),
             additional: control::by_administrator(),
         });
     }
 
     /// Any message into the application's shared channel.
-    pub fn publish(&self, module_id: &str, command: &str, params: Value) {
-        self.control(Control::Publish { module_id: module_id.to_owned(), command: command.to_owned(), params });
+    pub fn publish(&self, module_id: &str, command: &str, params: impl Into<Value>) {
+        self.control(Control::Publish {
+            module_id: module_id.to_owned(),
+            command: command.to_owned(),
+            params: params.into(),
+        });
     }
 
     /// The body of the push server's next answer: half an envelope, invalid UTF-8, nothing.
@@ -151,8 +155,8 @@ impl Emulator {
         self.server.push.publish_raw(bytes.into());
     }
 
-    /// Everything in a connector's queue, reserved or not, failed or not. The empty name is the queue without a
-    /// source key.
+    /// All records of a connector's queue, reserved and failed ones included. The empty name is the queue without a
+    /// connector id.
     pub fn queue(&self, connector: &str) -> Vec<QueueRecord> {
         let portal = lock(&self.server.portal);
         portal.queue.records().iter().filter(|record| record.connector_id == connector).cloned().collect()
@@ -167,10 +171,10 @@ impl Emulator {
         lock(&self.server.journal).requests()
     }
 
-    /// Makes something happen, mostly something bad.
+    /// Makes something happen.
     ///
     /// # Panics
-    /// When it cannot be done, as with the address of a handler that is not on loopback.
+    /// If that is not possible, such as a handler that is not on loopback.
     pub fn control(&self, control: Control) {
         if let Err(reason) = control.apply(&self.server) {
             panic!("{reason}");

@@ -13,29 +13,29 @@ b24-emulator: a Bitrix24 portal on 127.0.0.1
 usage: b24-emulator <command> [options]
 
 commands:
-  serve    run a portal until Ctrl-C; prints its address, tokens and curl lines to paste
+  serve    run a portal until Ctrl-C; print its address, its tokens and curl commands to try
   demo     show how changes in a portal reach a program that uses the library
-  help     this text
+  help     print this text
 
 options of demo:
-  --events N             3; how many deals are added in the last scene
-  --handler              the portal calls the client, which does not listen to the push server
-  --both                 it does both; what comes twice is delivered once
+  --events N             how many deals the last step adds (default: 3)
+  --handler              the portal calls the client; the client does not listen to the push server
+  --both                 the portal calls the client, and the client listens to the push server as well
 
 options of serve:
-  --listen ADDRESS       127.0.0.1:0; port 0 takes a free one
-  --push-version N       4; `server.version`, 1 to 5
-  --push-personal        the push server is the portal's own: no clientId
-  --hold SECONDS         40; how long a poll is held
-  --no-websocket         long polling only
-  --ping SECONDS         40; how often a WebSocket is pinged, 0 for never
-  --channel-ttl SECONDS  43200
-  --token-ttl SECONDS    3600
-  --no-reserve           a plan without clear=0
-  --no-connector         a plan without auth_connector
-  --no-handler-tokens    calls of handlers carry no access token
-  --limits BURST/RATE    the leaky bucket of the cloud is 50/2; none by default
-  --quiet                no line per request
+  --listen ADDRESS       address on loopback; port 0 means any free port (default: 127.0.0.1:0)
+  --push-version N       version of the push server, 1 to 5 (default: 4)
+  --push-personal        the portal has a push server of its own: no clientId
+  --hold SECONDS         how long a poll waits for a message (default: 40)
+  --no-websocket         offer long polling only
+  --ping SECONDS         time between two pings of a WebSocket, 0 for none (default: 40)
+  --channel-ttl SECONDS  lifetime of a channel (default: 43200)
+  --token-ttl SECONDS    lifetime of an access token (default: 3600)
+  --no-reserve           a plan that does not allow clear=0
+  --no-connector         a plan that does not allow auth_connector
+  --no-handler-tokens    call handlers without an access token
+  --limits BURST/RATE    limit the requests; the cloud has 50/2 (default: no limit)
+  --quiet                do not log requests
 ";
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("b24-emulator: {error}");
-            // Everything else is about the arguments.
+            // Other errors are about the arguments.
             if !matches!(error, lexopt::Error::Custom(_)) {
                 eprintln!("try: b24-emulator help");
             }

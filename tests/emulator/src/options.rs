@@ -1,4 +1,4 @@
-//! What kind of portal to be.
+//! How the portal behaves.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,22 +10,22 @@ pub type AccessLog = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Start from `Options::default()` and change what the test is about.
 pub struct Options {
-    /// Loopback addresses only; port 0 takes a free one.
+    /// A loopback address; port 0 means any free port.
     pub listen: SocketAddr,
     /// `server.version` of the push server: 1 to 5.
     pub push_version: u32,
     /// Whether many portals share the push server (as in the cloud): then subscriptions must carry `clientId`.
     pub push_shared: bool,
-    /// How long a poll is held when nothing is published.
+    /// How long a poll waits for a message.
     pub hold: Duration,
-    /// Whether the push server takes WebSockets; otherwise the configuration says so and `/subws/` is not there.
+    /// Whether the push server offers WebSockets; if not, the configuration says so and `/subws/` does not exist.
     pub websocket: bool,
     /// Between two pings of a WebSocket; zero for none.
     pub ping_interval: Duration,
     /// How long messages gather before they leave together in one frame; the recorded server takes 250 to 400 ms.
     pub gather: Duration,
-    /// How long a WebSocket lives on after its channel has ended by itself or with a message that says so: the client
-    /// is to move before it is closed.
+    /// How long a WebSocket stays open after its channel has expired with a message: the client has this time to
+    /// move.
     pub expire_grace: Duration,
     /// Whether the plan has `clear=0` (feature `rest_offline_extended`).
     pub offline_extended: bool,
@@ -33,17 +33,17 @@ pub struct Options {
     pub auth_connector_allowed: bool,
     /// Scopes of the application, separated by commas.
     pub scope: String,
-    /// Life of an access token.
+    /// Lifetime of an access token.
     pub token_ttl: Duration,
-    /// Life of a channel; at its end the portal makes a new one and says so in the old one.
+    /// Lifetime of a channel. Then the portal creates a new one and announces it in the old one.
     pub channel_ttl: Duration,
-    /// Whether calls of handlers carry an access token.
+    /// Whether handlers are called with an access token.
     pub handler_tokens: bool,
-    /// Waited before every REST answer.
+    /// How long every REST answer waits.
     pub delay: Duration,
     /// The leaky bucket; none by default.
     pub limits: Option<Limits>,
-    /// Where to write a line per answered request.
+    /// Receives a line for every answered request.
     pub access_log: Option<AccessLog>,
 }
 

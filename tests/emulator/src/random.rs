@@ -1,11 +1,11 @@
-//! Identifiers nobody can guess.
+//! Identifiers that nobody can guess.
 
 use std::fmt::Write;
 
 /// `length` hexadecimal digits.
 ///
 /// # Panics
-/// When the operating system has no random numbers to give.
+/// If the operating system provides no random numbers.
 pub fn hex(length: usize) -> String {
     let mut bytes = vec![0_u8; length.div_ceil(2)];
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");

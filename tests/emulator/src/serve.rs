@@ -39,7 +39,7 @@ fn seconds(arguments: &mut Parser) -> Result<Duration, Error> {
 }
 
 fn limits(text: &str) -> Result<Limits, String> {
-    let (burst, per_second) = text.split_once('/').ok_or("write BURST/RATE, such as 50/2")?;
+    let (burst, per_second) = text.split_once('/').ok_or("expected BURST/RATE, such as 50/2")?;
     Ok(Limits {
         burst: burst.parse().map_err(|error| format!("{burst}: {error}"))?,
         per_second: per_second.parse().map_err(|error| format!("{per_second}: {error}"))?,
@@ -64,22 +64,22 @@ member_id          {member_id}
 webhook            {webhook}
 access_token       {token}
 refresh_token      {refresh_token}
-access_token of a user who is no administrator
+access_token of a user who is not an administrator
                    {employee}
 
 bind an event      {bind}
 bind a handler     {handler}
 add a deal         {add}
-look at the queue  {list}
-take and delete    {get}
-take and reserve   {reserve}
-confirm            {clear}
-get a channel      {config}
+list the queue     {list}
+fetch and delete   {get}
+fetch and reserve  {reserve}
+acknowledge        {clear}
+get the channels   {config}
 renew the tokens   curl -s '{url}/oauth/token/' -d 'grant_type=refresh_token&client_id={client_id}&client_secret={client_secret}&refresh_token={refresh_token}'
-break something    curl -s '{url}/control' -d '{{\"fail_next\": {{\"method\": \"event.offline.get\", \"times\": 3, \"status\": 502, \"body\": \"<h1>Bad Gateway</h1>\"}}}}'
-see what happened  curl -s '{url}/control'
+make calls fail    curl -s '{url}/control' -d '{{\"fail_next\": {{\"method\": \"event.offline.get\", \"times\": 3, \"status\": 502, \"body\": \"<h1>Bad Gateway</h1>\"}}}}'
+show the counters  curl -s '{url}/control'
 
-Ctrl-C ends it.
+Ctrl-C stops the portal.
 ",
         client_id = application.client_id,
         client_secret = application.client_secret,

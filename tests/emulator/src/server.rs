@@ -1,22 +1,22 @@
-//! The one port: what comes in, who answers it, what goes wrong on the way.
+//! The one port: receives requests, finds who answers them, applies faults.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::php::value::json;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::caller::Tally;
 use crate::control;
 use crate::faults::{DropWhen, Faults};
-use crate::http::{Answer, AnswerBody, Dropped, Request};
+use crate::http::{Answer, AnswerBody, NoAnswer, Request};
 use crate::journal::{Counters, Journal};
 use crate::options::{AccessLog, Options};
 use crate::portal::rest::Route;
@@ -26,7 +26,7 @@ use crate::sync::lock;
 
 /// Bodies longer than this are refused by closing the connection.
 const MAX_BODY: usize = 64 * 1024 * 1024;
-/// How long to wait when the system has no more file descriptors.
+/// Pause when the system has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 pub struct Server {
@@ -60,7 +60,7 @@ impl Endpoint {
         }
     }
 
-    /// The name faults know it by.
+    /// Its name in faults.
     fn target(&self) -> Option<&str> {
         match self {
             Self::Rest(route) => Some(&route.method),
@@ -96,6 +96,7 @@ impl Server {
             frames: read(&traffic.frames),
             macks: read(&traffic.macks),
             pongs: read(&traffic.pongs),
+            pings: read(&traffic.pings),
             handler_calls: read(&self.tally.made),
             handler_calls_failed: read(&self.tally.failed),
             messages_published: self.push.published(),
@@ -120,7 +121,7 @@ impl Server {
         counters
     }
 
-    async fn respond(&self, request: hyper::Request<Incoming>) -> Result<Response<AnswerBody>, Dropped> {
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Result<Response<AnswerBody>, NoAnswer> {
         let clock = Instant::now();
         let request = read(request).await?;
         lock(&self.journal).record(&request);
@@ -133,11 +134,11 @@ impl Server {
         outcome
     }
 
-    async fn outcome(&self, request: &Request) -> Result<Response<AnswerBody>, Dropped> {
+    async fn outcome(&self, request: &Request) -> Result<Response<AnswerBody>, NoAnswer> {
         let endpoint = Endpoint::of(&request.path);
         let fate = endpoint.target().map(|target| lock(&self.faults).fate(target)).unwrap_or_default();
         if fate.drop == Some(DropWhen::BeforeHandling) {
-            return Err(Dropped);
+            return Err(NoAnswer);
         }
         let answer = match fate.fail {
             Some(answer) => answer,
@@ -148,15 +149,15 @@ impl Server {
             tokio::time::sleep(delay).await;
         }
         match fate.drop {
-            // What follows this head is no body that could break off.
-            Some(DropWhen::MidAnswer { .. }) if answer.status == StatusCode::SWITCHING_PROTOCOLS => Err(Dropped),
+            // After this head there is no body that could break off.
+            Some(DropWhen::MidAnswer { .. }) if answer.status == StatusCode::SWITCHING_PROTOCOLS => Err(NoAnswer),
             Some(DropWhen::MidAnswer { after_bytes }) => Ok(answer.into_response(Some(after_bytes))),
-            Some(DropWhen::AfterHandling | DropWhen::BeforeHandling) => Err(Dropped),
+            Some(DropWhen::AfterHandling | DropWhen::BeforeHandling) => Err(NoAnswer),
             None => Ok(answer.into_response(None)),
         }
     }
 
-    async fn answer(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, Dropped> {
+    async fn answer(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, NoAnswer> {
         match endpoint {
             Endpoint::Rest(route) => Ok(rest::handle(&mut lock(&self.portal), route, request)),
             Endpoint::OAuth => {
@@ -188,7 +189,7 @@ impl Server {
         if request.method == Method::GET {
             let counters = self.counters();
             let queue = lock(&self.portal).queue.records().to_vec();
-            let shown = json!({"counters": counters, "queue": queue});
+            let shown = serde_json::json!({"counters": counters, "queue": queue});
             return Answer::new(StatusCode::OK, "application/json", shown.to_string());
         }
         let items = control::parse(&request.body).map_err(|error| error.to_string());
@@ -202,10 +203,10 @@ impl Server {
     }
 }
 
-async fn read(mut request: hyper::Request<Incoming>) -> Result<Request, Dropped> {
+async fn read(mut request: hyper::Request<Incoming>) -> Result<Request, NoAnswer> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| NoAnswer)?.to_bytes();
     Ok(Request {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -244,7 +245,7 @@ async fn serve_connection(server: Arc<Server>, stream: TcpStream) {
         .await;
 }
 
-/// Replaces channels at the end of their time, as the portal's agent does.
+/// Replaces channels that expire, as the portal's agent does.
 pub async fn renew_channels(server: Arc<Server>) {
     loop {
         let end = lock(&server.portal).channels.next_end();

@@ -1,4 +1,4 @@
-//! Locks of a test server: a panic in one test's request must not hide the state from the assertion that follows.
+//! Locks of a test server: a panic during one request must not hide the state from later assertions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -8,7 +8,7 @@ use jiff::tz::{Offset, TimeZone};
 
 /// The portal lives in Moscow, as most do.
 const PORTAL_OFFSET_HOURS: i8 = 3;
-/// A life nobody sees the end of.
+/// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
@@ -21,9 +21,9 @@ pub fn unix_now() -> i64 {
     seconds(now())
 }
 
-/// The end of something that lives from now on.
-pub fn end_of(life: Duration) -> Instant {
-    Instant::now() + life.min(FOR_EVER)
+/// When something ends that begins now.
+pub fn end_of(lifetime: Duration) -> Instant {
+    Instant::now() + lifetime.min(FOR_EVER)
 }
 
 pub fn seconds(time: Duration) -> i64 {

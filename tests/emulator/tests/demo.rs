@@ -41,8 +41,8 @@ fn the_idle_client_is_small() {
     let printed = printed(&["--events", "0"]);
     let line = printed.lines().find_map(|line| line.trim().strip_prefix("resident memory"));
     let mebibytes: f64 = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap();
-    let most = if cfg!(debug_assertions) { 12.0 } else { 3.0 };
-    assert!(mebibytes > 0.0 && mebibytes < most, "{printed}");
+    let max = if cfg!(debug_assertions) { 12.0 } else { 3.0 };
+    assert!(mebibytes > 0.0 && mebibytes < max, "{printed}");
 }
 
 #[test]

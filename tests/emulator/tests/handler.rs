@@ -9,10 +9,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
-use common::{Client, quick, wait_until};
+use common::{Client, SendJson, quick, wait_until};
 use serde_json::{Value, json};
 
-const MOMENT: Duration = Duration::from_millis(300);
+const SHORT_WAIT: Duration = Duration::from_millis(300);
 
 /// A web server that takes calls.
 struct Site {
@@ -47,7 +47,7 @@ impl Site {
     }
 
     fn has_nothing(&self) -> bool {
-        self.calls.recv_timeout(MOMENT).err() == Some(RecvTimeoutError::Timeout)
+        self.calls.recv_timeout(SHORT_WAIT).err() == Some(RecvTimeoutError::Timeout)
     }
 
     fn bind(&self, client: &Client, options: &Value) {
@@ -139,9 +139,9 @@ fn tokens_may_be_missing() {
     let data = json!({"FIELDS": {"ID": "9"}});
     let by_nobody = Control::MakeEvent {
         event: "ONCRMDEALADD".to_owned(),
-        data,
+        data: data.into(),
         by_connector: String::new(),
-        additional: json!([]),
+        additional: json!([]).into(),
     };
     client.emulator.control(by_nobody);
     assert!(!site.next().contains_key("auth[access_token]"), "nobody's token");

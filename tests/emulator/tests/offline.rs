@@ -35,10 +35,10 @@ fn one_hit_is_one_message_that_counts_per_queue() {
     client.bind("ONCRMLEADADD", "OneC");
     let poll = client.poll_held(&client.subscription());
     client.call("batch", json!({"cmd": {"a": "crm.deal.add", "b": "crm.lead.add", "c": "crm.deal.add"}}));
-    let told = messages(&text_of(poll.join().unwrap().unwrap()));
-    assert_eq!(told.len(), 1);
+    let announced = messages(&text_of(poll.join().unwrap().unwrap()));
+    assert_eq!(announced.len(), 1);
     assert_eq!(
-        told[0]["text"]["params"],
+        announced[0]["text"]["params"],
         json!([{"connector_id": "", "count": 2}, {"connector_id": "OneC", "count": 3}])
     );
 }
@@ -62,9 +62,9 @@ fn reserve_read_again_confirm() {
     let client = Client::new(quick());
     client.bind("ONCRMDEALADD", "");
     (0..3).for_each(|_| drop(client.add_deal("x")));
-    let taken = client.call("event.offline.get", json!({"clear": 0, "limit": 2}));
-    let process_id = taken["process_id"].as_str().unwrap();
-    assert_eq!(ids(&taken["events"]), ["1", "2"]);
+    let fetched = client.call("event.offline.get", json!({"clear": 0, "limit": 2}));
+    let process_id = fetched["process_id"].as_str().unwrap();
+    assert_eq!(ids(&fetched["events"]), ["1", "2"]);
     let rest = client.call("event.offline.get", json!({"clear": 0}));
     assert_eq!(ids(&rest["events"]), ["3"]);
     assert_ne!(rest["process_id"], process_id);
@@ -76,8 +76,8 @@ fn reserve_read_again_confirm() {
     assert_eq!(reserved[0]["PROCESS_ID"], process_id);
 
     let again = client.call("event.offline.get", json!({"clear": 0, "process_id": process_id}));
-    assert_eq!(again, taken);
-    let message = taken["events"][0]["MESSAGE_ID"].clone();
+    assert_eq!(again, fetched);
+    let message = fetched["events"][0]["MESSAGE_ID"].clone();
     client.call("event.offline.clear", json!({"process_id": process_id, "message_id": [message]}));
     let left = client.call("event.offline.get", json!({"clear": 0, "process_id": process_id}));
     assert_eq!(ids(&left["events"]), ["2"]);
@@ -93,8 +93,8 @@ fn reading_a_process_again_without_clear_0_deletes_all_of_it() {
     let client = Client::new(quick());
     client.bind("ONCRMDEALADD", "");
     (0..3).for_each(|_| drop(client.add_deal("x")));
-    let taken = client.call("event.offline.get", json!({"clear": 0}));
-    let again = client.call("event.offline.get", json!({"process_id": taken["process_id"], "limit": 1}));
+    let fetched = client.call("event.offline.get", json!({"clear": 0}));
+    let again = client.call("event.offline.get", json!({"process_id": fetched["process_id"], "limit": 1}));
     assert_eq!(ids(&again["events"]), ["1"]);
     assert_eq!(client.emulator.queue(""), []);
 }
@@ -104,8 +104,8 @@ fn failed_records_come_with_error_1() {
     let client = Client::new(quick());
     client.bind("ONCRMDEALADD", "");
     client.add_deal("x");
-    let taken = client.call("event.offline.get", json!({"clear": 0}));
-    let params = json!({"process_id": taken["process_id"], "message_id": [taken["events"][0]["MESSAGE_ID"]]});
+    let fetched = client.call("event.offline.get", json!({"clear": 0}));
+    let params = json!({"process_id": fetched["process_id"], "message_id": [fetched["events"][0]["MESSAGE_ID"]]});
     assert_eq!(client.call("event.offline.error", params), json!(true));
     assert_eq!(client.call("event.offline.get", json!({"clear": 0}))["events"], json!([]));
     assert_eq!(client.call("event.offline.list", json!({"filter": {"ERROR": 1}}))[0]["ERROR"], "1");
@@ -207,7 +207,7 @@ fn workers_get_disjoint_records() {
     for id in 0..40 {
         client.emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": id}}), "");
     }
-    let mut taken: Vec<String> = std::thread::scope(|scope| {
+    let mut fetched: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
@@ -219,7 +219,7 @@ fn workers_get_disjoint_records() {
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    taken.sort_unstable();
-    taken.dedup();
-    assert_eq!(taken.len(), 40);
+    fetched.sort_unstable();
+    fetched.dedup();
+    assert_eq!(fetched.len(), 40);
 }

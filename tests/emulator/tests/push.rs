@@ -10,7 +10,7 @@ use b24_emulator::{Control, ExpireAction, Options};
 use common::{Client, messages, quick, text_of, wait_until};
 use serde_json::json;
 
-fn held() -> Options {
+fn long_hold() -> Options {
     Options { hold: Duration::from_secs(30), ..Options::default() }
 }
 
@@ -43,7 +43,7 @@ fn sorted(mut lines: Vec<&str>) -> Vec<&str> {
 
 #[test]
 fn a_held_poll_gets_what_is_published() {
-    let client = Client::new(held());
+    let client = Client::new(long_hold());
     let poll = client.poll_held(&client.subscription());
     client.emulator.publish("rest", "event_offline", json!([{"connector_id": "OneC", "count": 1}]));
     let messages = messages(&text_of(poll.join().unwrap().unwrap()));
@@ -85,8 +85,8 @@ fn a_channel_keeps_the_last_1000() {
     for n in 0..1005 {
         client.emulator.publish("rest", "event_offline", json!([n]));
     }
-    let kept = messages(&text_of(client.poll(&format!("{}&mid=0", client.subscription())).unwrap()));
-    assert_eq!((kept.len(), &kept[0]["text"]["params"]), (1000, &json!([5])));
+    let stored = messages(&text_of(client.poll(&format!("{}&mid=0", client.subscription())).unwrap()));
+    assert_eq!((stored.len(), &stored[0]["text"]["params"]), (1000, &json!([5])));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_shared_server_needs_the_client_id() {
 
 #[test]
 fn an_expired_channel_is_refused_and_says_so_first() {
-    let client = Client::new(held());
+    let client = Client::new(long_hold());
     let subscription = client.subscription();
     let poll = client.poll_held(&subscription);
     client.emulator.control(Control::ExpireChannel { command: true, action: ExpireAction::Reconnect });
@@ -210,7 +210,7 @@ fn an_expired_channel_is_refused_and_says_so_first() {
 
 #[test]
 fn channels_end_by_themselves() {
-    let client = Client::new(Options { channel_ttl: Duration::from_secs(3), ..held() });
+    let client = Client::new(Options { channel_ttl: Duration::from_secs(3), ..long_hold() });
     let subscription = client.subscription();
     let poll = client.poll_held(&subscription);
     let response = poll.join().unwrap().unwrap();
@@ -220,7 +220,7 @@ fn channels_end_by_themselves() {
 
 #[test]
 fn raw_bytes_are_sent_as_they_are() {
-    let client = Client::new(held());
+    let client = Client::new(long_hold());
     let target = format!("/sub/?{}", client.subscription());
     for bytes in [&b"#!NGINXNMS!#{\"id\":"[..], b"\xff\xfe", b""] {
         client.emulator.publish_raw(bytes);
@@ -237,7 +237,7 @@ fn raw_bytes_are_sent_as_they_are() {
 
 #[test]
 fn connections_can_be_dropped_and_the_server_stopped() {
-    let client = Client::new(held());
+    let client = Client::new(long_hold());
     let subscription = client.subscription();
     let poll = client.poll_held(&subscription);
     client.emulator.control(Control::DropConnections);
@@ -250,10 +250,10 @@ fn connections_can_be_dropped_and_the_server_stopped() {
     client.emulator.publish("rest", "event_offline", json!(["lost"]));
     client.emulator.control(Control::StartPush);
 
-    client.emulator.publish("rest", "event_offline", json!(["kept"]));
-    let kept = messages(&text_of(client.poll(&format!("{subscription}&mid=0")).unwrap()));
-    assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0]["text"]["params"], json!(["kept"]));
+    client.emulator.publish("rest", "event_offline", json!(["stored"]));
+    let stored = messages(&text_of(client.poll(&format!("{subscription}&mid=0")).unwrap()));
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0]["text"]["params"], json!(["stored"]));
     client.emulator.control(Control::RestartPush);
     let poll = client.poll_held(&format!("{subscription}&mid=0"));
     client.emulator.publish("rest", "event_offline", json!(["new"]));
@@ -262,7 +262,7 @@ fn connections_can_be_dropped_and_the_server_stopped() {
 
 #[test]
 fn a_client_that_goes_away_is_no_subscriber() {
-    let client = Client::new(held());
+    let client = Client::new(long_hold());
     let mut stream = TcpStream::connect(client.emulator.address()).unwrap();
     write!(stream, "GET /sub/?{} HTTP/1.1\r\nHost: x\r\n\r\n", client.subscription()).unwrap();
     wait_until(|| client.emulator.counters().subscriptions_open == 1);
@@ -272,7 +272,7 @@ fn a_client_that_goes_away_is_no_subscriber() {
 
 #[test]
 fn dropping_the_emulator_ends_polls_and_frees_the_port() {
-    let client = Client::new(held());
+    let client = Client::new(long_hold());
     let address = client.emulator.address();
     let poll = client.poll_held(&client.subscription());
     let clock = Instant::now();

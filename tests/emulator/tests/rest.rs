@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use b24_emulator::{
     ConfigSpelling, Control, DelayNext, DropNext, DropWhen, EMPLOYEE, Emulator, FailNext, Limits, Options,
 };
-use common::{Client, json_of, quick, text_of};
+use common::{Client, SendJson, json_of, quick, text_of};
 use serde_json::{Value, json};
 
 #[test]

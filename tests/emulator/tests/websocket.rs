@@ -7,11 +7,11 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use b24_emulator::{Control, DelayNext, DropNext, DropWhen, ExpireAction, FailNext, Options};
-use common::{Came, Client, Socket, messages, quick, text_of, wait_until};
+use common::{Client, Received, Socket, messages, quick, text_of, wait_until};
 use serde_json::{Value, json};
 
 /// Long enough for anything to come, short enough to wait for nothing.
-const MOMENT: Duration = Duration::from_millis(200);
+const SHORT_WAIT: Duration = Duration::from_millis(200);
 
 fn version(version: u32) -> Client {
     Client::new(Options { push_version: version, push_shared: false, ..gathering() })
@@ -19,7 +19,7 @@ fn version(version: u32) -> Client {
 
 /// What is published in a loop shares a frame, also on a slow machine.
 fn gathering() -> Options {
-    Options { gather: MOMENT, ..quick() }
+    Options { gather: SHORT_WAIT, ..quick() }
 }
 
 fn publish(client: &Client, n: u32) {
@@ -113,7 +113,7 @@ fn wrong_channels() {
         let subscription = client.subscription();
         let (channels, _) = subscription.split_once('&').unwrap();
         for query in ["", "CHANNEL_ID=abc.00", "token=a.b.c", channels] {
-            assert_eq!(client.connect(query).next(), Came::Closed(4010), "{query}");
+            assert_eq!(client.connect(query).next(), Received::Closed(4010), "{query}");
         }
         assert_eq!(client.emulator.counters().websockets_open, 0);
     }
@@ -158,7 +158,7 @@ fn missed_messages_come_on_connect() {
     assert_eq!(counts(&all), [1, 2, 3]);
     let mid = all[1]["mid"].as_str().unwrap();
     assert_eq!(counts(&client.connect(&format!("{subscription}&mid={mid}")).messages()), [3]);
-    assert_eq!(client.connect(&subscription).next_within(MOMENT), Came::Nothing);
+    assert_eq!(client.connect(&subscription).next_within(SHORT_WAIT), Received::Nothing);
 
     let client = version(1);
     let subscription = client.subscription();
@@ -175,7 +175,9 @@ fn an_array_or_protobuf_in_version_4() {
     publish(&client, 1);
     let text = client.connect(&format!("{subscription}&mid=0&format=json")).text();
     assert_eq!(counts(&serde_json::from_str::<Vec<Value>>(&text).unwrap()), [1]);
-    let Came::Binary(bytes) = client.connect(&format!("{subscription}&mid=0&binaryMode=true")).next() else { panic!() };
+    let Received::Binary(bytes) = client.connect(&format!("{subscription}&mid=0&binaryMode=true")).next() else {
+        panic!()
+    };
     assert_eq!(bytes[0], 0x0a);
     assert!(String::from_utf8_lossy(&bytes).contains(r#"{"module_id":"rest","command":"event_offline""#));
 }
@@ -192,7 +194,7 @@ fn speech(socket: &mut Socket) -> String {
 
 #[test]
 fn json_rpc_of_version_5() {
-    let client = Client::new(Options { push_version: 5, ping_interval: MOMENT, ..gathering() });
+    let client = Client::new(Options { push_version: 5, ping_interval: SHORT_WAIT, ..gathering() });
     let mut socket = client.connect(&by_token(&client));
     publish(&client, 1);
     let alone: Value = serde_json::from_str(&speech(&mut socket)).unwrap();
@@ -229,7 +231,7 @@ fn pings_are_frames_before_version_5() {
     let client = Client::new(Options { ping_interval: Duration::from_millis(50), ..quick() });
     let mut socket = client.connect(&client.subscription());
     for _ in 0..2 {
-        assert_eq!(socket.next(), Came::Ping);
+        assert_eq!(socket.next(), Received::Ping);
         socket.flush();
     }
     wait_until(|| client.emulator.counters().pongs >= 2);
@@ -241,40 +243,40 @@ fn a_server_that_goes_away_says_so() {
     let subscription = client.subscription();
     let mut socket = client.connect(&subscription);
     client.emulator.control(Control::StopPush);
-    assert_eq!(socket.next(), Came::Closed(1001));
+    assert_eq!(socket.next(), Received::Closed(1001));
     assert_eq!(client.open(&subscription).err(), Some(0));
     client.emulator.control(Control::StartPush);
     let mut socket = client.connect(&subscription);
     client.emulator.control(Control::RestartPush);
-    assert_eq!(socket.next(), Came::Closed(1001));
+    assert_eq!(socket.next(), Received::Closed(1001));
     client.connect(&subscription);
 }
 
 #[test]
 fn channels_and_tokens_expire() {
-    let client = Client::new(Options { expire_grace: MOMENT, ..quick() });
+    let client = Client::new(Options { expire_grace: SHORT_WAIT, ..quick() });
     let subscription = client.subscription();
     let expire = |command| client.emulator.control(Control::ExpireChannel { command, action: ExpireAction::Reconnect });
     let mut socket = client.connect(&subscription);
     publish(&client, 1);
     expire(false);
     assert_eq!(counts(&socket.messages()), [1], "what was published before is not lost");
-    assert_eq!(socket.next(), Came::Closed(3001));
-    assert_eq!(client.connect(&subscription).next(), Came::Closed(4010));
+    assert_eq!(socket.next(), Received::Closed(3001));
+    assert_eq!(client.connect(&subscription).next(), Received::Closed(4010));
 
     let mut socket = client.connect(&client.subscription());
     let clock = Instant::now();
     expire(true);
     assert_eq!(socket.messages()[0]["text"]["command"], "channel_expire");
-    assert_eq!(socket.next(), Came::Closed(3001));
-    assert!(clock.elapsed() >= MOMENT);
+    assert_eq!(socket.next(), Received::Closed(3001));
+    assert!(clock.elapsed() >= SHORT_WAIT);
 
     let client = Client::new(Options { push_version: 5, channel_ttl: Duration::from_secs(2), ..quick() });
     let token = by_token(&client);
     let mut socket = client.connect(&token);
     assert!(socket.text().contains("channel_expire"));
-    assert_eq!(socket.next(), Came::Closed(3003));
-    assert_eq!(client.connect(&token).next(), Came::Closed(4010));
+    assert_eq!(socket.next(), Received::Closed(3003));
+    assert_eq!(client.connect(&token).next(), Received::Closed(4010));
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn close_codes_on_demand() {
         client.emulator.control(Control::CloseWebsockets { code, reason: "test".to_owned() });
         for socket in &mut sockets {
             assert_eq!(counts(&socket.messages()), [1]);
-            assert_eq!(socket.next(), Came::Closed(code));
+            assert_eq!(socket.next(), Received::Closed(code));
         }
     }
     let broken = [
@@ -298,7 +300,7 @@ fn close_codes_on_demand() {
     for control in broken {
         let mut socket = client.connect(&subscription);
         client.emulator.control(control);
-        assert_eq!(socket.next(), Came::Broken);
+        assert_eq!(socket.next(), Received::Broken);
     }
     let poll = client.poll_held(&subscription);
     client.emulator.control(Control::DropWebsockets);
@@ -310,17 +312,17 @@ fn a_muted_connection_is_half_open() {
     let client = Client::new(Options { ping_interval: Duration::from_millis(50), ..quick() });
     let subscription = client.subscription();
     let mut socket = client.connect(&subscription);
-    assert_eq!(socket.next(), Came::Ping);
+    assert_eq!(socket.next(), Received::Ping);
     client.emulator.control(Control::MuteWebsockets);
     wait_until(|| client.emulator.counters().websockets_open == 0);
-    while socket.next_within(MOMENT) == Came::Ping {}
+    while socket.next_within(SHORT_WAIT) == Received::Ping {}
     socket.ping();
     publish(&client, 1);
-    assert_eq!(socket.next_within(MOMENT), Came::Nothing);
+    assert_eq!(socket.next_within(SHORT_WAIT), Received::Nothing);
     let mut new = client.connect(&format!("{subscription}&mid=0"));
     assert_eq!(counts(&new.messages()), [1]);
     client.emulator.control(Control::StopPush);
-    assert_eq!(socket.next(), Came::Broken);
+    assert_eq!(socket.next(), Received::Broken);
 }
 
 #[test]
@@ -328,15 +330,15 @@ fn frames_of_any_kind() {
     let client = Client::new(quick());
     let mut socket = client.connect(&client.subscription());
     client.emulator.control(Control::SendText { text: "#!NGINXNMS!#{".to_owned() });
-    assert_eq!(socket.next(), Came::Text("#!NGINXNMS!#{".to_owned()));
+    assert_eq!(socket.next(), Received::Text("#!NGINXNMS!#{".to_owned()));
     client.emulator.control(Control::SendBinary { bytes: vec![0, 255] });
-    assert_eq!(socket.next(), Came::Binary(vec![0, 255]));
+    assert_eq!(socket.next(), Received::Binary(vec![0, 255]));
     publish(&client, 1);
     client.emulator.publish_raw("half");
     assert_eq!(counts(&socket.messages()), [1]);
     assert_eq!(socket.text(), "half");
     client.emulator.publish_raw(*b"\xff");
-    assert_eq!(socket.next(), Came::Broken, "a text that is no UTF-8");
+    assert_eq!(socket.next(), Received::Broken, "a text that is no UTF-8");
 }
 
 #[test]
@@ -403,6 +405,6 @@ fn many_at_once_and_the_end_of_all() {
     }
     let clock = Instant::now();
     drop(client);
-    assert_eq!(sockets[0].next(), Came::Broken);
+    assert_eq!(sockets[0].next(), Received::Broken);
     assert!(clock.elapsed() < Duration::from_secs(2));
 }

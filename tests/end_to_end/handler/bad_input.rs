@@ -1,13 +1,13 @@
-//! Everybody can reach a handler.
+//! Anybody can reach a handler.
 
 use super::*;
 use b24_emulator::EMPLOYEE;
 
 #[test]
-fn only_the_portal_is_heard() {
-    let setting = Setting::new();
-    let client = setting.called("handler");
-    let good = setting.call("ONOFFLINEEVENT");
+fn only_calls_of_the_portal_signal() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
+    let good = portal.call("ONOFFLINEEVENT");
     let change = |name: &str, value: Value| {
         let mut call = good.clone();
         match name {
@@ -17,7 +17,7 @@ fn only_the_portal_is_heard() {
         call.to_string()
     };
     let before = client.state();
-    let token = setting.emulator.issue_tokens(EMPLOYEE).access_token;
+    let token = portal.emulator.issue_tokens(EMPLOYEE).access_token;
     for (status, body) in [
         (403, change("application_token", json!("0123456789abcdef0123456789abcdef"))),
         (403, change("application_token", Value::Null)),
@@ -27,8 +27,8 @@ fn only_the_portal_is_heard() {
         (403, change("ts", json!(unix() - 3600))),
         (403, change("ts", json!(1466439714))),
         (403, change("event", json!("ONCRMDEALADD"))),
-        (403, change("event", json!("ONAPPUNINSTALL")).replace(&setting.emulator.application().application_token, "x")),
-        (403, change("access_token", json!(token)).replace(&setting.emulator.application().member_id, "x")),
+        (403, change("event", json!("ONAPPUNINSTALL")).replace(&portal.emulator.application().application_token, "x")),
+        (403, change("access_token", json!(token)).replace(&portal.emulator.application().member_id, "x")),
         (400, change("application_token", json!({"nested": "x"}))),
         (400, change("event", json!(""))),
         (400, "nonsense".into()),
@@ -40,7 +40,7 @@ fn only_the_portal_is_heard() {
     ] {
         assert_eq!(post(&client, &body), status, "{body:.200}");
     }
-    assert_eq!(client.wait(AT_ONCE).unwrap(), None, "nobody was heard");
+    assert_eq!(client.wait(AT_ONCE).unwrap(), None, "none of them signals");
     assert_eq!(client.state(), before);
     assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(0), json!(18)));
 
@@ -52,15 +52,19 @@ fn only_the_portal_is_heard() {
         assert_eq!(post(&client, &body), 200, "{body}");
         assert_eq!(client.wait(LONG).unwrap(), CALLED);
     }
-    assert_eq!(client.accept_handler_call(good.to_string().as_bytes(), ""), Ok(200), "from a server of the host's");
+    assert_eq!(
+        client.accept_handler_call(good.to_string().as_bytes(), ""),
+        Ok(200),
+        "received by the host's own server"
+    );
     assert_eq!(client.wait(LONG).unwrap(), CALLED);
 }
 
 #[test]
-fn requests_that_lie_are_answered() {
-    let setting = Setting::new();
-    let client = setting.called("handler");
-    let body = setting.call("ONOFFLINEEVENT").to_string();
+fn wrong_framing_gets_the_right_status() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
+    let body = portal.call("ONOFFLINEEVENT").to_string();
     let with = |fields: &str, body: &str| format!("POST /b24 HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n{body}");
     let length = body.len();
     for (status, request) in [
@@ -79,12 +83,12 @@ fn requests_that_lie_are_answered() {
     ] {
         assert_eq!(answer_to(&client, request.as_bytes()), status, "{request:.150}");
     }
-    // It promises more than it says, and ends.
+    // It announces more than it sends, and closes.
     let mut short = TcpStream::connect(address(&client)).unwrap();
     short.write_all(with(&format!("Content-Length: {}", length + 1), &body).as_bytes()).unwrap();
     short.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(status_of(short), 400);
-    // It promises more, and does not end; the portal is heard meanwhile.
+    // It announces more and stays open. The portal is answered meanwhile.
     let start = Instant::now();
     let mut slow = TcpStream::connect(address(&client)).unwrap();
     slow.write_all(with(&format!("Content-Length: {}", length + 1), &body).as_bytes()).unwrap();
@@ -95,14 +99,14 @@ fn requests_that_lie_are_answered() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
-    let setting = Setting::new();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = taken.local_addr().unwrap().to_string();
+fn a_port_in_use_is_named_in_the_error() {
+    let portal = Portal::start();
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = occupied.local_addr().unwrap().to_string();
     for source in BOTH_SOURCES {
-        let mut config = setting.handler_config(source);
+        let mut config = portal.handler_config(source);
         config.set("handler.listen", &at).unwrap();
-        let client = setting.client_of(&config);
+        let client = portal.client_of(&config);
         let error = client.connect(LONG).unwrap_err();
         assert!(
             matches!(&error, Error::Config(text) if text.contains(&at) && text.contains("handler.listen")),
@@ -110,12 +114,12 @@ fn a_port_that_is_taken_is_named() {
         );
         assert_eq!(client.wait(AT_ONCE), Err(Error::NotConnected));
     }
-    let mut config = setting.handler_config("handler");
+    let mut config = portal.handler_config("handler");
     config.set("handler.listen", &at).unwrap();
-    let client = setting.client_of(&config);
+    let client = portal.client_of(&config);
     client.connect(LONG).unwrap_err();
-    drop(taken);
+    drop(occupied);
     client.connect(LONG).unwrap();
     client.connect(LONG).unwrap();
-    look(&client);
+    expect_check(&client);
 }

@@ -1,4 +1,4 @@
-//! The application comes and goes, and what it brings.
+//! Installation and uninstallation of the application, and the tokens that come with calls.
 
 use super::*;
 use b24_emulator::{EMPLOYEE, Options};
@@ -6,48 +6,48 @@ use b24_emulator::{EMPLOYEE, Options};
 #[test]
 fn an_installation_brings_the_first_tokens() {
     for source in BOTH_SOURCES {
-        let setting = Setting::new();
-        let client = setting.client_of(&setting.uninstalled_config(source));
+        let portal = Portal::start();
+        let client = portal.client_of(&portal.uninstalled_config(source));
         client.connect(LONG).unwrap();
-        assert_eq!(client.wait(Timeout::from_millis(50)).unwrap(), None, "there is nothing to look with");
-        setting.install(&client);
-        look(&client);
+        assert_eq!(client.wait(Timeout::from_millis(50)).unwrap(), None, "without a token the queue is not checked");
+        portal.install(&client);
+        expect_check(&client);
         client.bind_event("ONCRMDEALADD").unwrap();
         until("the connection", || client.is_connected());
         client.bind_handler(&url(&client), 0).unwrap();
-        setting.deals([1]);
+        portal.add_deals([1]);
         let mut batch = client.next(LONG).unwrap().unwrap();
         assert_eq!(numbers(&mut batch), [1], "{source}");
         batch.acknowledge().unwrap();
-        assert_eq!(setting.tokens.lock().unwrap().len(), 1, "the host has been told");
+        assert_eq!(portal.tokens.lock().unwrap().len(), 1, "the tokens were reported to the host");
 
-        // The next client, on whatever machine, knows what proves the portal, and goes on with the tokens.
+        // The next client, on any machine, knows the application token and continues with the tokens.
         let state = client.state();
         drop(client);
-        let client = setting.client_of(&setting.uninstalled_config("handler"));
+        let client = portal.client_of(&portal.uninstalled_config("handler"));
         client.restore(&state).unwrap();
         client.connect(LONG).unwrap();
-        look(&client);
-        setting.control(json!("expire_tokens"));
+        expect_check(&client);
+        portal.control(json!("expire_tokens"));
         client.call("profile", "").unwrap();
-        assert_eq!(post(&client, &setting.call("ONOFFLINEEVENT").to_string()), 200);
+        assert_eq!(post(&client, &portal.call("ONOFFLINEEVENT").to_string()), 200);
         assert_eq!(client.wait(LONG).unwrap(), CALLED);
     }
 }
 
 #[test]
 fn an_installation_that_does_not_prove_itself_changes_nothing() {
-    let setting = Setting::new();
-    let config = setting.uninstalled_config("handler");
+    let portal = Portal::start();
+    let config = portal.uninstalled_config("handler");
     let with = |key: &str, value: &str| {
         let mut config = config.clone();
         config.set(key, value).unwrap();
-        let client = setting.client_of(&config);
+        let client = portal.client_of(&config);
         client.connect(LONG).unwrap();
         client
     };
-    let mut install = setting.call("ONAPPINSTALL");
-    install["auth"]["access_token"] = setting.emulator.issue_tokens(EMPLOYEE).access_token.into();
+    let mut install = portal.call("ONAPPINSTALL");
+    install["auth"]["access_token"] = portal.emulator.issue_tokens(EMPLOYEE).access_token.into();
     let refused = |client: &Client, call: &Value| {
         let before = client.state();
         assert_eq!(post(client, &call.to_string()), 403, "{call}");
@@ -65,23 +65,23 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
         change("application_token", json!("")),
         change("domain", json!("evil.example")),
     ] {
-        refused(&with("auth.server", &setting.emulator.portal_url()), &call);
+        refused(&with("auth.server", &portal.emulator.portal_url()), &call);
     }
     refused(&with("auth.client_id", "local.another"), &install);
     refused(&with("auth.client_id", ""), &install);
     refused(&with("handler.member_id", "another"), &install);
     refused(&with("handler.application_token", "another"), &install);
 
-    // After one that proved nothing the next one waits for its turn; it is not believed in between.
-    let client = with("auth.server", &setting.emulator.portal_url());
+    // After a forged installation the next one is refused for a while without a question to the portal.
+    let client = with("auth.server", &portal.emulator.portal_url());
     refused(&client, &change("access_token", json!("made up")));
-    let requests = setting.emulator.counters().requests;
+    let requests = portal.emulator.counters().requests;
     refused(&client, &install);
-    assert_eq!(setting.emulator.counters().requests, requests, "the portal is not asked");
-    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(portal.emulator.counters().requests, requests, "no request is made");
+    portal.clock.advance(Duration::from_secs(2));
     assert_eq!(post(&client, &install.to_string()), 200);
-    look(&client);
-    // Played again, it changes nothing; with another token it is not the portal's.
+    expect_check(&client);
+    // Sent again, it changes nothing. With another token it does not come from the portal.
     let before = client.state();
     assert_eq!(post(&client, &install.to_string()), 200);
     assert_eq!((client.state(), client.wait(AT_ONCE).unwrap()), (before, None));
@@ -89,18 +89,18 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
 }
 
 #[test]
-fn the_end_of_the_application_is_told_to_everyone() {
+fn an_uninstallation_ends_every_call() {
     for source in BOTH_SOURCES {
-        let setting = Setting::new();
-        let client = setting.client_of(&setting.uninstalled_config(source));
+        let portal = Portal::start();
+        let client = portal.client_of(&portal.uninstalled_config(source));
         client.connect(LONG).unwrap();
-        setting.install(&client);
-        look(&client);
+        portal.install(&client);
+        expect_check(&client);
         until("the connection", || client.is_connected());
         let at = address(&client);
         std::thread::scope(|scope| {
             let waits: Vec<_> = (0..3).map(|_| scope.spawn(|| client.wait(Timeout::Never).map(drop))).collect();
-            setting.control(json!({"uninstall": {"handler": url(&client)}}));
+            portal.control(json!({"uninstall": {"handler": url(&client)}}));
             for wait in waits {
                 let mut ended = wait.join().unwrap();
                 while ended.is_ok() {
@@ -121,36 +121,36 @@ fn the_end_of_the_application_is_told_to_everyone() {
         }
         client.join();
         TcpListener::bind(&at).expect("the port is free");
-        until("the answer", || setting.emulator.counters().handler_calls == 2);
-        assert_eq!(setting.emulator.counters().handler_calls_failed, 0, "the portal got its answer");
-        assert!(!client.state().contains(&setting.emulator.application().application_token));
+        until("the answer", || portal.emulator.counters().handler_calls == 2);
+        assert_eq!(portal.emulator.counters().handler_calls_failed, 0, "the portal got its answer");
+        assert!(!client.state().contains(&portal.emulator.application().application_token));
 
-        // Installed again, with what the old client left.
-        let next = setting.client_of(&setting.uninstalled_config(source));
+        // Installed again, with the state of the old client.
+        let next = portal.client_of(&portal.uninstalled_config(source));
         next.restore(&client.state()).unwrap();
         next.connect(LONG).unwrap();
         assert_eq!(next.wait(Timeout::from_millis(20)).unwrap(), None, "dead tokens are not used");
-        setting.install(&next);
-        look(&next);
+        portal.install(&next);
+        expect_check(&next);
         next.call("profile", "").unwrap();
     }
 }
 
 #[test]
-fn tokens_of_a_call_stand_in_for_those_that_cannot_be_renewed() {
-    let setting = Setting::new();
-    let mut config = setting.handler_config("handler");
+fn tokens_of_a_call_are_used_when_the_own_ones_cannot_be_renewed() {
+    let portal = Portal::start();
+    let mut config = portal.handler_config("handler");
     config.set("auth.refresh_token", "").unwrap();
-    let client = setting.client_of(&config);
+    let client = portal.client_of(&config);
     client.bind_event("ONCRMDEALADD").unwrap();
     client.connect(LONG).unwrap();
-    look(&client);
+    expect_check(&client);
     client.bind_handler(&url(&client), 0).unwrap();
-    setting.control(json!("expire_tokens"));
+    portal.control(json!("expire_tokens"));
     assert_eq!(client.call("profile", "").unwrap_err().status(), Status::Auth);
-    // Somebody else's change: the call carries the token of the administrator who has bound the handler.
-    setting.emulator.make_event("ONCRMDEALADD", deal(1), &EMPLOYEE.to_string());
-    setting.deals([2]);
+    // Another user's change: the call carries the token of the administrator who bound the handler.
+    portal.emulator.make_event("ONCRMDEALADD", deal(1), &EMPLOYEE.to_string());
+    portal.add_deals([2]);
     assert_eq!(client.wait(LONG).unwrap(), CALLED);
     let mut found = Vec::new();
     until("both deals", || {
@@ -158,73 +158,73 @@ fn tokens_of_a_call_stand_in_for_those_that_cannot_be_renewed() {
         found.extend(numbers(&mut batch));
         found.len() == 2
     });
-    assert_eq!(setting.tokens.lock().unwrap().len(), 1, "the host has been told");
+    assert_eq!(portal.tokens.lock().unwrap().len(), 1, "the tokens were reported to the host");
 
     // A call without tokens rings all the same.
-    setting.control(json!({"handler_tokens": false}));
-    setting.deals([3]);
+    portal.control(json!({"handler_tokens": false}));
+    portal.add_deals([3]);
     while client.wait(LONG).unwrap() != CALLED {}
     client.call("profile", "").unwrap();
 }
 
 #[test]
-fn tokens_of_a_call_leave_a_pair_alone_that_works() {
-    let setting = Setting::new();
-    let client = setting.called("handler");
+fn tokens_of_a_call_do_not_replace_a_pair_that_works() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
     let before: Value = serde_json::from_str(&client.state()).unwrap();
-    setting.control(json!({"handler_refresh_token": true}));
-    setting.deals([1]);
+    portal.control(json!({"handler_refresh_token": true}));
+    portal.add_deals([1]);
     client.next(LONG).unwrap().unwrap().acknowledge().unwrap();
     let after: Value = serde_json::from_str(&client.state()).unwrap();
     assert_eq!(after["tokens"], before["tokens"]);
-    setting.control(json!("expire_tokens"));
+    portal.control(json!("expire_tokens"));
     client.call("profile", "").unwrap();
     assert_eq!(stat(&client, "renewals"), 1);
 }
 
 #[test]
 fn no_secret_in_what_people_read() {
-    let setting = Setting::with(Options { hold: Duration::from_millis(200), ..Options::default() });
-    let client = setting.client_of(&setting.uninstalled_config("both"));
+    let portal = Portal::with(Options { hold: Duration::from_millis(200), ..Options::default() });
+    let client = portal.client_of(&portal.uninstalled_config("both"));
     client.connect(LONG).unwrap();
-    let application = setting.emulator.application();
+    let application = portal.emulator.application();
     let mut secrets = vec![application.application_token.clone(), application.client_secret];
     let guess = "a-guess-that-somebody-makes";
-    let mut call = setting.call("ONAPPINSTALL");
+    let mut call = portal.call("ONAPPINSTALL");
     call["auth"]["access_token"] = guess.into();
     assert_eq!(post(&client, &call.to_string()), 403);
-    std::thread::sleep(Duration::from_millis(1100));
-    setting.install(&client);
-    look(&client);
+    portal.clock.advance(Duration::from_secs(2));
+    portal.install(&client);
+    expect_check(&client);
     client.bind_handler(&url(&client), 0).unwrap();
     client.bind_event("ONCRMDEALADD").unwrap();
-    setting.control(json!({"handler_refresh_token": true}));
-    setting.deals([1]);
+    portal.control(json!({"handler_refresh_token": true}));
+    portal.add_deals([1]);
     client.next(LONG).unwrap().unwrap().acknowledge().unwrap();
     for wrong in [guess, "{\"event\":\"X\",\"auth\":\"a-guess-that-somebody-makes\"}"] {
         post(&client, wrong);
-        std::thread::sleep(Duration::from_millis(1100));
+        portal.clock.advance(Duration::from_secs(2));
     }
     let state: Value = serde_json::from_str(&client.state()).unwrap();
     for name in ["access_token", "refresh_token"] {
         secrets.push(state["tokens"][name].as_str().unwrap().to_owned());
     }
-    setting.control(json!({"uninstall": {"handler": url(&client)}}));
+    portal.control(json!({"uninstall": {"handler": url(&client)}}));
     let error = loop {
         if let Err(error) = client.wait(LONG) {
             break error;
         }
     };
     secrets.push(guess.into());
-    let mut config = setting.handler_config("handler");
+    let mut config = portal.handler_config("handler");
     config.set("handler.listen", "192.0.2.1:80").unwrap();
-    let cannot_listen = setting.client_of(&config).connect(LONG).unwrap_err().to_string();
+    let cannot_listen = portal.client_of(&config).connect(LONG).unwrap_err().to_string();
     let shown = config.get("handler.application_token").unwrap();
-    for text in [setting.log(), client.stats(), error.to_string(), cannot_listen, shown] {
+    for text in [portal.log(), client.stats(), error.to_string(), cannot_listen, shown] {
         assert!(!text.is_empty());
         for secret in &secrets {
             assert!(secret.len() >= 16 && !text.contains(secret.as_str()), "{}", text.replace(secret, "<<HERE>>"));
         }
     }
-    assert!(setting.log().contains("answered with HTTP 403") && setting.log().contains("was installed"));
+    assert!(portal.log().contains("answered with HTTP 403") && portal.log().contains("was installed"));
 }

@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-type Anything = Box<dyn Error + Send + Sync>;
+type AnyError = Box<dyn Error + Send + Sync>;
 
 /// `b24_status`, the values that matter here.
 pub type Status = i32;
@@ -83,15 +83,15 @@ pub struct Library {
 }
 
 impl Library {
-    pub fn load() -> Result<Library, Anything> {
+    pub fn load() -> Result<Library, AnyError> {
         let path = find()?;
-        // SAFETY: loading b24events runs nothing but what Rust's standard library does when it starts.
+        // SAFETY: loading b24events runs only the start-up code of Rust's standard library.
         let loaded = unsafe { libloading::Library::new(&path) }.map_err(|error| {
             let cause = error.source().map_or(error.to_string(), ToString::to_string);
             format!("{} cannot be loaded: {cause}", path.display())
         })?;
         let functions = Functions::find(&loaded)?;
-        // A library with threads and thread-local values is loaded for good, as every host does it.
+        // A library with threads and thread-local values stays loaded, as in every host.
         std::mem::forget(loaded);
         // SAFETY: takes nothing.
         let abi = unsafe { (functions.b24_abi_version)() };
@@ -113,7 +113,7 @@ impl Library {
     pub fn new_client(&self, keys: &[(&str, &str)]) -> Result<Client, Failure> {
         let functions = self.functions;
         let mut config = std::ptr::null_mut();
-        // SAFETY: a place to write to.
+        // SAFETY: a valid pointer to write to.
         functions.check(unsafe { (functions.b24_config_new)(&mut config) })?;
         let handle = keys
             .iter()
@@ -124,7 +124,7 @@ impl Library {
             })
             .and_then(|()| {
                 let mut handle = std::ptr::null_mut();
-                // SAFETY: a place to write to.
+                // SAFETY: a valid pointer to write to.
                 functions.check(unsafe { (functions.b24_client_new)(config, &mut handle) })?;
                 Ok(handle)
             });
@@ -160,7 +160,7 @@ impl Client {
     /// Has the portal call the port that the client has opened, at every change.
     pub fn bind_handler(&self) -> Result<(), Failure> {
         let mut json = std::ptr::null_mut();
-        // SAFETY: a place to write to.
+        // SAFETY: a valid pointer to write to.
         self.functions.check(unsafe { (self.functions.b24_client_stats)(self.handle, &mut json) })?;
         // SAFETY: the call succeeded, so it is a text, which is freed once and not used afterwards.
         let stats = unsafe {
@@ -178,14 +178,14 @@ impl Client {
     pub fn wait(&self) -> Result<Notification, Failure> {
         let mut notification =
             Notification { connector_id: std::ptr::null(), count: 0, signalled: 0, reserved: [0; 5] };
-        // SAFETY: a place to write to.
+        // SAFETY: a valid pointer to write to.
         self.functions.check(unsafe { (self.functions.b24_client_wait)(self.handle, -1, &mut notification) })?;
         Ok(notification)
     }
 
     pub fn fetch(&self, limit: u32) -> Result<Batch, Failure> {
         let mut handle = std::ptr::null_mut();
-        // SAFETY: a place to write to.
+        // SAFETY: a valid pointer to write to.
         self.functions.check(unsafe { (self.functions.b24_client_fetch)(self.handle, limit, &mut handle) })?;
         Ok(Batch { functions: self.functions, handle })
     }
@@ -223,7 +223,7 @@ impl Batch {
 
     fn record(&self, index: usize) -> Result<Record, Failure> {
         let mut record = std::mem::MaybeUninit::<BorrowedRecord>::uninit();
-        // SAFETY: a place to write to.
+        // SAFETY: a valid pointer to write to.
         self.functions.check(unsafe { (self.functions.b24_batch_record)(self.handle, index, record.as_mut_ptr()) })?;
         // SAFETY: the call succeeded, so it is written, and its texts are good until the batch is freed.
         unsafe {
@@ -293,16 +293,16 @@ unsafe fn text(pointer: *const c_char) -> String {
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
-fn find() -> Result<PathBuf, Anything> {
+fn find() -> Result<PathBuf, AnyError> {
     if let Some(path) = env::var_os("B24EVENTS_LIBRARY") {
         return Ok(path.into());
     }
     let name = libloading::library_filename("b24events");
     let program = env::current_exe()?;
     // Cargo puts the one it has just built into `deps`; a package has it beside the program.
-    let places = [program.with_file_name("deps"), program.with_file_name("")].map(|folder| folder.join(&name));
-    places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
-        let places = places.map(|path| path.display().to_string()).join(" nor ");
-        format!("the library is neither {places}; name it in B24EVENTS_LIBRARY").into()
+    let paths = [program.with_file_name("deps"), program.with_file_name("")].map(|folder| folder.join(&name));
+    paths.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        let paths = paths.map(|path| path.display().to_string()).join(" nor ");
+        format!("the library is neither {paths}; set B24EVENTS_LIBRARY to its path").into()
     })
 }

@@ -1,10 +1,10 @@
-//! `b24-emulator demo`: a portal, somebody who works in it, and a host that hears of every change through the library.
+//! `b24-emulator demo`: a portal, a user who works in it, and a host that receives every change through the library.
 
 mod host;
 mod library;
 mod memory;
 mod script;
-mod story;
+mod transcript;
 mod user;
 
 use std::error::Error;
@@ -14,7 +14,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use host::Host;
 use library::Library;
-use story::{Counted, Story};
+use transcript::{Counted, Transcript};
 use user::User;
 
 pub fn demo(arguments: &mut Parser) -> Result<(), lexopt::Error> {
@@ -34,7 +34,7 @@ pub fn demo(arguments: &mut Parser) -> Result<(), lexopt::Error> {
 fn play(burst: u32, source: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     let emulator = Emulator::start(Options::default())?;
     let user = User::new(emulator.portal_url(), emulator.issue_tokens(EMPLOYEE).access_token);
-    // So that what the portal and its user need is not counted as the library's.
+    // The memory that the portal and its user need does not count as the library's.
     user.call("profile", "{}")?;
     let before = memory::resident();
 
@@ -48,31 +48,31 @@ fn play(burst: u32, source: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         ("handler.listen", "127.0.0.1:0"),
         ("handler.application_token", &emulator.application().application_token),
     ])?;
-    let way = match source {
+    let how = match source {
         "push" => "the client listens to the portal's push server",
         "handler" => "the portal calls the client's handler",
         _ => "the portal calls the client's handler, and the client listens to the push server",
     };
-    println!("source   {source}  ({way})");
+    println!("source   {source}  ({how})");
     for event in script::EVENTS {
         client.bind_event(event)?;
         println!("event    {event}");
     }
 
-    let scenes = script::scenes(burst);
-    let mut story = Story::new(&user);
-    let (first, others) = scenes.split_first().expect("a script has scenes");
-    story.change(first)?;
+    let steps = script::steps(burst);
+    let mut transcript = Transcript::new(&user);
+    let (first, others) = steps.split_first().expect("a script has steps");
+    transcript.make_changes(first)?;
     let host = Host::start(client, source != "push");
-    story.hear(first, &host)?;
+    transcript.follow_host(first, &host)?;
     let after = memory::resident();
-    for scene in others {
-        story.change(scene)?;
-        story.hear(scene, &host)?;
+    for step in others {
+        transcript.make_changes(step)?;
+        transcript.follow_host(step, &host)?;
     }
-    let acknowledged = host.end();
+    let acknowledged = host.stop();
 
-    story.end(&Counted {
+    transcript.summarize(&Counted {
         events_made: emulator.counters().events_made,
         acknowledged,
         left: emulator.queue("").len() as u64,

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-/// Most commands that `batch` takes.
+/// How many commands a `batch` has at most.
 const COMMANDS: usize = 50;
 
-/// What the host wants to hear of.
+/// The events that the host binds.
 pub const EVENTS: [&str; 4] = ["ONCRMLEADADD", "ONCRMCONTACTADD", "ONCRMDEALADD", "ONCRMDEALUPDATE"];
 
-/// Something that the user does, and what the host has to hear of it.
-pub struct Scene {
+/// What the user does, and what the host has to receive.
+pub struct Step {
     pub title: String,
     pub calls: Vec<Call>,
     /// Changes of objects, each of them an event.
@@ -22,18 +22,18 @@ pub struct Scene {
 pub struct Call {
     pub method: &'static str,
     pub params: String,
-    /// The same for a reader.
+    /// What the terminal shows.
     pub shown: String,
 }
 
-/// The script. Its last scene adds `burst` deals.
-pub fn scenes(burst: u32) -> Vec<Scene> {
+/// The script. Its last step adds `burst` deals.
+pub fn steps(burst: u32) -> Vec<Step> {
     let prices = (1..=3).map(|price| format!("crm.deal.update?id=1&fields[OPPORTUNITY]={price}000")).collect();
-    let mut scenes = vec![
-        one("A lead is added while nobody listens; the client finds it when it connects", "crm.lead.add", LEAD),
+    let mut steps = vec![
+        one("A lead is added before the client connects; the client finds it then", "crm.lead.add", LEAD),
         one("A deal is added", "crm.deal.add", DEAL),
         one("A contact is added", "crm.contact.add", CONTACT),
-        Scene {
+        Step {
             title: "The deal is changed three times in one request: the queue holds one record per object".into(),
             calls: vec![batch(prices)],
             events: 3,
@@ -44,14 +44,14 @@ pub fn scenes(burst: u32) -> Vec<Scene> {
     if burst > 0 {
         let add = |number| format!("crm.deal.add?fields[TITLE]=Order%20{number}");
         let deals: Vec<String> = (1..=burst).map(add).collect();
-        scenes.push(Scene {
+        steps.push(Step {
             title: format!("{burst} more deals are added"),
             calls: deals.chunks(COMMANDS).map(|deals| batch(deals.to_vec())).collect(),
             events: burst,
             records: burst,
         });
     }
-    scenes
+    steps
 }
 
 const LEAD: &str = r#"{"fields":{"TITLE":"A call from the web site"}}"#;
@@ -59,9 +59,9 @@ const DEAL: &str = r#"{"fields":{"TITLE":"Twenty chairs","OPPORTUNITY":900}}"#;
 const CONTACT: &str = r#"{"fields":{"NAME":"Анна","LAST_NAME":"Иванова"}}"#;
 const UPDATE: &str = r#"{"id":1,"fields":{"TITLE":"Twenty chairs and a table"}}"#;
 
-fn one(title: &str, method: &'static str, params: &str) -> Scene {
+fn one(title: &str, method: &'static str, params: &str) -> Step {
     let call = Call { method, params: params.into(), shown: format!("{method}  {params}") };
-    Scene { title: title.into(), calls: vec![call], events: 1, records: 1 }
+    Step { title: title.into(), calls: vec![call], events: 1, records: 1 }
 }
 
 fn batch(commands: Vec<String>) -> Call {

@@ -1,4 +1,4 @@
-//! Somebody who works in the portal.
+//! A user who works in the portal.
 
 use std::error::Error;
 

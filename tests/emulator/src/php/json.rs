@@ -4,8 +4,8 @@
 
 use std::io::{self, Write};
 
+use crate::php::value::Value;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
 struct PhpFormatter;
@@ -65,7 +65,7 @@ fn without_empty_maps(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::php::value::json;
 
     #[test]
     fn spelling() {

@@ -1,20 +1,21 @@
-//! What a PHP application does to data on its way in and out.
+//! How a PHP application reads and writes data.
 
 pub mod json;
 pub mod params;
+pub mod value;
 
-use serde_json::{Map, Value};
+use value::{Map, Value};
 
-/// An array as PHP has it: keys in order, and a list only when the keys happen to be 0, 1, 2, …
+/// A PHP array: keys in order. It is a list if the keys are 0, 1, 2, …
 ///
-/// An empty one is a list: this is why the portal writes `[]` where a client expects `{}`.
+/// An empty array is a list, which is why the portal writes `[]` where a client expects `{}`.
 pub fn array(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
-    let entries: Map<String, Value> = entries.into_iter().collect();
+    let entries: Map = entries.into_iter().collect();
     let is_list = entries.keys().enumerate().all(|(index, key)| *key == index.to_string());
     if is_list { Value::Array(entries.into_iter().map(|(_, value)| value).collect()) } else { Value::Object(entries) }
 }
 
-/// The text PHP makes of a scalar; `None` for arrays.
+/// A scalar as PHP converts it to text; `None` for arrays.
 pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::Bool(false) => Some(String::new()),
@@ -62,7 +63,7 @@ pub fn entries(value: &Value) -> Vec<(String, &Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::php::value::json;
 
     fn pairs(keys: &[&str]) -> Vec<(String, Value)> {
         keys.iter().map(|key| ((*key).to_owned(), json!(1))).collect()

@@ -1,7 +1,7 @@
 //! Parameters of a call: form fields with brackets, or JSON.
 
+use crate::php::value::{Map, Value};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value};
 
 use super::array;
 
@@ -10,9 +10,9 @@ const MAX_DEPTH: usize = 64;
 
 /// `parse_str`: `filter[%3E%3DID]=1&id[]=2&id[]=3` becomes nested arrays. A later field wins over an earlier one.
 ///
-/// The name ends at the first `=`, so a bare `filter[>=ID]=1` is the field `filter_>`: the portal ignores such a
-/// filter without a word, and so does the emulator.
-pub fn parse(query: &str) -> Map<String, Value> {
+/// The name ends at the first `=`, so a bare `filter[>=ID]=1` is the field `filter_>`: the portal silently ignores
+/// such a filter, and so does the emulator.
+pub fn parse(query: &str) -> Map {
     let mut root = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -51,7 +51,7 @@ fn path_of(key: &str) -> Vec<String> {
     path
 }
 
-fn insert(map: &mut Map<String, Value>, path: &[String], value: Value) {
+fn insert(map: &mut Map, path: &[String], value: Value) {
     let Some((first, rest)) = path.split_first() else { return };
     let key = if first.is_empty() { next_index(map) } else { first.clone() };
     if rest.is_empty() {
@@ -59,7 +59,7 @@ fn insert(map: &mut Map<String, Value>, path: &[String], value: Value) {
         return;
     }
     let child = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
-    if !child.is_object() {
+    if !matches!(child, Value::Object(_)) {
         *child = Value::Object(Map::new());
     }
     if let Value::Object(child) = child {
@@ -67,7 +67,7 @@ fn insert(map: &mut Map<String, Value>, path: &[String], value: Value) {
     }
 }
 
-fn next_index(map: &Map<String, Value>) -> String {
+fn next_index(map: &Map) -> String {
     let next = map.keys().filter_map(|key| key.parse::<u64>().ok()).max();
     next.map_or(0, |last| last + 1).to_string()
 }
@@ -82,7 +82,7 @@ fn lists(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::php::value::json;
 
     #[test]
     fn brackets() {

@@ -1,6 +1,6 @@
-//! The installed application and the methods that tell about it and its user.
+//! The installed application, and the methods that describe it and its user.
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::call::{Authorization, Caller, Outcome, Params};
 use super::error::RestError;
@@ -103,7 +103,7 @@ pub fn server_time() -> Outcome {
     Ok(Value::String(time::iso(time::unix_now())).into())
 }
 
-/// Whether the plan has a feature. A code nobody knows is answered with yes, as the vendor's documentation warns.
+/// Whether the plan has a feature. An unknown code is answered with yes, as the vendor's documentation warns.
 pub fn feature_get(portal: &Portal, params: &Params) -> Outcome {
     let available = match params.text("code").as_str() {
         "" | "0" => return Err(RestError::bad_request("CODE_EMPTY", "CODE can't be empty")),

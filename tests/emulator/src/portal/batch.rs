@@ -1,6 +1,6 @@
 //! `batch`: up to 50 calls in one request, later ones using results of earlier ones.
 
-use serde_json::{Map, Value, json};
+use crate::php::value::{Map, Value, json};
 
 use super::call::{Caller, Outcome, Params};
 use super::error::RestError;
@@ -49,16 +49,16 @@ fn run(portal: &mut Portal, caller: &Caller, command: &str, results: &Results) -
 
 #[derive(Default)]
 struct Results {
-    result: Map<String, Value>,
-    error: Map<String, Value>,
-    total: Map<String, Value>,
-    next: Map<String, Value>,
-    time: Map<String, Value>,
+    result: Map,
+    error: Map,
+    total: Map,
+    next: Map,
+    time: Map,
 }
 
 impl Results {
     fn add(&mut self, key: &str, outcome: Run) {
-        let put = |into: &mut Map<String, Value>, value| into.insert(key.to_owned(), value);
+        let put = |into: &mut Map, value| into.insert(key.to_owned(), value);
         match outcome {
             Ok(timed) => {
                 put(&mut self.result, timed.success.result);

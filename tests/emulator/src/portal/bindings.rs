@@ -1,6 +1,6 @@
-//! `event.bind`, `event.unbind`, `event.get`, `events`: what an application wants to hear of.
+//! `event.bind`, `event.unbind`, `event.get`, `events`: the events that an application wants.
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::call::{Caller, Outcome, Params};
 use super::error::RestError;
@@ -12,7 +12,7 @@ use crate::php;
 /// Events of every application.
 const GLOBAL_EVENTS: [&str; 6] =
     ["ONAPPINSTALL", "ONAPPUNINSTALL", "ONAPPUPDATE", "ONAPPPAYMENT", "ONOFFLINEEVENT", "ONUSERADD"];
-/// It tells of the queue, so it cannot be queued itself.
+/// It announces that the queue grew, so it is not queued itself.
 pub const OFFLINE_EVENT: &str = "ONOFFLINEEVENT";
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Binding {
     }
 }
 
-/// The names of events the application's scope gives.
+/// The events that the application's scope allows.
 fn available(portal: &Portal) -> Vec<String> {
     let crm = portal.has_scope("crm").then(crm::event_names).unwrap_or_default();
     crm.into_iter().chain(GLOBAL_EVENTS.map(str::to_owned)).collect()
@@ -45,7 +45,7 @@ pub fn events(portal: &Portal, caller: &Caller) -> Outcome {
     Ok(json!(available(portal)).into())
 }
 
-/// The parameters `event.bind` and `event.unbind` share.
+/// The parameters that `event.bind` and `event.unbind` share.
 struct Target {
     event: String,
     handler: String,

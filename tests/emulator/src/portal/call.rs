@@ -1,17 +1,17 @@
 //! One call of a method: who calls, with what.
 
-use serde_json::{Map, Value};
+use crate::php::value::{Map, Value};
 
 use super::error::RestError;
 use crate::php;
 
-/// Who stands behind a call.
+/// Who makes a call.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub user: u32,
     pub is_admin: bool,
     pub by: Authorization,
-    /// The source key; empty when there is none.
+    /// The connector id, or empty.
     pub connector: String,
 }
 
@@ -22,7 +22,7 @@ pub enum Authorization {
 }
 
 impl Caller {
-    /// Webhooks know no application, so methods about the application's own things refuse them.
+    /// A webhook belongs to no application, so methods of an application refuse it.
     pub fn require_application(&self) -> Result<(), RestError> {
         match self.by {
             Authorization::Application => Ok(()),
@@ -37,10 +37,10 @@ impl Caller {
 
 /// Parameters with names in any case.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Map<String, Value>);
+pub struct Params(Map);
 
 impl Params {
-    pub fn new(raw: Map<String, Value>) -> Self {
+    pub fn new(raw: Map) -> Self {
         Self(raw.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
     }
 

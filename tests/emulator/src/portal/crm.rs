@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use crate::php::value::{Map, Value, json};
 
 use super::call::{Caller, Outcome, Params, Success};
 use super::error::RestError;
@@ -37,7 +37,7 @@ impl Entity {
 }
 
 /// Fields of one element; all values are texts, as the database gives them.
-type Element = Map<String, Value>;
+type Element = Map;
 
 #[derive(Default)]
 pub struct Crm {

@@ -1,7 +1,7 @@
 //! Error answers of REST, with the codes and texts of the vendor.
 
+use crate::php::value::{Map, Value, json};
 use hyper::StatusCode;
-use serde_json::{Map, Value, json};
 
 #[derive(Debug)]
 pub struct RestError {

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use crate::php::value::Value;
 
 use super::error::RestError;
 use crate::{php, time};
 
-/// Operations as they are written before the name of a field, the longest first.
+/// Operations as they are written before the name of a field, longer ones first.
 const OPERATIONS: [(&str, Operation); 8] = [
     (">=", Operation::GreaterOrEqual),
     ("<=", Operation::LessOrEqual),
@@ -38,7 +38,7 @@ pub enum Kind {
     Time,
 }
 
-/// Tells the kind of a field, `None` when the field does not exist.
+/// The kind of a field, `None` if it does not exist.
 pub type Fields<'a> = &'a dyn Fn(&str) -> Option<Kind>;
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Condition {
 impl Filter {
     pub fn parse(filter: Option<&Value>, fields: Fields) -> Result<Self, RestError> {
         let Some(filter) = filter else { return Ok(Self(Vec::new())) };
-        if !(filter.is_array() || filter.is_object()) {
+        if !filter.is_array() {
             return Err(RestError::bad_query("The filter is not an array.".to_owned()));
         }
         php::entries(filter)
@@ -81,7 +81,7 @@ impl Condition {
         let Some(kind) = fields(field) else {
             return Err(RestError::bad_query(format!("Filter field not allowed: {field}")));
         };
-        // A list of values means "one of them", whatever operation it is given to.
+        // A list of values means "one of them", for every operation.
         let values = match value {
             Value::Array(_) | Value::Object(_) => {
                 php::entries(value).into_iter().filter_map(|(_, value)| php::text(value)).collect()
@@ -108,7 +108,7 @@ impl Condition {
     }
 }
 
-/// As MySQL compares: texts without case, a text in place of a number is 0. `None` for a time that is none.
+/// As MySQL compares: texts without case, a text in place of a number is 0. `None` for an invalid time.
 fn compare(kind: Kind, a: &str, b: &str) -> Option<Ordering> {
     match kind {
         Kind::Number => Some(number(a).total_cmp(&number(b))),
@@ -125,7 +125,7 @@ fn number(text: &str) -> f64 {
 pub struct Order(Vec<(String, Kind, bool)>);
 
 impl Order {
-    /// `default` is used when the call does not say.
+    /// `default` is the field if the call has no order.
     pub fn parse(order: Option<&Value>, default: &str, fields: Fields) -> Result<Self, RestError> {
         let allowed = |field: &str| {
             fields(field).ok_or_else(|| RestError::bad_query(format!("Order field not allowed: {field}")))
@@ -133,7 +133,7 @@ impl Order {
         let Some(order) = order else {
             return Ok(Self(vec![(default.to_owned(), allowed(default)?, false)]));
         };
-        if !(order.is_array() || order.is_object()) {
+        if !order.is_array() {
             return Err(RestError::bad_query("The order is not an array.".to_owned()));
         }
         let mut keys = Vec::new();
@@ -154,7 +154,7 @@ impl Order {
         Ok(Self(keys))
     }
 
-    /// Rows that compare equal keep their places.
+    /// Rows that compare equal keep their order.
     pub fn compare(&self, a: &dyn Fn(&str) -> String, b: &dyn Fn(&str) -> String) -> Ordering {
         self.0
             .iter()
@@ -170,7 +170,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::php::value::json;
 
     fn fields(field: &str) -> Option<Kind> {
         match field {

@@ -1,4 +1,4 @@
-//! Handlers: when the portal calls an application, and with what.
+//! When and with what parameters the portal calls an application.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use super::tokens::Tokens;
 use crate::caller::{Call, Handler};
 use crate::time;
 
-/// Seconds between two calls when the binding does not say it.
+/// Seconds between two calls, unless the binding states them.
 const DEFAULT_TIMEOUT: i64 = 1;
-/// PHP's `http_build_query` leaves these alone.
+/// PHP's `http_build_query` does not encode these.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// `options[minTimeout]` of a binding and what became of it.
+/// `options[minTimeout]` of a binding, and its last call.
 #[derive(Clone, Debug)]
 pub struct Pause {
     seconds: i64,
@@ -28,7 +28,7 @@ impl Pause {
     }
 
     /// Whether a call may be made now. One that falls into the pause is not made later either: the vendor's code
-    /// refuses it ("Time is not up.") and keeps nothing, so that the last changes of a burst go untold.
+    /// refuses it ("Time is not up.") and forgets it, so that the last changes of a burst are not announced.
     fn is_over(&mut self, now: Instant) -> bool {
         let length = Duration::from_secs(u64::try_from(self.seconds).unwrap_or(0));
         let over = self.last.is_none_or(|last| now.saturating_duration_since(last) >= length);
@@ -39,12 +39,12 @@ impl Pause {
     }
 }
 
-/// What the portal puts into its calls and where it hands them over.
+/// What the portal puts into its calls, and who makes them.
 pub struct Calling {
     calls: UnboundedSender<Call>,
-    /// Whether calls carry an access token; it needs somebody whose token it is, too.
+    /// Whether calls carry an access token, if there is a user whose token it can be.
     pub tokens: bool,
-    /// Whether they carry a refresh token as well.
+    /// Whether they carry a refresh token too.
     pub refresh_token: bool,
     /// Calls that fell into the pause of their binding.
     pub skipped: u64,
@@ -62,10 +62,10 @@ impl Calling {
 }
 
 impl Portal {
-    /// Tells the handlers of `event` that something happened which `cause` did; 0 is nobody in particular.
+    /// Calls the handlers of `event`. The user `cause` caused it; 0 for no user.
     pub fn call_handlers(&mut self, event: &str, cause: u32) {
         let now = Instant::now();
-        let mut due = Vec::new();
+        let mut calls = Vec::new();
         // The vendor remembers one "already called" for all bindings without a pause: one call per hit.
         let mut unpaused_called = false;
         for binding in self.bindings.iter_mut().filter(|binding| binding.event == event) {
@@ -77,9 +77,9 @@ impl Portal {
             }
             unpaused_called |= unpaused;
             let user = if binding.user > 0 { binding.user } else { cause };
-            due.push((handler.clone(), user));
+            calls.push((handler.clone(), user));
         }
-        for (handler, user) in due {
+        for (handler, user) in calls {
             let tokens = (self.calling.tokens && user > 0).then(|| self.tokens.issue(user));
             let mut form = Form::event(event);
             form.put("data", "");
@@ -89,7 +89,7 @@ impl Portal {
         }
     }
 
-    /// The application is installed by a user: its handler gets the first pair of tokens.
+    /// A user installs the application: its handler receives the first pair of tokens.
     pub fn install(&mut self, handler: Handler, user: u32) {
         let tokens = self.tokens.issue(user);
         let mut form = Form::event("ONAPPINSTALL");
@@ -106,7 +106,7 @@ impl Portal {
         self.calling.hand_over(handler, form);
     }
 
-    /// The application is removed: its tokens, bindings and queues end, and its handler is told.
+    /// The application is removed with its tokens, bindings and queues, and its handler is called.
     pub fn uninstall(&mut self, handler: Handler) {
         self.tokens.revoke();
         self.bindings.clear();

@@ -1,4 +1,4 @@
-//! The two limits of the cloud: how many calls, and how much running time of a method.
+//! The two limits of the cloud: the number of calls, and the running time of each method.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Bucket {
     }
 }
 
-/// Running time of methods, and methods that are blocked for having used too much.
+/// Running time of methods, and the methods that are blocked because they used too much.
 #[derive(Default)]
 pub struct Operating {
     used: HashMap<String, Used>,
@@ -50,7 +50,7 @@ struct Used {
 pub struct Blocked {
     /// Unix seconds.
     pub until: i64,
-    /// Whether the refusal tells the time of the end.
+    /// Whether the refusal states when the block ends.
     pub tells_time: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use crate::php::value::{Map, Value, json};
 
 use super::call::{Caller, Outcome, Params, Success};
 use super::error::RestError;
@@ -93,7 +93,7 @@ fn dispatch(portal: &mut Portal, caller: &Caller, method: &str, params: &Params,
 fn names(portal: &Portal) -> Value {
     let plain = METHODS.iter().filter(|(_, scope)| scope.is_empty() || portal.has_scope(scope));
     let crm = portal.has_scope("crm").then(crm::method_names).unwrap_or_default();
-    plain.map(|(name, _)| (*name).to_owned()).chain(crm).collect()
+    plain.map(|(name, _)| json!(name)).chain(crm.into_iter().map(Value::String)).collect()
 }
 
 fn times(started: Duration, ran: Duration, (operating, reset_at): (f64, i64)) -> Value {

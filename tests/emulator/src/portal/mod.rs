@@ -1,4 +1,4 @@
-//! The portal: its CRM, its queue of events, its rules. Everything here is one state behind one lock.
+//! The portal: its CRM, its queue of events, its rules. One lock protects all of it.
 
 pub mod application;
 pub mod batch;
@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::php::value::Value;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::caller::Call;
@@ -72,8 +72,8 @@ pub struct Portal {
     bucket: Option<Bucket>,
     push: Arc<PushServer>,
     /// Events queued in the current hit, per connector.
-    grown: BTreeMap<String, u64>,
-    /// Who caused the last of them; 0 is nobody in particular.
+    queued_events: BTreeMap<String, u64>,
+    /// The user who caused the last of them; 0 for no user.
     cause: u32,
     pub calling: Calling,
     pub renewals: u64,
@@ -100,7 +100,7 @@ impl Portal {
             operating: Operating::default(),
             bucket: None,
             push,
-            grown: BTreeMap::new(),
+            queued_events: BTreeMap::new(),
             cause: 0,
             calling: Calling::new(calls, options.handler_tokens),
             renewals: 0,
@@ -128,7 +128,7 @@ impl Portal {
         self.scope.split(',').any(|granted| granted.trim() == scope)
     }
 
-    /// Something happened: every offline binding of the event queues it, except the one it was caused through.
+    /// Something happened. Every offline binding of the event queues it, except that of the connector that caused it.
     pub fn raise(&mut self, event: &str, data: &Value, additional: &Value, by_connector: &str) {
         self.events_made += 1;
         let now = time::unix_now();
@@ -137,18 +137,18 @@ impl Portal {
                 continue;
             }
             self.queue.add(now, event, data, additional, &binding.connector);
-            *self.grown.entry(binding.connector.clone()).or_default() += 1;
+            *self.queued_events.entry(binding.connector.clone()).or_default() += 1;
             self.cause = additional["user_id"].as_str().and_then(|user| user.parse().ok()).unwrap_or(0);
         }
     }
 
-    /// The end of a hit: one message tells of all queues that grew, and the handlers are called.
+    /// The end of a hit: one message announces all queues that grew, and the handlers are called.
     pub fn end_hit(&mut self) {
-        if self.grown.is_empty() {
+        if self.queued_events.is_empty() {
             return;
         }
         self.channels.renew_expired();
-        let params = event_offline_params(std::mem::take(&mut self.grown));
+        let params = event_offline_params(std::mem::take(&mut self.queued_events));
         self.push.publish(&self.channels.shared.id, "rest", "event_offline", &params);
         let cause = std::mem::take(&mut self.cause);
         self.call_handlers(OFFLINE_EVENT, cause);

@@ -1,7 +1,7 @@
 //! The authorization server: `/oauth/token/`.
 
+use crate::php::value::{Value, json};
 use hyper::StatusCode;
-use serde_json::{Value, json};
 
 use super::Portal;
 use super::call::Params;

@@ -1,13 +1,12 @@
 //! The queue of offline events: one record per message, connector and process.
 
+use crate::php::value::{Map, Value, json};
 use md5::{Digest, Md5};
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::filter::{Filter, Kind, Order};
-use crate::php::json;
 use crate::random::{self, hex_of};
-use crate::time;
+use crate::{php, time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueRecord {
@@ -18,7 +17,7 @@ pub struct QueueRecord {
     pub event_name: String,
     pub event_data: Value,
     pub event_additional: Value,
-    /// Empty while nobody has reserved the record.
+    /// Empty while the record is free.
     pub process_id: String,
     pub connector_id: String,
     pub error: bool,
@@ -48,8 +47,8 @@ impl OfflineQueue {
         self.records.clear();
     }
 
-    /// Notes an event. A record of the same object that nobody has reserved is refreshed and keeps its id and its
-    /// error mark; next to a reserved one a new record appears.
+    /// Adds an event. A record of the same object is refreshed and keeps its id and its error mark, unless it is
+    /// reserved: then a new record is added.
     pub fn add(&mut self, now: i64, event_name: &str, data: &Value, additional: &Value, connector: &str) {
         let message_id = message_id(event_name, data);
         let same = self.records.iter_mut().find(|record| {
@@ -75,7 +74,7 @@ impl OfflineQueue {
         });
     }
 
-    /// Marks the first free records that fit with a new process id.
+    /// Reserves the first matching free records under a new process id.
     pub fn reserve(&mut self, selection: &Selection) -> String {
         let process_id = random::hex(32);
         let ids: Vec<u64> = self.select(selection, "").map(|record| record.id).collect();
@@ -85,7 +84,7 @@ impl OfflineQueue {
         process_id
     }
 
-    /// Records of a process that fit; an empty process id means free records.
+    /// Matching records of a process; an empty process id means free records.
     pub fn select<'a>(
         &'a self,
         selection: &Selection,
@@ -164,27 +163,32 @@ impl QueueRecord {
 
     /// The record in an answer of `event.offline.get`.
     pub fn json(&self) -> Value {
-        json!({
-            "ID": self.field("ID"),
-            "TIMESTAMP_X": self.field("TIMESTAMP_X"),
-            "EVENT_NAME": self.event_name,
-            "EVENT_DATA": self.event_data,
-            "EVENT_ADDITIONAL": self.event_additional,
-            "MESSAGE_ID": self.message_id,
-        })
+        Value::Object(self.fields())
+    }
+
+    fn fields(&self) -> Map {
+        let field = |name: &str| (name.to_owned(), json!(self.field(name)));
+        Map::from([
+            field("ID"),
+            field("TIMESTAMP_X"),
+            field("EVENT_NAME"),
+            ("EVENT_DATA".to_owned(), self.event_data.clone()),
+            ("EVENT_ADDITIONAL".to_owned(), self.event_additional.clone()),
+            field("MESSAGE_ID"),
+        ])
     }
 
     /// The record in an answer of `event.offline.list`.
     pub fn json_in_list(&self) -> Value {
-        let mut record = self.json();
-        record["PROCESS_ID"] = json!(self.process_id);
-        record["ERROR"] = json!(self.field("ERROR"));
-        record
+        let mut record = self.fields();
+        record.insert("PROCESS_ID".to_owned(), json!(self.process_id));
+        record.insert("ERROR".to_owned(), json!(self.field("ERROR")));
+        Value::Object(record)
     }
 }
 
 fn message_id(event_name: &str, data: &Value) -> String {
-    hex_of(&Md5::digest(format!("{event_name}|{}", json::encode(data))))
+    hex_of(&Md5::digest(format!("{event_name}|{}", php::json::encode(data))))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `event.offline.*`
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::call::{Caller, Outcome, Params, Success};
 use super::error::RestError;
@@ -14,7 +14,7 @@ fn check(caller: &Caller) -> Result<(), RestError> {
     caller.require_admin("")
 }
 
-/// Takes records: deletes them, or reserves them with `clear=0`.
+/// Returns records and deletes them, or reserves them with `clear=0`.
 pub fn get(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     check(caller)?;
     let clear = params.int("clear").unwrap_or(1) != 0;
@@ -38,7 +38,7 @@ pub fn get(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     let process_id = given.unwrap_or_else(|| portal.queue.reserve(&selection));
     let events: Vec<Value> = portal.queue.select(&selection, &process_id).map(QueueRecord::json).collect();
     if clear && !events.is_empty() {
-        // Everything of the process goes, also what the limit or the filter left out.
+        // All records of the process are deleted, even those that the limit or the filter left out.
         portal.queue.remove(&process_id, &caller.connector, |_| true);
     }
     Ok(json!({"process_id": shown.then_some(process_id), "events": events}).into())
@@ -66,7 +66,7 @@ pub fn list(portal: &Portal, caller: &Caller, params: &Params, start: i64) -> Ou
     })
 }
 
-/// Confirms records of a process: those named, or all.
+/// Deletes records of a process: those that are named, or all.
 pub fn clear(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     check(caller)?;
     let process_id = required_process_id(params)?;
@@ -113,7 +113,7 @@ fn required_process_id(params: &Params) -> Result<String, RestError> {
 
 /// The texts of an array; `None` for a scalar.
 fn texts(list: &Value) -> Option<Vec<String>> {
-    if !(list.is_array() || list.is_object()) {
+    if !list.is_array() {
         return None;
     }
     let text = |(_, value): (String, &Value)| php::text(value).unwrap_or_default().trim().to_owned();

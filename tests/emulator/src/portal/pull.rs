@@ -1,10 +1,10 @@
-//! `pull.application.*`: where the application listens, and messages it sends itself.
+//! `pull.application.*`: where the application listens, and messages that it sends.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::php::value::{Map, Value, json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 
 use super::Portal;
 use super::call::{Caller, Outcome, Params};
@@ -12,7 +12,7 @@ use super::error::RestError;
 use crate::push::PushServer;
 use crate::{php, random, time};
 
-/// Whose spelling of the configuration to use where servers and document differ.
+/// The spelling of the configuration where real servers and the vendor's documentation differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigSpelling {
@@ -32,9 +32,9 @@ pub struct Channel {
     expires: Instant,
 }
 
-/// The end that subscribers are told is so many seconds after new channels are there, which leaves time to move: 43,205 s for
-/// channels of 12 hours (protocol.md §3.1).
-const TOLD_LATER: i64 = 5;
+/// Seconds between the moment when new channels exist and the end that subscribers see, which leaves time to move:
+/// 43,205 s for channels of 12 hours (docs/protocol.md §3.1).
+const STATED_LATER: i64 = 5;
 
 /// The application's channels.
 pub struct Channels {
@@ -56,7 +56,7 @@ impl Channels {
         self.shared.expires.min(self.private.expires)
     }
 
-    /// Puts new channels in place of those whose time is over, and says so in the old ones.
+    /// Replaces channels that have expired, and announces it in the old ones.
     pub fn renew_expired(&mut self) {
         let now = Instant::now();
         if self.shared.expires <= now {
@@ -118,22 +118,22 @@ impl Channel {
             id: push.open_channel(),
             public_id: random::hex(32),
             start,
-            end: start.saturating_add(time::seconds(ttl)).saturating_add(TOLD_LATER),
+            end: start.saturating_add(time::seconds(ttl)).saturating_add(STATED_LATER),
             expires: time::end_of(ttl),
         }
     }
 }
 
-/// What `channel_expire` tells the subscribers to do.
+/// What `channel_expire` asks the subscribers to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpireAction {
-    /// Go on with the new channel, which the message carries.
+    /// Continue with the new channel, which the message carries.
     Reconnect,
     GetConfig,
 }
 
-/// CACHE and REOPEN change nothing here: the emulator caches nothing and always reopens what has ended.
+/// CACHE and REOPEN change nothing here: the emulator caches nothing and always replaces expired channels.
 pub fn config_get(portal: &mut Portal, caller: &Caller) -> Outcome {
     caller.require_application()?;
     portal.channels.renew_expired();
@@ -212,7 +212,7 @@ pub fn event_add(portal: &mut Portal, caller: &Caller, params: &Params) -> Outco
     }
     let nothing = json!([]);
     let message = params.get("params").unwrap_or(&nothing);
-    if !(message.is_array() || message.is_object()) {
+    if !message.is_array() {
         return Err(RestError::bad_request("PARAMS_ERROR", "Params format error"));
     }
     let channels = &portal.channels;

@@ -1,8 +1,8 @@
-//! A REST request: reading its parameters, finding out who calls, writing the answer.
+//! A REST request: its parameters, its caller, its answer.
 
+use crate::php::value::{Map, Value, json};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use serde_json::{Map, Value, json};
 
 use super::call::{Authorization, Caller, Params};
 use super::error::RestError;
@@ -43,15 +43,15 @@ pub fn params(request: &Request) -> Params {
     Params::new(params)
 }
 
-/// What is not a JSON map gives no parameters, as with PHP.
-fn json_body(body: &[u8]) -> Map<String, Value> {
+/// Anything but a JSON map is no parameters, as in PHP.
+fn json_body(body: &[u8]) -> Map {
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => map,
         _ => Map::new(),
     }
 }
 
-fn form_body(body: &[u8]) -> Map<String, Value> {
+fn form_body(body: &[u8]) -> Map {
     php::params::parse(&String::from_utf8_lossy(body))
 }
 

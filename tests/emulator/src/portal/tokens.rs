@@ -1,11 +1,11 @@
-//! Token pairs of the application and how long they are good for.
+//! Token pairs of the application, and when they expire.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::{random, time};
 
-/// Life of an authorization code.
+/// Lifetime of an authorization code.
 const CODE_TTL: Duration = Duration::from_secs(30);
 
 /// A token pair as it is given out.

@@ -1,15 +1,15 @@
-//! Who may listen: channels and tokens as subscribers get them, and how they are checked when they come back.
+//! Who may listen: channels and tokens as subscribers receive them, and the check when they present them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::query::Parameters;
-use super::subscription::{Closing, Kind, Subscription, Waiter};
+use super::subscription::{CloseReason, Kind, Subscription, Waiter};
 use super::token::Claims;
 use super::{PushServer, websocket};
 use crate::time;
 
-/// Channels a subscriber may listen to, and how long.
+/// Channels that a subscriber may listen to, and until when.
 struct Listed {
     channels: Vec<String>,
     end: Option<Instant>,
@@ -25,7 +25,7 @@ pub enum Refusal {
 }
 
 impl PushServer {
-    /// Versions 1 and 2 are nginx, which knows no signatures.
+    /// Versions 1 and 2 are nginx, which has no signatures.
     pub fn signed(&self, id: &str) -> String {
         if self.settings.version < 3 { id.to_owned() } else { self.signer.signed(id) }
     }
@@ -39,7 +39,7 @@ impl PushServer {
         self.signer.signed_public(public_id)
     }
 
-    /// The token of version 5, good for these channels until `exp` in unix seconds.
+    /// The token of version 5, valid for these channels until `exp` in unix seconds.
     pub fn token(&self, channels: &[&str], user: u32, exp: i64) -> String {
         self.token_signer.sign(&Claims {
             iss: self.settings.server_name.clone(),
@@ -50,7 +50,7 @@ impl PushServer {
         })
     }
 
-    /// Checks the channels and starts to listen: what is published from here on is not missed.
+    /// Checks the channels and starts to listen: messages published from now on are not missed.
     pub fn subscribe(self: &Arc<Self>, parameters: &Parameters, kind: Kind) -> Result<Subscription, Refusal> {
         let position = parameters.position(self.settings.version);
         let mut state = self.state();
@@ -65,7 +65,7 @@ impl PushServer {
         if !listed.channels.iter().all(|id| state.is_open(id)) {
             return Err(Refusal::WrongChannel);
         }
-        let end = listed.end.map(|end| (end, Closing::new(websocket::CONFIG_EXPIRED, "config expired")));
+        let end = listed.end.map(|end| (end, CloseReason::new(websocket::CONFIG_EXPIRED, "config expired")));
         let from = position.unwrap_or_else(|| state.end_position());
         state.last_waiter += 1;
         let key = state.last_waiter;
@@ -75,11 +75,11 @@ impl PushServer {
         Ok(Subscription::new(Arc::clone(self), key, waiter, from))
     }
 
-    /// The channels a subscriber names, with the right signatures.
+    /// The channels that a subscriber names, if their signatures are right.
     fn listed(&self, parameters: &Parameters) -> Result<Listed, Refusal> {
         if let (5.., Some(token)) = (self.settings.version, &parameters.token) {
             let claims = self.token_signer.verify(token).ok_or(Refusal::WrongChannel)?;
-            // The second it ends in still counts. No grace here: the client was told the time beforehand.
+            // The second in which it ends still counts. There is no grace period: the client knows the time beforehand.
             let end =
                 u64::try_from(claims.exp).map_or(Duration::ZERO, |exp| Duration::from_secs(exp.saturating_add(1)));
             let left = end.checked_sub(time::now()).ok_or(Refusal::WrongChannel)?;

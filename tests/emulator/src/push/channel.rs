@@ -20,13 +20,13 @@ impl Signer {
         format!("{id}.{}", hex_of(&self.mac(id).finalize().into_bytes()))
     }
 
-    /// A public id is signed apart from private ones, so that neither passes for the other.
+    /// Public ids are signed differently from private ones, so that neither is accepted as the other.
     pub fn signed_public(&self, public_id: &str) -> String {
         let mac = self.mac(&format!("public:{public_id}"));
         format!("{public_id}.{}", hex_of(&mac.finalize().into_bytes()))
     }
 
-    /// The bare channel id of `id.signature` or `id:public_id.signature`, when the signature is right.
+    /// The bare channel id of `id.signature` or `id:public_id.signature`, if the signature is right.
     pub fn verify<'a>(&self, signed: &'a str) -> Option<&'a str> {
         let (id, signature) = signed.rsplit_once('.')?;
         if self.signed(id).rsplit_once('.')?.1 != signature {

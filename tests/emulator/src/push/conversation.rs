@@ -1,4 +1,4 @@
-//! What is said over a WebSocket: messages and pings one way, acknowledgements and calls the other.
+//! An open WebSocket: messages and pings to the client, acknowledgements and calls from it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,30 +11,30 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::format::{Format, Written};
-use super::subscription::{Closing, Order, Subscription};
+use super::subscription::{CloseReason, Order, Subscription};
 use super::websocket::{Socket, add, close, open};
 use super::{PushServer, json_rpc};
 use crate::time;
 
-/// A client that takes nothing for so long is dropped.
+/// A client that reads nothing for this long is disconnected.
 const STUCK: Duration = Duration::from_secs(10);
 
-pub async fn converse(upgrade: OnUpgrade, subscription: Subscription, format: Format) {
+pub async fn serve(upgrade: OnUpgrade, subscription: Subscription, format: Format) {
     let server = Arc::clone(subscription.server());
     let Some(socket) = open(upgrade, &server).await else { return };
     let mut conversation =
         Conversation { socket, server, subscription, format, flush_at: None, ping_at: Instant::now() };
-    let end = conversation.talk().await;
+    let end = conversation.run().await;
     let Conversation { socket, subscription, .. } = conversation;
-    // It counts as gone before the client can see that it is.
+    // It is no longer counted when the client notices the end.
     drop(subscription);
-    if let End::Close(closing) = end {
-        close(socket, closing).await;
+    if let End::Close(close_reason) = end {
+        close(socket, close_reason).await;
     }
 }
 
-/// Neither reads nor writes until the connection is to end; then nobody is there to hear a goodbye.
-async fn be_silent(subscription: &Subscription) {
+/// Neither reads nor writes until the connection has to end, without a close frame.
+async fn stay_silent(subscription: &Subscription) {
     subscription.mute();
     loop {
         match subscription.take_order() {
@@ -47,8 +47,8 @@ async fn be_silent(subscription: &Subscription) {
 
 /// How a conversation ends.
 enum End {
-    Close(Closing),
-    /// Without a word: dropped on purpose, or the client is gone.
+    Close(CloseReason),
+    /// Without a close frame: on purpose, or because the client has disconnected.
     Drop,
 }
 
@@ -57,26 +57,26 @@ struct Conversation {
     server: Arc<PushServer>,
     subscription: Subscription,
     format: Format,
-    /// When the messages that gather leave; `None` while there are none.
+    /// When the gathered messages are sent; `None` while there are none.
     flush_at: Option<Instant>,
     ping_at: Instant,
 }
 
 impl Conversation {
-    async fn talk(&mut self) -> End {
+    async fn run(&mut self) -> End {
         self.ping_at = self.next_ping();
         // Missed messages need not gather.
-        let mut turn = self.flush().await;
-        while turn.is_ok() {
-            turn = self.turn().await;
+        let mut outcome = self.flush().await;
+        while outcome.is_ok() {
+            outcome = self.step().await;
         }
-        turn.err().unwrap_or(End::Drop)
+        outcome.err().unwrap_or(End::Drop)
     }
 
-    /// Waits for one thing to happen and deals with it.
-    async fn turn(&mut self) -> Result<(), End> {
+    /// Waits for one event and handles it.
+    async fn step(&mut self) -> Result<(), End> {
         while let Some(order) = self.subscription.take_order() {
-            self.obey(order).await?;
+            self.execute(order).await?;
         }
         while let Some(bytes) = self.subscription.take_raw() {
             self.send_raw(Data::Text, bytes).await?;
@@ -84,7 +84,7 @@ impl Conversation {
         if self.flush_at.is_none() && self.subscription.has_messages() {
             self.flush_at = Some(Instant::now() + self.server.settings.gather);
         }
-        let (end_at, closing) = self.subscription.end().unzip();
+        let (end_at, close_reason) = self.subscription.end().unzip();
         let at = |when: Option<Instant>| sleep_until(when.unwrap_or_else(|| time::end_of(Duration::MAX)).into());
         tokio::select! {
             () = self.subscription.woken() => Ok(()),
@@ -92,26 +92,26 @@ impl Conversation {
             () = at(Some(self.ping_at)) => self.ping().await,
             () = at(end_at) => {
                 self.flush().await?;
-                Err(closing.map_or(End::Drop, End::Close))
+                Err(close_reason.map_or(End::Drop, End::Close))
             }
             unit = self.socket.next() => match unit {
-                Some(Ok(unit)) => self.hear(&unit).await,
+                Some(Ok(unit)) => self.receive(&unit).await,
                 Some(Err(_)) | None => Err(End::Drop),
             },
         }
     }
 
-    async fn obey(&mut self, order: Order) -> Result<(), End> {
+    async fn execute(&mut self, order: Order) -> Result<(), End> {
         match order {
-            Order::Close(closing) => {
+            Order::Close(close_reason) => {
                 self.flush().await?;
-                Err(End::Close(closing))
+                Err(End::Close(close_reason))
             }
             Order::Drop => Err(End::Drop),
             Order::SendText(bytes) => self.send_raw(Data::Text, bytes).await,
             Order::SendBinary(bytes) => self.send_raw(Data::Binary, bytes).await,
             Order::Mute => {
-                be_silent(&self.subscription).await;
+                stay_silent(&self.subscription).await;
                 Err(End::Drop)
             }
         }
@@ -145,20 +145,24 @@ impl Conversation {
         time::end_of(if interval.is_zero() { Duration::MAX } else { interval })
     }
 
-    async fn hear(&mut self, unit: &Unit) -> Result<(), End> {
+    async fn receive(&mut self, unit: &Unit) -> Result<(), End> {
         match unit {
-            Unit::Text(text) => self.hear_text(text).await,
+            Unit::Text(text) => self.receive_text(text).await,
             Unit::Pong(_) => {
                 add(&self.server.traffic.pongs);
                 Ok(())
             }
-            // Clients publish in binary frames, which this server does not take; pings and close frames are answered
-            // by the socket itself.
-            Unit::Binary(_) | Unit::Ping(_) | Unit::Close(_) | Unit::Frame(_) => Ok(()),
+            // The socket answers pings and close frames itself.
+            Unit::Ping(_) => {
+                add(&self.server.traffic.pings);
+                Ok(())
+            }
+            // Clients publish in binary frames, which this server does not accept.
+            Unit::Binary(_) | Unit::Close(_) | Unit::Frame(_) => Ok(()),
         }
     }
 
-    async fn hear_text(&mut self, text: &str) -> Result<(), End> {
+    async fn receive_text(&mut self, text: &str) -> Result<(), End> {
         if text.starts_with(json_rpc::ACKNOWLEDGEMENT) {
             add(&self.server.traffic.macks);
             return Ok(());
@@ -171,6 +175,7 @@ impl Conversation {
             return Ok(());
         }
         let answer = if text == json_rpc::PING {
+            add(&self.server.traffic.pings);
             Some(json_rpc::PONG.to_owned())
         } else {
             json_rpc::answer(text, self.subscription.channels())
@@ -181,7 +186,7 @@ impl Conversation {
         }
     }
 
-    /// A frame as a test wants it, after what was published before: a text need not be UTF-8.
+    /// A frame with any content, after the messages published before. A text need not be UTF-8.
     async fn send_raw(&mut self, data: Data, bytes: Vec<u8>) -> Result<(), End> {
         self.flush().await?;
         self.send(Unit::Frame(Frame::message(bytes, OpCode::Data(data), true))).await

@@ -22,7 +22,7 @@ pub enum Written {
 }
 
 impl Format {
-    /// What a version does not know it does not look at.
+    /// A version ignores parameters that it does not know.
     pub fn of(parameters: &Parameters, version: u32) -> Self {
         let asked = |parameter: &Option<String>, value| parameter.as_deref() == Some(value);
         if version >= 5 && asked(&parameters.json_rpc, "true") {

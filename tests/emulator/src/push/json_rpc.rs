@@ -1,16 +1,16 @@
-//! `jsonRpc=true` of version 5: messages as calls of the client, and calls the client makes.
+//! `jsonRpc=true` of version 5: messages as calls to the client, and calls from the client.
 
-use serde_json::{Value, json};
+use crate::php::value::{Value, json};
 
 use super::message::Message;
 
-/// Sent by the server now and then, and by clients that want to know whether somebody is there.
+/// Sent by the server at intervals, and by clients that check the connection.
 pub const PING: &str = "ping";
 pub const PONG: &str = "pong";
-/// A client confirms every message with this and its `mid`.
+/// A client acknowledges every message with this and its `mid`.
 pub const ACKNOWLEDGEMENT: &str = "mack:";
 
-/// One message is a call by itself, several are an array of calls.
+/// One message is a call, several are an array of calls.
 pub fn incoming(messages: &[Message]) -> String {
     let calls: Vec<String> = messages.iter().map(call).collect();
     if let [call] = &calls[..] { call.clone() } else { format!("[{}]", calls.join(",")) }
@@ -27,7 +27,7 @@ fn call(message: &Message) -> String {
     )
 }
 
-/// Answers what a client sent; `None` when there is nothing to answer, as for the client's own answers.
+/// The answer to what a client sent; `None` for messages without an answer, such as the client's own answers.
 pub fn answer(text: &str, channels: &[String]) -> Option<String> {
     let Ok(request) = serde_json::from_str::<Value>(text) else {
         return Some(failure(&Value::Null, -32700, "Parse error").to_string());
@@ -47,7 +47,7 @@ fn answer_one(call: &Value, channels: &[String]) -> Option<Value> {
         let is_answer = call.get("result").is_some() || call.get("error").is_some();
         return (!is_answer).then(|| failure(id.unwrap_or(&Value::Null), -32600, "Invalid Request"));
     };
-    // A call without an id wants no answer.
+    // A call without an id has no answer.
     let id = id?;
     Some(match method {
         "ping" => json!({"jsonrpc": "2.0", "result": PONG, "id": id}),
@@ -68,11 +68,11 @@ mod tests {
     fn calls_of_the_server() {
         let message = |id| Message::new(id, 1, 1_795_485_144, "c", r#"{"module_id":"rest"}"#.to_owned());
         let alone: Value = serde_json::from_str(&incoming(&[message(7)])).unwrap();
-        assert_eq!(alone["method"], "incoming.message");
-        assert_eq!(alone["params"]["mid"], "17954851440000000000000007");
+        assert_eq!(alone["method"], json!("incoming.message"));
+        assert_eq!(alone["params"]["mid"], json!("17954851440000000000000007"));
         assert_eq!((&alone["params"]["body"], &alone["id"]), (&json!({"module_id": "rest"}), &json!(7)));
-        let two: Value = serde_json::from_str(&incoming(&[message(7), message(8)])).unwrap();
-        assert_eq!(two.as_array().unwrap().len(), 2);
+        let two: Vec<Value> = serde_json::from_str(&incoming(&[message(7), message(8)])).unwrap();
+        assert_eq!(two.len(), 2);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `GET /sub/`: a request held until there is something to say.
+//! `GET /sub/`: a request that waits for messages.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use super::format::Format;
 use super::message::Message;
 use super::query::Parameters;
 use super::subscription::{Delivery, Kind};
-use crate::http::{Answer, Dropped, Framing};
+use crate::http::{Answer, Framing, NoAnswer};
 use crate::time;
 
-/// This value in a 304 says that `Last-Message-Id` is the place to go on from.
+/// In a 304 this value means: continue from `Last-Message-Id`.
 const EXPIRES_WITH_MESSAGE_ID: &str = "Thu, 01 Jan 1973 11:11:01 GMT";
 const LAST_MESSAGE_ID: HeaderName = HeaderName::from_static("last-message-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-pub async fn serve(server: &Arc<PushServer>, query: &str) -> Result<Answer, Dropped> {
+pub async fn serve(server: &Arc<PushServer>, query: &str) -> Result<Answer, NoAnswer> {
     let version = server.settings.version;
     let parameters = Parameters::parse(query);
     let mut subscription = match server.subscribe(&parameters, Kind::Poll) {
         Ok(subscription) => subscription,
-        Err(Refusal::Stopped) => return Err(Dropped),
+        Err(Refusal::Stopped) => return Err(NoAnswer),
         Err(refusal) => return Ok(refused(version, &refusal)),
     };
     match tokio::time::timeout(server.settings.hold, subscription.next()).await {
@@ -36,7 +36,7 @@ pub async fn serve(server: &Arc<PushServer>, query: &str) -> Result<Answer, Drop
             Ok(with_messages(version, messages.last(), body.into_bytes()))
         }
         Ok(Delivery::Raw(bytes)) => Ok(with_messages(version, None, bytes)),
-        Ok(Delivery::Ended) => Err(Dropped),
+        Ok(Delivery::Ended) => Err(NoAnswer),
         Err(_elapsed) if version < 3 => Ok(nothing_new_from_nginx()),
         Err(_elapsed) => {
             let mid = parameters.mid.or_else(|| server.last_mid(subscription.channels()));

@@ -1,6 +1,6 @@
-//! A message as it is kept and as it is written.
+//! A message as it is stored and as it is sent.
 
-use serde_json::value::Value;
+use crate::php::value::{Value, json};
 
 use crate::time;
 
@@ -17,7 +17,7 @@ pub struct Message {
     pub text: String,
 }
 
-/// Where a subscriber has got to.
+/// Up to where a subscriber has received messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
     Id(u64),
@@ -67,11 +67,11 @@ pub fn array(messages: &[Message], version: u32) -> String {
     format!("[{}]", objects.join(","))
 }
 
-/// `event_offline` of the queues that grew: one entry for each, with the number of its events.
-pub fn event_offline_params(grown: impl IntoIterator<Item = (String, u64)>) -> Value {
-    grown
+/// `event_offline` for the queues that grew: one entry each, with the number of new events.
+pub fn event_offline_params(queued_events: impl IntoIterator<Item = (String, u64)>) -> Value {
+    queued_events
         .into_iter()
-        .map(|(connector_id, count)| serde_json::json!({"connector_id": connector_id, "count": count}))
+        .map(|(connector_id, count)| json!({"connector_id": connector_id, "count": count}))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! The push server: channels, the messages kept in them, and who is waiting for the next one.
+//! The push server: channels, their messages, and the subscribers that wait for them.
 
 mod admission;
 mod channel;
@@ -18,34 +18,34 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::php::value::{Value, json};
 use hyper::StatusCode;
-use serde_json::{Value, json};
 
 use crate::random;
 use crate::sync::lock;
 use crate::time;
 use channel::Signer;
 use message::{Message, Position};
-use subscription::{Closing, Order, Waiter};
+use subscription::{CloseReason, Order, Waiter};
 use token::TokenSigner;
 
-/// Messages kept in a channel for subscribers that were away.
-const KEPT_MESSAGES: usize = 1000;
+/// How many messages a channel stores for subscribers that were away.
+const MAX_MESSAGES: usize = 1000;
 
-/// What the server is and does not change while it runs.
+/// How the server behaves. Does not change while it runs.
 pub struct Settings {
     /// 1 to 5: `server.version` of the configuration.
     pub version: u32,
-    /// With a shared server the subscriptions must name the portal.
+    /// On a shared server subscriptions must name the portal.
     pub client_id: Option<String>,
     pub hold: Duration,
-    /// Whether WebSockets are taken.
+    /// Whether WebSockets are offered.
     pub websocket: bool,
     /// Between two pings of a WebSocket; zero for none.
     pub ping_interval: Duration,
-    /// How long messages gather before they leave together in one frame.
+    /// How long messages gather before they are sent together in one frame.
     pub gather: Duration,
-    /// How long a WebSocket lives on after its channel has ended, for the client to move.
+    /// How long a WebSocket stays open after its channel has expired, for the client to move.
     pub grace: Duration,
     /// `extra.server_name` of the messages.
     pub server_name: String,
@@ -70,6 +70,8 @@ pub struct Traffic {
     pub macks: AtomicU64,
     /// Answers to pings, frames or texts.
     pub pongs: AtomicU64,
+    /// Pings of clients, frames or texts.
+    pub pings: AtomicU64,
 }
 
 struct State {
@@ -89,8 +91,8 @@ struct State {
 
 #[derive(Default)]
 struct Channel {
-    kept: VecDeque<Message>,
-    /// Refused to new subscribers; those that wait still get what was published before.
+    messages: VecDeque<Message>,
+    /// New subscribers are refused. Those that wait still receive what was published before.
     closed: bool,
 }
 
@@ -121,15 +123,15 @@ impl PushServer {
         lock(&self.state)
     }
 
-    /// A new channel; the answer is its bare id, which `signed` turns into what subscribers send.
+    /// Opens a channel. Returns its bare id, which `signed` turns into what subscribers send.
     pub fn open_channel(&self) -> String {
         let id = random::hex(32);
         self.state().channels.insert(id.clone(), Channel::default());
         id
     }
 
-    /// Refuses the channel from now on. Polls held on it end as they would with nothing published; WebSockets are
-    /// closed, after the grace when that is given.
+    /// Refuses the channel from now on. Polls that wait on it end as without messages. WebSockets are closed, with
+    /// `grace` after the grace period.
     pub fn close_channel(&self, id: &str, grace: bool) {
         let mut state = self.state();
         if let Some(channel) = state.channels.get_mut(id) {
@@ -137,11 +139,11 @@ impl PushServer {
         }
         let end = if grace { time::end_of(self.settings.grace) } else { Instant::now() };
         for waiter in state.waiters.values().filter(|waiter| waiter.listens(id)) {
-            waiter.end_by(end, Closing::new(websocket::CHANNEL_EXPIRED, "channel expired"));
+            waiter.end_by(end, CloseReason::new(websocket::CHANNEL_EXPIRED, "channel expired"));
         }
     }
 
-    /// Puts a message into a channel and hands it to everyone who waits. A stopped server loses it.
+    /// Puts a message into a channel and wakes its subscribers. A stopped server loses it.
     pub fn publish(&self, channel: &str, module_id: &str, command: &str, params: &Value) {
         let now = time::now();
         let unix = time::seconds(now);
@@ -167,18 +169,18 @@ impl PushServer {
         }
         let message = state.number(channel, unix, text);
         state.published += 1;
-        if let Some(Channel { kept, .. }) = state.channels.get_mut(channel) {
-            if kept.len() == KEPT_MESSAGES {
-                kept.pop_front();
+        if let Some(Channel { messages, .. }) = state.channels.get_mut(channel) {
+            if messages.len() == MAX_MESSAGES {
+                messages.pop_front();
             }
-            kept.push_back(message);
+            messages.push_back(message);
         }
         for waiter in state.waiters.values().filter(|waiter| waiter.listens(channel)) {
             waiter.wake();
         }
     }
 
-    /// The body of the next answer, or the next text frame, whoever gets it.
+    /// The body of the next answer, or the next text frame, for any subscriber.
     pub fn publish_raw(&self, bytes: Vec<u8>) {
         let mut state = self.state();
         state.raw_answers.push_back(bytes);
@@ -202,15 +204,15 @@ impl PushServer {
         self.state().running = true;
     }
 
-    /// A crash and a new start: connections and kept messages are gone, the channels are known from their signatures.
+    /// A crash and a restart: connections and messages are lost; channels remain, as their signatures prove them.
     pub fn restart(&self) {
         let mut state = self.state();
         state.running = true;
-        state.channels.values_mut().for_each(|channel| channel.kept.clear());
+        state.channels.values_mut().for_each(|channel| channel.messages.clear());
         state.order_all(&going_away());
     }
 
-    /// For WebSockets only.
+    /// Orders all WebSockets to do something.
     pub fn order_websockets(&self, order: &Order) {
         for waiter in self.state().waiters.values().filter(|waiter| waiter.is_websocket()) {
             waiter.order(order.clone());
@@ -242,10 +244,10 @@ impl PushServer {
         self.state().published
     }
 
-    /// `mid` of the newest message kept in any of the channels.
+    /// `mid` of the newest message in any of the channels.
     pub fn last_mid(&self, channels: &[String]) -> Option<String> {
         let state = self.state();
-        let newest = channels.iter().filter_map(|id| state.channels.get(id)?.kept.back());
+        let newest = channels.iter().filter_map(|id| state.channels.get(id)?.messages.back());
         newest.max_by_key(|message| message.id).map(|message| message.mid.clone())
     }
 
@@ -256,9 +258,9 @@ impl PushServer {
     fn messages_after(&self, channels: &[String], position: &Position) -> Vec<Message> {
         let state = self.state();
         let mut found = Vec::new();
-        for Channel { kept, .. } in channels.iter().filter_map(|id| state.channels.get(id)) {
-            let from = kept.partition_point(|message| !position.is_before(message));
-            found.extend(kept.range(from..).cloned());
+        for Channel { messages, .. } in channels.iter().filter_map(|id| state.channels.get(id)) {
+            let from = messages.partition_point(|message| !position.is_before(message));
+            found.extend(messages.range(from..).cloned());
         }
         found.sort_unstable_by_key(|message| message.id);
         found
@@ -283,7 +285,7 @@ impl State {
         Message::new(self.last_message, self.tag_in_second, unix, channel, text)
     }
 
-    /// The place after everything published so far.
+    /// The position after everything published so far.
     fn end_position(&self) -> Position {
         Position::Id(self.last_message)
     }
@@ -296,5 +298,5 @@ impl State {
 }
 
 fn going_away() -> Order {
-    Order::Close(Closing::new(websocket::GOING_AWAY, "server is going away"))
+    Order::Close(CloseReason::new(websocket::GOING_AWAY, "server is going away"))
 }

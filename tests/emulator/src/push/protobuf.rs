@@ -1,4 +1,4 @@
-//! `binaryMode=true` of version 4: the vendor's `ResponseBatch`, of which subscribers get one kind of response.
+//! `binaryMode=true` of version 4: the vendor's `ResponseBatch`, of which subscribers receive one kind of response.
 //!
 //! `ResponseBatch { repeated Response responses = 1 }`, `Response { OutgoingMessagesResponse outgoingMessages = 1 }`,
 //! `OutgoingMessagesResponse { repeated OutgoingMessage messages = 1 }`,
@@ -36,7 +36,7 @@ fn outgoing_message(message: &Message) -> Vec<u8> {
     out
 }
 
-/// A message id travels as the bytes its digits are the hexadecimal of.
+/// A message id is sent as the bytes that its hexadecimal digits stand for.
 fn id(mid: &str) -> Vec<u8> {
     let digits: Vec<u8> = mid.bytes().filter_map(|digit| u8::try_from(char::from(digit).to_digit(16)?).ok()).collect();
     digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()

@@ -1,4 +1,4 @@
-//! What a subscriber asks for in the address, by long polling and by WebSocket alike.
+//! The parameters of a subscription, for long polling and WebSocket alike.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::time;
 pub struct Parameters {
     pub channel_id: Option<String>,
     pub client_id: Option<String>,
-    /// Version 5: in place of the channels.
+    /// Version 5: replaces the channels.
     pub token: Option<String>,
     pub mid: Option<String>,
     tag: Option<String>,
@@ -22,7 +22,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// `+` stays a plus: neither server takes it for a space in an address.
+    /// `+` stays a plus: neither server reads it as a space.
     pub fn parse(query: &str) -> Self {
         let mut parameters = Self::default();
         for pair in query.split('&') {
@@ -46,12 +46,12 @@ impl Parameters {
         parameters
     }
 
-    /// Where to go on; `None` starts with what is published next.
+    /// Where to continue; `None` starts with what is published next.
     pub fn position(&self, version: u32) -> Option<Position> {
         if version >= 3 {
             return self.mid.clone().map(Position::Mid);
         }
-        // A time that cannot be read counts as none: the missed messages never come.
+        // An invalid time counts as none: missed messages are not sent again.
         let time = time::parse_http_date(self.time.as_deref()?)?;
         let tag = self.tag.as_deref().and_then(|tag| tag.parse().ok()).unwrap_or(0);
         Some(Position::Tag { time, tag })

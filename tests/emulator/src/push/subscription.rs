@@ -1,4 +1,4 @@
-//! One subscriber: where it has got to and what wakes it.
+//! One subscriber: its position, and what wakes it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +17,13 @@ pub enum Kind {
     WebSocket,
 }
 
-/// What a subscriber's connection is told to do. A poll knows only one way to end: without an answer.
+/// What a subscriber's connection has to do. A poll can only end without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    Close(Closing),
-    /// The connection is to break.
+    Close(CloseReason),
+    /// Break the connection.
     Drop,
-    /// Nothing is read or written any more, as if the network were gone.
+    /// Stop reading and writing, as if the network had failed.
     Mute,
     SendText(Vec<u8>),
     SendBinary(Vec<u8>),
@@ -31,30 +31,30 @@ pub enum Order {
 
 /// A close frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closing {
+pub struct CloseReason {
     pub code: u16,
     pub reason: String,
 }
 
-impl Closing {
+impl CloseReason {
     pub fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: reason.to_owned() }
     }
 }
 
-/// The server's half: what it needs to find a subscriber and wake it.
+/// The server's half: how it finds a subscriber and wakes it.
 pub struct Waiter {
     channels: Vec<String>,
     kind: Kind,
     notify: Notify,
     orders: Mutex<VecDeque<Order>>,
-    /// When a WebSocket has to end and with which words.
-    end: Mutex<Option<(Instant, Closing)>>,
+    /// When a WebSocket has to be closed, and with which reason.
+    end: Mutex<Option<(Instant, CloseReason)>>,
     muted: AtomicBool,
 }
 
 impl Waiter {
-    pub fn new(channels: Vec<String>, kind: Kind, end: Option<(Instant, Closing)>) -> Self {
+    pub fn new(channels: Vec<String>, kind: Kind, end: Option<(Instant, CloseReason)>) -> Self {
         Self {
             channels,
             kind,
@@ -73,12 +73,12 @@ impl Waiter {
         self.kind == Kind::WebSocket
     }
 
-    /// A muted connection is one the server itself has lost sight of.
+    /// A muted connection does not count as open.
     pub fn is_open(&self) -> bool {
         !self.muted.load(Ordering::Acquire)
     }
 
-    /// One permit is kept, so a wake between two looks is not lost.
+    /// `Notify` stores one permit, so that a wake between two waits is not lost.
     pub fn wake(&self) {
         self.notify.notify_one();
     }
@@ -88,11 +88,11 @@ impl Waiter {
         self.wake();
     }
 
-    /// A WebSocket ends then, or earlier when that was said before.
-    pub fn end_by(&self, when: Instant, closing: Closing) {
+    /// Closes a WebSocket at this time, unless it has to close earlier.
+    pub fn end_by(&self, when: Instant, close_reason: CloseReason) {
         let mut end = lock(&self.end);
         if end.as_ref().is_none_or(|(earlier, _)| when < *earlier) {
-            *end = Some((when, closing));
+            *end = Some((when, close_reason));
             self.wake();
         }
     }
@@ -102,7 +102,7 @@ impl Waiter {
 #[derive(Debug)]
 pub enum Delivery {
     Messages(Vec<Message>),
-    /// Bytes a test wants to see in place of an answer.
+    /// Bytes that replace the answer.
     Raw(Vec<u8>),
     Ended,
 }
@@ -128,7 +128,7 @@ impl Subscription {
         &self.waiter.channels
     }
 
-    /// Waits for the next messages; those of a call are not given again by the next one.
+    /// Waits for messages that were not returned before.
     pub async fn next(&mut self) -> Delivery {
         loop {
             if self.take_order().is_some() {
@@ -145,7 +145,7 @@ impl Subscription {
         }
     }
 
-    /// Waits until there may be messages, orders or another end.
+    /// Waits until there may be messages, orders or another end time.
     pub async fn woken(&self) {
         self.waiter.notify.notified().await;
     }
@@ -170,7 +170,7 @@ impl Subscription {
         messages
     }
 
-    pub fn end(&self) -> Option<(Instant, Closing)> {
+    pub fn end(&self) -> Option<(Instant, CloseReason)> {
         lock(&self.waiter.end).clone()
     }
 

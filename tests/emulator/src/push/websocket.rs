@@ -1,4 +1,4 @@
-//! `GET /subws/`: how a WebSocket begins and ends.
+//! `GET /subws/`: opens and closes a WebSocket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,31 +18,31 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use super::admission::Refusal;
-use super::conversation::converse;
+use super::conversation;
 use super::format::Format;
 use super::query::Parameters;
-use super::subscription::{Closing, Kind};
+use super::subscription::{CloseReason, Kind};
 use super::{PushServer, long_polling};
-use crate::http::{Answer, Dropped, Framing, Request};
+use crate::http::{Answer, Framing, NoAnswer, Request};
 
 pub const GOING_AWAY: u16 = 1001;
 pub const CHANNEL_EXPIRED: u16 = 3001;
 pub const CONFIG_EXPIRED: u16 = 3003;
 const WRONG_CHANNEL: u16 = 4010;
 
-/// Codes that stand for what came instead of a code, and are never sent.
+/// Codes that are never sent: no code, or no close frame at all.
 const NO_CODE: u16 = 1005;
 const BROKEN: [u16; 2] = [1006, 1015];
 
 /// How long to wait for the other side's close frame.
-const CLOSING: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Messages are small and tests open hundreds of connections.
 const BUFFER: usize = 4096;
 
 pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Answers the request for an upgrade; the conversation goes on in a task of its own.
-pub fn serve(server: &Arc<PushServer>, request: &Request) -> Result<Answer, Dropped> {
+/// Answers the request for an upgrade. A task of its own serves the WebSocket.
+pub fn serve(server: &Arc<PushServer>, request: &Request) -> Result<Answer, NoAnswer> {
     if !server.settings.websocket {
         return Ok(Answer::new(StatusCode::NOT_FOUND, "text/html", "<h1>404 Not Found</h1>"));
     }
@@ -56,12 +56,12 @@ pub fn serve(server: &Arc<PushServer>, request: &Request) -> Result<Answer, Drop
     match server.subscribe(&parameters, Kind::WebSocket) {
         Ok(subscription) => {
             let format = Format::of(&parameters, version);
-            tokio::spawn(converse(upgrade, subscription, format));
+            tokio::spawn(conversation::serve(upgrade, subscription, format));
         }
-        Err(Refusal::Stopped) => return Err(Dropped),
+        Err(Refusal::Stopped) => return Err(NoAnswer),
         Err(_) if version < 3 => return Ok(long_polling::refused_by_nginx()),
         Err(_) if version == 3 => return Ok(bad_request()),
-        // A browser does not tell its page the status of a refused upgrade, so later servers accept and say why.
+        // A browser does not show its page the status of a refused upgrade, so later servers accept and close with a code.
         Err(_) => {
             tokio::spawn(turn_away(Arc::clone(server), upgrade));
         }
@@ -108,7 +108,7 @@ fn bad_request() -> Answer {
     }
 }
 
-/// `None` when the connection went away, or was dropped on purpose, before it was upgraded.
+/// `None` if the connection ended before it was upgraded.
 pub async fn open(upgrade: OnUpgrade, server: &PushServer) -> Option<Socket> {
     let connection = TokioIo::new(upgrade.await.ok()?);
     let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
@@ -119,23 +119,23 @@ pub async fn open(upgrade: OnUpgrade, server: &PushServer) -> Option<Socket> {
 
 async fn turn_away(server: Arc<PushServer>, upgrade: OnUpgrade) {
     if let Some(socket) = open(upgrade, &server).await {
-        close(socket, Closing::new(WRONG_CHANNEL, "wrong channel id or signature")).await;
+        close(socket, CloseReason::new(WRONG_CHANNEL, "wrong channel id or signature")).await;
     }
 }
 
-/// Says goodbye and waits for the other side to do the same.
-pub async fn close(mut socket: Socket, Closing { code, reason }: Closing) {
+/// Sends a close frame and waits for that of the other side.
+pub async fn close(mut socket: Socket, CloseReason { code, reason }: CloseReason) {
     if BROKEN.contains(&code) {
         return;
     }
     let frame = (code != NO_CODE).then(|| CloseFrame { code: code.into(), reason: reason.into() });
-    let goodbye = async {
+    let handshake = async {
         if socket.close(frame).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    // One that does not answer has had its time.
-    let _ = timeout(CLOSING, goodbye).await;
+    // A client that does not answer is disconnected.
+    let _ = timeout(CLOSE_TIMEOUT, handshake).await;
 }
 
 pub fn add(counter: &AtomicU64) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use b24_emulator::{ADMINISTRATOR, Emulator, Options, Tokens};
 use serde_json::{Value, json};
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder};
 
 pub struct Client {
     pub emulator: Emulator,
@@ -28,6 +29,17 @@ pub fn agent() -> Agent {
         .timeout_global(Some(Duration::from_secs(20)))
         .build()
         .into()
+}
+
+/// As ureq's own function, whose feature `json` the library under test would get as well.
+pub trait SendJson {
+    fn send_json(self, body: Value) -> Result<Response<Body>, ureq::Error>;
+}
+
+impl SendJson for RequestBuilder<WithBody> {
+    fn send_json(self, body: Value) -> Result<Response<Body>, ureq::Error> {
+        self.content_type("application/json; charset=utf-8").send(body.to_string())
+    }
 }
 
 impl Client {
@@ -135,7 +147,7 @@ pub fn wait_until(condition: impl Fn() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("waited in vain");
+    panic!("the condition did not become true");
 }
 
 /// A WebSocket of the emulator.
@@ -143,7 +155,7 @@ pub struct Socket(tungstenite::WebSocket<TcpStream>);
 
 /// What came over a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum Received {
     Text(String),
     Binary(Vec<u8>),
     Ping,
@@ -180,29 +192,29 @@ impl Client {
 }
 
 impl Socket {
-    pub fn next(&mut self) -> Came {
+    pub fn next(&mut self) -> Received {
         self.next_within(Duration::from_secs(20))
     }
 
-    pub fn next_within(&mut self, time: Duration) -> Came {
+    pub fn next_within(&mut self, time: Duration) -> Received {
         use tungstenite::{Error, Message};
         self.0.get_ref().set_read_timeout(Some(time)).unwrap();
         match self.0.read() {
-            Ok(Message::Text(text)) => Came::Text(text.to_string()),
-            Ok(Message::Binary(bytes)) => Came::Binary(bytes.to_vec()),
-            Ok(Message::Ping(_)) => Came::Ping,
-            Ok(Message::Close(frame)) => Came::Closed(frame.map_or(1005, |frame| frame.code.into())),
+            Ok(Message::Text(text)) => Received::Text(text.to_string()),
+            Ok(Message::Binary(bytes)) => Received::Binary(bytes.to_vec()),
+            Ok(Message::Ping(_)) => Received::Ping,
+            Ok(Message::Close(frame)) => Received::Closed(frame.map_or(1005, |frame| frame.code.into())),
             Ok(other) => panic!("{other:?}"),
             Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Came::Nothing
+                Received::Nothing
             }
-            Err(_) => Came::Broken,
+            Err(_) => Received::Broken,
         }
     }
 
     pub fn text(&mut self) -> String {
         match self.next() {
-            Came::Text(text) => text,
+            Received::Text(text) => text,
             other => panic!("{other:?}"),
         }
     }

@@ -360,7 +360,7 @@ impl World {
             let error = outcome.0.as_ref().and_then(|outcome| outcome.as_ref().err());
             let text = error.map(Error::to_string).unwrap_or_default();
             if let Some(good) = good {
-                assert!(!self.is_held(&good), "dead tokens, though the next pair is known: {text}");
+                assert!(!self.is_stored_anywhere(&good), "dead tokens, though the next pair is known: {text}");
                 assert!(text.contains("never arrived"), "{text}");
             }
         }
@@ -368,7 +368,7 @@ impl World {
     }
 
     /// Whether a refresh token is stored anywhere.
-    fn is_held(&self, refresh: &str) -> bool {
+    fn is_stored_anywhere(&self, refresh: &str) -> bool {
         let stored = self.computer.disk().files.values().any(|text| text.contains(refresh));
         let running = |client: &Client| client.tokens.pair().refresh.expose() == refresh;
         stored || lock(&self.configured).refresh.expose() == refresh || self.clients.iter().flatten().any(running)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::setting::*;
+use super::support::*;
 use b24_emulator::{Control, FailNext, Options};
 use b24events::clock::Timeout;
 use b24events::error::Error;
@@ -10,26 +10,26 @@ use serde_json::json;
 use std::io::Read;
 use std::net::TcpListener;
 
-/// The bound that users are promised. Generous machines need microseconds.
-const PROMISED: Duration = Duration::from_millis(100);
+/// The bound that is promised to users. It takes microseconds on an idle machine.
+const MAX_CLOSE: Duration = Duration::from_millis(100);
 
 fn close_in_time(client: &b24events::client::Client) {
     let start = Instant::now();
     client.close();
     let took = start.elapsed();
-    assert!(took < PROMISED, "closing took {took:?}");
+    assert!(took < MAX_CLOSE, "closing took {took:?}");
 }
 
 #[test]
 fn while_the_push_server_is_listened_to_and_threads_wait() {
     for websocket in [true, false] {
-        close_while_listening(Setting::with(Options { websocket, ..Options::default() }));
+        close_while_listening(Portal::with(Options { websocket, ..Options::default() }));
     }
 }
 
-fn close_while_listening(setting: Setting) {
-    let client = setting.connected();
-    until("the subscription", || setting.emulator.counters().subscriptions_open == 1);
+fn close_while_listening(portal: Portal) {
+    let client = portal.connected();
+    until("the subscription", || portal.emulator.counters().subscriptions_open == 1);
     std::thread::scope(|scope| {
         let waits: Vec<_> = (0..3).map(|_| scope.spawn(|| client.wait(Timeout::Never).map(drop))).collect();
         let next = scope.spawn(|| client.next(Timeout::Never).map(drop));
@@ -41,20 +41,20 @@ fn close_while_listening(setting: Setting) {
     });
     let start = Instant::now();
     client.join();
-    assert!(start.elapsed() < PROMISED, "{:?}", start.elapsed());
+    assert!(start.elapsed() < MAX_CLOSE, "{:?}", start.elapsed());
 }
 
 #[test]
 fn while_calls_are_under_way() {
-    let setting = Setting::new();
-    let client = setting.client();
-    setting.control(json!({"set_delay": {"ms": 60000}}));
-    let before = setting.emulator.counters().requests;
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.control(json!({"set_delay": {"ms": 60000}}));
+    let before = portal.emulator.counters().requests;
     std::thread::scope(|scope| {
         let call = scope.spawn(|| client.call("profile", "").map(drop));
         let fetch = scope.spawn(|| client.fetch(0).map(drop));
         let connect = scope.spawn(|| client.connect(Timeout::Never));
-        until("three requests", || setting.emulator.counters().requests >= before + 3);
+        until("three requests", || portal.emulator.counters().requests >= before + 3);
         close_in_time(&client);
         for end in [call, fetch, connect] {
             assert_eq!(end.join().unwrap(), Err(Error::Closed));
@@ -64,12 +64,12 @@ fn while_calls_are_under_way() {
 
 #[test]
 fn while_a_repeat_is_waited_for() {
-    let setting = Setting::new();
-    let client = setting.client();
-    setting.control(json!({"operating_limit": {"method": "profile", "seconds": 30}}));
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.control(json!({"operating_limit": {"method": "profile", "seconds": 30}}));
     std::thread::scope(|scope| {
         let call = scope.spawn(|| client.call("profile", "").map(drop));
-        until("the pause", || setting.log().contains("repeating in"));
+        until("the pause", || portal.log().contains("repeating in"));
         close_in_time(&client);
         assert_eq!(call.join().unwrap(), Err(Error::Closed));
     });
@@ -77,9 +77,9 @@ fn while_a_repeat_is_waited_for() {
 
 #[test]
 fn afterwards_everything_says_closed() {
-    let setting = Setting::new();
-    let client = setting.connected();
-    setting.deals([1]);
+    let portal = Portal::start();
+    let client = portal.connected();
+    portal.add_deals([1]);
     let batch = client.next(LONG).unwrap().unwrap();
     client.close();
     client.close();
@@ -88,22 +88,22 @@ fn afterwards_everything_says_closed() {
     assert_eq!(client.connect(LONG), Err(Error::Closed));
     assert_eq!(client.call("profile", ""), Err(Error::Closed));
     assert_eq!(batch.acknowledge(), Err(Error::Closed));
-    assert_eq!(setting.queued(), 1, "it stays reserved");
+    assert_eq!(portal.queued(), 1, "the record stays reserved");
 }
 
-/// A push server that takes connections and never says a word.
+/// A push server that accepts connections and never answers.
 #[test]
 fn while_a_websocket_or_tls_is_shaking_hands() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     for secure in ["", "s"] {
-        let setting = Setting::new();
-        let client = setting.client();
+        let portal = Portal::start();
+        let client = portal.client();
         let answer = json!({"result": {
             "server": {"version": 4, "long_polling": format!("http{secure}://{address}/sub/"),
                 "websocket_enabled": true, "websocket": format!("ws{secure}://{address}/subws/")},
             "channels": {"shared": {"id": "a.b", "type": "shared"}}}});
-        setting.emulator.control(Control::FailNext(FailNext {
+        portal.emulator.control(Control::FailNext(FailNext {
             method: Some("pull.application.config.get".into()),
             status: 200,
             body: Some(answer.to_string()),
@@ -111,14 +111,14 @@ fn while_a_websocket_or_tls_is_shaking_hands() {
         }));
         std::thread::scope(|scope| {
             let connect = scope.spawn(|| client.connect(Timeout::Never));
-            let (mut taken, _) = silent.accept().unwrap();
+            let (mut accepted, _) = silent.accept().unwrap();
             // The first bytes are the request for an upgrade, or the greeting of TLS: the handshake is under way.
-            assert_eq!(taken.read(&mut [0]).unwrap(), 1);
+            assert_eq!(accepted.read(&mut [0]).unwrap(), 1);
             close_in_time(&client);
             assert_eq!(connect.join().unwrap(), Err(Error::Closed));
         });
         let start = Instant::now();
         client.join();
-        assert!(start.elapsed() < PROMISED, "{secure:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() < MAX_CLOSE, "{secure:?}: {:?}", start.elapsed());
     }
 }

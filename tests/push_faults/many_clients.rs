@@ -1,52 +1,50 @@
-//! 200 clients in one process: each gets what is its own, and each costs little memory.
+//! 200 clients in one process: each gets its own signals, and each needs little memory.
 //!
 //! The clients live in a process of their own, so that the emulator's memory is not counted.
 
 use std::process::Command;
 use std::time::Duration;
 
-use b24_emulator::{ADMINISTRATOR, Emulator, Options};
 use b24events::client::{Client, Hooks};
 use b24events::config::Config;
 use serde_json::json;
 
-use super::setting::{LONG, deal, until};
-use super::support::Program;
+use super::support::{LONG, Portal, Program, deal, until};
 
 const CLIENTS: usize = 200;
-/// What everybody shares is there by then: code, tables, the allocator's arenas.
+/// With these clients everything that is shared is in memory: code, tables, the allocator's arenas.
 const FIRST: usize = 20;
-const MOST_KIB: usize = 64;
+const MAX_KIB: usize = 64;
 
 #[test]
-fn two_hundred_clients_in_a_process() {
-    let emulator = Emulator::start(Options::default()).unwrap();
-    let tokens = emulator.issue_tokens(ADMINISTRATOR);
+fn two_hundred_clients_in_a_process_get_their_own_signals_and_need_little_memory() {
+    let portal = Portal::start();
+    let emulator = &portal.emulator;
     let mut program = Command::new(std::env::current_exe().unwrap());
-    program.args(["--exact", "crowd::the_clients", "--ignored", "--nocapture", "--test-threads=1"]);
-    program.env("B24_PORTAL_URL", emulator.portal_url()).env("B24_ACCESS_TOKEN", tokens.access_token);
+    program.args(["--exact", "many_clients::the_clients", "--ignored", "--nocapture", "--test-threads=1"]);
+    portal.describe_to(&mut program);
     let program = Program::start(&mut program, "this test itself");
     let called = |method: &str| emulator.counters().calls.get(method).copied().unwrap_or(0);
-    // It says so when it has measured: what comes then takes room.
+    // It calls this when it has measured: what follows needs memory too.
     until("the measurement", || called("profile") == 1);
     assert_eq!(emulator.counters().websockets_open, CLIENTS as u64);
     for number in 0..CLIENTS {
         let signal = json!([{"connector_id": format!("C{number}"), "count": number + 1}]);
         emulator.publish("rest", "event_offline", signal);
     }
-    until("everybody's own signal", || called("app.info") == CLIENTS as u64);
+    until("every client's signal", || called("app.info") == CLIENTS as u64);
     emulator.make_event("ONCRMDEALADD", deal(7), "");
     let output = program.finish();
     println!("{}", output.lines().filter(|line| line.contains("KiB")).collect::<String>());
     assert_eq!(emulator.counters().websockets_accepted, CLIENTS as u64, "none had to connect again");
     for number in 0..CLIENTS {
-        assert_eq!(emulator.queue(&format!("C{number}")).len(), 0, "everybody has acknowledged");
+        assert_eq!(emulator.queue(&format!("C{number}")).len(), 0, "every client has acknowledged");
     }
 }
 
 /// The other process.
 #[test]
-#[ignore = "run by two_hundred_clients_in_a_process"]
+#[ignore = "run by the other test"]
 fn the_clients() {
     let mut clients = Vec::new();
     let mut before = 0;
@@ -57,16 +55,16 @@ fn the_clients() {
         }
         clients.push(client(number));
     }
-    // Everybody is quiet: the first look is over, and so is the first ping.
+    // Memory is measured at rest: the first checks of the queue and the first pings are over.
     std::thread::sleep(Duration::from_secs(1));
     let each = (resident_without_stacks() - before) / (CLIENTS - FIRST);
     println!("{each} KiB of resident memory per client beyond its stack");
-    assert!(each < MOST_KIB, "{each} KiB");
+    assert!(each < MAX_KIB, "{each} KiB");
     clients[0].call("profile", "").unwrap();
     for (number, client) in clients.iter().enumerate() {
         let mut count = 0;
         while count == 0 {
-            count = client.wait(LONG).unwrap().expect("the own signal").count;
+            count = client.wait(LONG).unwrap().expect("its own signal").count;
         }
         assert_eq!(count, number as u64 + 1, "and not that of another");
         client.call("app.info", "").unwrap();

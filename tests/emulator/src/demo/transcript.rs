@@ -1,23 +1,23 @@
-//! The demo as it is told on the terminal.
+//! What the demo prints.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use super::host::{Host, News, What};
-use super::script::Scene;
+use super::host::{Action, Host, Report};
+use super::script::Step;
 use super::user::User;
 
-type Anything = Box<dyn Error + Send + Sync>;
+type AnyError = Box<dyn Error + Send + Sync>;
 
-pub struct Story<'a> {
+pub struct Transcript<'a> {
     user: &'a User,
     number: usize,
-    /// When the change was made that the host has to hear of.
+    /// When the last change was made.
     changed: Instant,
     events: u64,
     expected: u64,
     received: u64,
-    /// From a change to its record, where the portal told of it.
+    /// From a change to its record, if the portal sent a signal.
     delays: Vec<Duration>,
 }
 
@@ -30,68 +30,68 @@ pub struct Counted {
     pub memory: Option<u64>,
 }
 
-impl<'a> Story<'a> {
-    pub fn new(user: &'a User) -> Story<'a> {
-        Story { user, number: 0, changed: Instant::now(), events: 0, expected: 0, received: 0, delays: Vec::new() }
+impl<'a> Transcript<'a> {
+    pub fn new(user: &'a User) -> Transcript<'a> {
+        Transcript { user, number: 0, changed: Instant::now(), events: 0, expected: 0, received: 0, delays: Vec::new() }
     }
 
-    /// The user makes the changes of a scene.
-    pub fn change(&mut self, scene: &Scene) -> Result<(), Anything> {
+    /// The user makes the changes of a step.
+    pub fn make_changes(&mut self, step: &Step) -> Result<(), AnyError> {
         self.number += 1;
-        println!("\n{}. {}\n", self.number, scene.title);
+        println!("\n{}. {}\n", self.number, step.title);
         self.changed = Instant::now();
-        for call in &scene.calls {
-            self.told(self.changed, "user", &call.shown);
+        for call in &step.calls {
+            self.print(self.changed, "user", &call.shown);
             self.user.call(call.method, &call.params)?;
         }
-        self.events += u64::from(scene.events);
-        self.expected += u64::from(scene.records);
+        self.events += u64::from(step.events);
+        self.expected += u64::from(step.records);
         Ok(())
     }
 
-    /// The host hears of the changes, until everything that they left in the queue is acknowledged.
-    pub fn hear(&mut self, scene: &Scene, host: &Host) -> Result<(), Anything> {
-        let mut open = scene.records as usize;
+    /// Prints what the host does until it has acknowledged the records of these changes.
+    pub fn follow_host(&mut self, step: &Step, host: &Host) -> Result<(), AnyError> {
+        let mut open = step.records as usize;
         let mut signalled = false;
         while open > 0 {
-            let News { at, what } = host.next()?;
+            let Report { at, what } = host.next()?;
             match what {
-                What::Connected => self.told(at, "connected", ""),
-                What::Notified { signalled: by_portal, count } => {
+                Action::Connected => self.print(at, "connected", ""),
+                Action::Notified { signalled: by_portal, count } => {
                     signalled = by_portal;
                     let by = match by_portal {
-                        // A call of the handler tells nothing more.
+                        // A call of the handler does not say how many.
                         true if count == 0 => "by the portal".to_owned(),
                         true => format!("by the portal, which announces {count}"),
-                        false => "by the library, which looks into the queue".to_owned(),
+                        false => "by the library, which checks the queue".to_owned(),
                     };
-                    self.told(at, "notified", &by);
+                    self.print(at, "notified", &by);
                 }
-                What::Record(record) => {
+                Action::Record(record) => {
                     self.received += 1;
                     if signalled {
                         self.delays.push(at.saturating_duration_since(self.changed));
                     }
                     let lines = record.fields.iter().map(|(name, value)| format!("{name:<16}  {value}"));
-                    self.told(at, "record", &lines.collect::<Vec<_>>().join(CONTINUED));
+                    self.print(at, "record", &lines.collect::<Vec<_>>().join(CONTINUED));
                 }
-                What::Acknowledged(count) => {
+                Action::Acknowledged(count) => {
                     open = open.checked_sub(count).ok_or("more records than changes")?;
-                    self.told(at, "acknowledged", &count.to_string());
+                    self.print(at, "acknowledged", &count.to_string());
                 }
             }
         }
         Ok(())
     }
 
-    /// A line that tells what happened how long after the change.
-    fn told(&self, at: Instant, who: &str, what: &str) {
+    /// Prints a line: what happened how long after the change.
+    fn print(&self, at: Instant, who: &str, what: &str) {
         let line = format!("{:>10}  {who:<12}  {what}", milliseconds(at.saturating_duration_since(self.changed)));
         println!("{}", line.trim_end());
     }
 
-    /// The summary; an error when not everything fits.
-    pub fn end(mut self, counted: &Counted) -> Result<(), Anything> {
+    /// Prints the summary. An error if a number is not the expected one.
+    pub fn summarize(mut self, counted: &Counted) -> Result<(), AnyError> {
         println!("\nsummary\n");
         let numbers = [
             ("events made", counted.events_made, self.events),
@@ -103,9 +103,9 @@ impl<'a> Story<'a> {
             println!("  {name:<22}{number:>8}");
         }
         self.delays.sort();
-        if let (Some(median), Some(most)) = (self.delays.get(self.delays.len() / 2), self.delays.last()) {
-            let (median, most) = (milliseconds(*median), milliseconds(*most));
-            println!("  {:<22}{median:>8}  median, {most} at most", "change to record");
+        if let (Some(median), Some(max)) = (self.delays.get(self.delays.len() / 2), self.delays.last()) {
+            let (median, max) = (milliseconds(*median), milliseconds(*max));
+            println!("  {:<22}{median:>8}  median, {max} at most", "change to record");
         }
         if let Some(memory) = counted.memory {
             let mebibytes = format!("{:.1} MiB", memory as f64 / 1024.0);
@@ -116,14 +116,16 @@ impl<'a> Story<'a> {
         match numbers.into_iter().find(|(_, number, expected)| number != expected) {
             Some((name, number, expected)) => Err(format!("{name}: {number}, expected {expected}").into()),
             None => {
-                println!("\nEvery change has arrived; changes of one object that wait together share a record.");
+                println!(
+                    "\nEvery change has arrived. Several changes of one object share a record until it is fetched."
+                );
                 Ok(())
             }
         }
     }
 }
 
-/// Between the lines of one thing.
+/// Separates lines that belong together.
 const CONTINUED: &str = "\n                          ";
 
 fn milliseconds(duration: Duration) -> String {
