@@ -716,7 +716,7 @@ b24_status b24_client_call(struct b24_client *client,
  * @param client The client. It need not be connected.
  * @param calls_json A JSON object with a name for each call:
  * {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A call may use the result of an earlier one:
- * "$result[deal][CONTACT_ID]".
+ * `$result[deal][CONTACT_ID]`.
  * @param halt 0: make all calls. Otherwise: stop at the first call that fails.
  * @param result_json Receives {"results":{"deal":{...}},"errors":{"other":{"error":...,"error_description":...}}}.
  * Free it with b24_string_free.
@@ -736,7 +736,7 @@ b24_status b24_client_call_batch(struct b24_client *client,
  * that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
  *
  * @param client The client.
- * @param url The address under which the portal reaches the host, such as "https://my-server.example/b24". A web
+ * @param url The address under which the portal reaches the host, such as `https://my-server.example/b24`. A web
  * server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
  * @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
  * The library checks the queue after each pause, so no change is missed. To change the value of a bound address,

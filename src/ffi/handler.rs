@@ -14,7 +14,7 @@ use crate::handler::body::MAX_BYTES;
 /// that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
 ///
 /// @param client The client.
-/// @param url The address under which the portal reaches the host, such as "https://my-server.example/b24". A web
+/// @param url The address under which the portal reaches the host, such as `https://my-server.example/b24`. A web
 /// server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
 /// @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
 /// The library checks the queue after each pause, so no change is missed. To change the value of a bound address,

@@ -46,7 +46,7 @@ pub unsafe extern "C" fn b24_client_call(
 /// @param client The client. It need not be connected.
 /// @param calls_json A JSON object with a name for each call:
 /// {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A call may use the result of an earlier one:
-/// "$result[deal][CONTACT_ID]".
+/// `$result[deal][CONTACT_ID]`.
 /// @param halt 0: make all calls. Otherwise: stop at the first call that fails.
 /// @param result_json Receives {"results":{"deal":{...}},"errors":{"other":{"error":...,"error_description":...}}}.
 /// Free it with b24_string_free.
