@@ -5,6 +5,7 @@ mod document;
 pub mod family;
 mod pending;
 mod private_file;
+mod sharing;
 pub mod storage;
 pub mod store;
 pub mod tokens;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fs4::TryLockError;
 
+use super::sharing::retried;
 use super::storage::{Guard, Storage};
 use crate::error::{Error, Result};
 use crate::lock;
@@ -251,35 +252,6 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn make_rename_durable(_: &Path, path: &Path) -> io::Result<()> {
     retried(|| OpenOptions::new().write(true).open(path))?.sync_all()
-}
-
-#[cfg(not(windows))]
-fn retried<T>(act: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    act()
-}
-
-/// On Windows a virus scanner or a backup may hold a file open for a moment, which fails whatever others do with it.
-#[cfg(windows)]
-fn retried<T>(act: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    use std::time::{Duration, Instant};
-
-    const ACCESS_DENIED: i32 = 5;
-    const SHARING_VIOLATION: i32 = 32;
-    const LOCK_VIOLATION: i32 = 33;
-    const TIMEOUT: Duration = Duration::from_secs(2);
-    let start = Instant::now();
-    loop {
-        match act() {
-            Err(error)
-                if matches!(error.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION | LOCK_VIOLATION))
-                    && start.elapsed() < TIMEOUT =>
-            {
-                // Nothing tells when the other one lets go.
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            outcome => return outcome,
-        }
-    }
 }
 
 #[cfg(test)]
