@@ -127,7 +127,7 @@ fn every_version_up_to_this_one_is_recorded_and_none_after_it() {
 fn the_readmes_name_the_library_by_its_abi_version() {
     for readme in ["README.md", "README.ru.md"] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(readme)).unwrap();
-        let names: Vec<_> = text.split("libb24events.so.").skip(1).map(|rest| rest.split('`').next()).collect();
+        let names: Vec<_> = text.split("libb24events.so.").skip(1).map(|rest| rest.split(['`', '\n']).next()).collect();
         assert!(!names.is_empty(), "{readme} does not tell the soname");
         for name in names {
             assert_eq!(name, Some(b24_abi_version().to_string().as_str()), "{readme}, number after libb24events.so");
