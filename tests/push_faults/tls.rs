@@ -8,6 +8,8 @@ use std::thread;
 
 use b24_emulator::{Control, FailNext};
 use b24events::error::Status;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -27,7 +29,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let authority = Authority { issuer, folder: Folder::new() };
-        std::fs::write(authority.file(), authority.issuer.pem()).unwrap();
+        std::fs::write(authority.file(), pem(authority.issuer.der())).unwrap();
         authority
     }
 
@@ -58,6 +60,13 @@ impl Authority {
         });
         port
     }
+}
+
+/// As rcgen's own function, whose feature would change the library's `base64` in this build (tests/features.rs).
+fn pem(certificate: &CertificateDer) -> String {
+    let lines = STANDARD.encode(certificate);
+    let lines: Vec<&str> = lines.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// One thread for both directions: reads of the client end after a moment, so that the server is read too.
