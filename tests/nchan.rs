@@ -143,7 +143,7 @@ fn listen(transport: &str) {
             checks += 1;
         }
     }
-    // Longer than a hold: it ends without a message, and listening goes on.
+    // Longer than a poll waits: it ends without a message, and the client polls again.
     assert!(client.wait(Timeout::from_millis(2500)).unwrap().is_none_or(|notification| !notification.signalled));
     nginx.publish(41, "OneC");
     while !client.wait(LONG).unwrap().expect("a signal").signalled {}

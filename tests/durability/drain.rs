@@ -57,7 +57,8 @@ fn within_the_limits_and_with_the_fewest_requests() {
     // The first request reserves, each further one acknowledges and reserves, the last one finds nothing.
     let min_calls = u64::from(records.div_ceil(LIMIT)) + 1;
     println!(
-        "{records} records within 50 and 2 a second, 50 ms a call: {calls} requests (at least {min_calls}), {} refused, {took:.1?}",
+        "{records} records within 50 and 2 a second, 50 ms a call: {calls} requests (at least {min_calls}), \
+         {} refused, {took:.1?}",
         counters.limit_refusals
     );
     assert_eq!((seen, counters.limit_refusals, portal.queued()), (records, 0, 0));

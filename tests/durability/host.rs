@@ -11,8 +11,8 @@ use super::support::{config_of, numbers};
 
 const SETTINGS: &str = "B24_TEST_HOST";
 
-/// The other process: fetches records until it is killed and prints each step: `got N` before anything else happens to a
-/// record, `done N` when its acknowledgement has returned.
+/// The other process: fetches records until it is killed and prints each step: `got N` before anything else happens to
+/// a record, `done N` when its acknowledgement has returned.
 #[test]
 #[ignore = "run by the other tests"]
 fn host_process() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Portal, Program};
 
 /// Runs a program that is to print two added deals and end. The first deal comes while it connects, the second one
-/// when it waits, so that only the push server can tell it.
+/// when it waits, so that only the push server can announce it.
 pub fn quickstart(program: &mut Command, needs: &str) {
     let portal = Portal::start();
     portal.describe_to(program.arg("2"));
