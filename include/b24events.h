@@ -819,7 +819,7 @@ const char *b24_batch_json(const struct b24_batch *batch);
  * Returns the `process_id` of the reservation in the portal. Does not block.
  *
  * @param batch The batch.
- * @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the
+ * @return The id; "" if the portal has deleted the records from the queue. Belongs to the
  * batch and is valid until it is freed. NULL if the handle is not valid.
  */
 const char *b24_batch_process_id(const struct b24_batch *batch);
@@ -864,7 +864,8 @@ b24_status b24_batch_fail_records(struct b24_batch *batch,
 
 /**
  * Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal;
- * b24_client_recover has them redelivered, and so does the next start. Does not block.
+ * b24_client_recover has them redelivered. So does the next start, if `state.dir` is set or the state is restored;
+ * without a state they come back only as the key `recover.orphans` allows. Does not block.
  *
  * @param batch The batch. NULL and freed handles are ignored.
  */

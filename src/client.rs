@@ -217,19 +217,21 @@ impl Client {
         Ok(())
     }
 
-    /// Whether a state holds tokens that this client has now or had before. Then the client knows everything in it, or
-    /// something newer.
+    /// Whether a state holds tokens that this client has now or had before, and no records that only it may hold. Then the
+    /// client knows everything in it, or something newer.
     pub fn has_outgrown(&self, state: &str) -> bool {
         #[derive(serde::Deserialize)]
         struct Outline {
             tokens: Tokens,
+            #[serde(default)]
+            removed: Vec<serde::de::IgnoredAny>,
         }
         #[derive(serde::Deserialize)]
         struct Tokens {
             access_token: Secret,
         }
         let outline = serde_json::from_str::<Outline>(state);
-        outline.is_ok_and(|outline| self.portal.knows_token(&outline.tokens.access_token))
+        outline.is_ok_and(|outline| outline.removed.is_empty() && self.portal.knows_token(&outline.tokens.access_token))
     }
 
     /// Returns a notification that could not be used, so that it is not lost.
@@ -316,7 +318,7 @@ impl Client {
         self.listener.join();
         self.receiver.join();
         // The answer to a renewal must not get lost, and the state must not be released before it is stored.
-        self.portal.wait_for_renewal();
+        self.portal.end_tokens();
         self.store.release();
     }
 

@@ -161,7 +161,7 @@ pub extern "C" fn b24_batch_json(batch: *const b24_batch) -> *const c_char {
 /// Returns the `process_id` of the reservation in the portal. Does not block.
 ///
 /// @param batch The batch.
-/// @return The id; "" if the batch is empty, or if the portal has deleted the records from the queue. Belongs to the
+/// @return The id; "" if the portal has deleted the records from the queue. Belongs to the
 /// batch and is valid until it is freed. NULL if the handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_process_id(batch: *const b24_batch) -> *const c_char {
@@ -231,7 +231,8 @@ pub unsafe extern "C" fn b24_batch_fail_records(
 }
 
 /// Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal;
-/// b24_client_recover has them redelivered, and so does the next start. Does not block.
+/// b24_client_recover has them redelivered. So does the next start, if `state.dir` is set or the state is restored;
+/// without a state they come back only as the key `recover.orphans` allows. Does not block.
 ///
 /// @param batch The batch. NULL and freed handles are ignored.
 #[unsafe(no_mangle)]

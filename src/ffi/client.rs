@@ -39,10 +39,12 @@ pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mu
         // SAFETY: by contract.
         unsafe { text::prepare(out, std::ptr::null_mut())? };
         let config = CONFIGS.get(config)?;
-        let client = {
+        // Not under the lock: other clients of the application may report tokens to their hosts meanwhile.
+        let (keys, hooks) = {
             let state = lock(&config);
-            Client::new(&state.config, state.hooks.clone())?
+            (state.config.clone(), state.hooks.clone())
         };
+        let client = Client::new(&keys, hooks)?;
         let handle = CLIENTS.insert(ClientHandle {
             connector_id: text::owned(client.connector_id()),
             client,

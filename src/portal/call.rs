@@ -110,9 +110,9 @@ impl Portal {
         self.tokens.retire();
     }
 
-    /// Waits until no renewal of the tokens is running, for at most 20 s.
-    pub fn wait_for_renewal(&self) {
-        self.tokens.wait_for_renewal();
+    /// Ends the client's part in its tokens: waits for a renewal under way, for 20 s at most, and reports nothing more.
+    pub fn end_tokens(&self) {
+        self.tokens.end();
     }
 
     /// Exchanges an authorization code for the first pair of tokens, and uses it.

@@ -86,19 +86,24 @@ impl TokenFamily {
         self.renewal_begun = None;
     }
 
+    /// Takes a note back of which nothing came: what was in doubt before is in doubt again.
+    pub fn restore_doubt(&mut self, doubt: Option<u64>) {
+        self.renewal_begun = doubt;
+    }
+
     /// The pair that a renewal or a new authorization brought becomes the newest generation.
     pub fn succeed(&mut self, mut pair: TokenPair) {
         pair.inherit(&self.pair);
         self.known.insert(&pair.access);
         self.pair = pair;
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.renewal_begun = None;
     }
 
     /// The application was uninstalled: there is no pair any longer, and the old ones stay known.
     pub fn retire(&mut self) {
         self.pair = TokenPair::none();
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.renewal_begun = None;
     }
 
@@ -146,7 +151,7 @@ impl TokenFamily {
         let same_pair = self.pair.access == other.pair.access;
         self.known.absorb(&other.known);
         if is_newer {
-            self.generation = other.generation.max(self.generation + 1);
+            self.generation = other.generation.max(self.generation.saturating_add(1));
             self.pair = other.pair;
             self.renewal_begun = other.renewal_begun;
         } else if same_pair {

@@ -83,19 +83,17 @@ impl PrivateFile {
         }
     }
 
-    /// Removes what killed processes have left behind. Only for the holder of the lock.
-    fn remove_leftovers(&self) -> io::Result<()> {
-        let mut prefix = self.path.file_name().unwrap_or_default().to_os_string();
-        prefix.push(".");
-        for entry in fs::read_dir(self.folder())? {
-            let name = entry?.file_name();
-            let (name, prefix) = (name.to_string_lossy(), prefix.to_string_lossy());
-            let is_temporary = name.strip_prefix(&*prefix).is_some_and(|rest| rest.ends_with(TEMPORARY));
-            if is_temporary {
-                fs::remove_file(self.folder().join(&*name))?;
+    /// Removes what killed processes have left behind, and what this one reserved under an earlier lock. Only for the
+    /// holder of the lock. What cannot be removed now is removed another time.
+    fn remove_leftovers(&self) {
+        drop(lock(&self.next).take());
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        for entry in fs::read_dir(self.folder()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if is_temporary(&name.to_string_lossy(), &file) {
+                let _ = retried(|| fs::remove_file(entry.path()));
             }
         }
-        Ok(())
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> Error {
@@ -112,6 +110,15 @@ impl PrivateFile {
 /// Ending of the names of files that will replace others.
 const TEMPORARY: &str = "tmp";
 
+/// Whether `name` is one that [`PrivateFile::create_next`] gives: `FILE.PROCESS-NUMBER.tmp`.
+fn is_temporary(name: &str, file: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let middle = name.strip_prefix(file).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| {
+        rest.strip_suffix(TEMPORARY).and_then(|rest| rest.strip_suffix('.')).and_then(|rest| rest.split_once('-'))
+    });
+    middle.is_some_and(|(process, number)| is_number(process) && is_number(number))
+}
+
 impl Storage for PrivateFile {
     fn name(&self) -> String {
         self.path.display().to_string()
@@ -127,7 +134,7 @@ impl Storage for PrivateFile {
         // Called by its path: newer standard libraries have a method of this name too.
         match fs4::FileExt::try_lock(&file) {
             Ok(()) => {
-                self.remove_leftovers().map_err(failed)?;
+                self.remove_leftovers();
                 Ok(Some(Box::new(file)))
             }
             Err(TryLockError::WouldBlock) => Ok(None),

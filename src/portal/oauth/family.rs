@@ -23,6 +23,9 @@ pub trait TokenKeeper: Send + Sync {
 
     /// Reports the newest pair to the host.
     fn report(&self, pair: &TokenPair);
+
+    /// The client has ended: the host is not called again. Waits for a report under way, for so long at most.
+    fn end(&self, max: Duration);
 }
 
 /// See the module.

@@ -33,8 +33,8 @@ pub struct AuthServer {
     http: OnceCell<Http>,
 }
 
-/// The longest that a request may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest that a request may take. The end of a client waits a little longer, as the answer has to be stored.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 impl TokenServer for AuthServer {
     fn client_secret(&self) -> &Secret {

@@ -27,8 +27,9 @@ const MARGIN: u64 = 30;
 /// How often a lock that another process holds is tried again: a file lock wakes nobody who could be interrupted.
 const FILE_LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The longest that the end of a client waits for a renewal under way: as long as a request to the server may take.
-const RENEWAL_TIMEOUT: Duration = super::server::TIMEOUT;
+/// The longest that the end of a client waits for a renewal under way: longer than the request to the server may take,
+/// as the answer is stored after it.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The families of this process.
 static PROCESS: LazyLock<Arc<Registry>> = LazyLock::new(Arc::default);
@@ -174,8 +175,15 @@ impl Tokens {
 
     /// Exchanges an authorization code for the first pair of tokens, stores and uses it.
     pub fn authorize(&self, code: &str) -> Result<()> {
+        let family = self.family();
+        let deadline = Deadline::after(RENEWAL_TIMEOUT, self.ctx.clock.now());
+        let _permit = self.permit(&family, deadline)?;
+        let _locked = self.lock_file(deadline)?;
+        self.meet_file(&family)?;
+        // A code works once: what could fail has to fail before.
+        self.reserve_space(&family)?;
         let pair = self.server.exchange_code(code, self.ctx.clock.unix())?;
-        self.present(pair, false)
+        family.present(pair, |family| self.write_file(family), None).1
     }
 
     /// The application was uninstalled: its tokens are dead.
@@ -217,9 +225,13 @@ impl Tokens {
         known.fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
     }
 
-    /// Waits for a renewal that is under way in this process, for 20 s at most: its answer must not get lost.
-    pub fn wait_for_renewal(&self) {
-        self.family().wait_for_renewal(RENEWAL_TIMEOUT);
+    /// Ends the client's part in its family. Waits for a renewal that is under way in this process, for 20 s at most: its
+    /// answer must not get lost. Afterwards nothing is stored or reported for this client.
+    pub fn end(&self) {
+        let family = self.family();
+        family.wait_for_renewal(RENEWAL_TIMEOUT);
+        family.remove_keeper(&self.keeper);
+        self.keeper.end(RENEWAL_TIMEOUT);
     }
 
     /// Replaces the pair of which `stale` is the access token by a new one, unless that has been done since. Returns
@@ -250,6 +262,12 @@ impl Tokens {
         let doubt = family.family().renewal_begun();
         let now = self.ctx.clock.unix();
         family.change(|family| family.begin_renewal(now), |family| self.write_file(family), None).1?;
+        // The note has taken the room that was reserved.
+        if let Err(error) = self.reserve_space(&family) {
+            // Nothing was asked for yet. A note that cannot be removed does no harm.
+            let (_, _) = family.change(|family| family.restore_doubt(doubt), |_| Ok(()), None);
+            return Err(error);
+        }
         match self.server.refresh(&refresh, now) {
             Ok(pair) => {
                 let (_, stored) = family.change(

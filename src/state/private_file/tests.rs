@@ -60,10 +60,13 @@ fn one_at_a_time_holds_the_lock_and_removes_leftovers() {
     let folder = Folder::new("lock");
     let (first, second) = (folder.file(), folder.file());
     fs::write(folder.0.join("deeper/state.json.1-2.tmp"), "killed").unwrap();
-    fs::write(folder.0.join("deeper/other.json.tmp"), "not ours").unwrap();
+    for foreign in ["other.json.tmp", "state.json.old.tmp", "state.json.shop2.1-2.tmp", "state.json.1-2.tmp.old"] {
+        fs::write(folder.0.join("deeper").join(foreign), "not ours").unwrap();
+    }
     let guard = first.try_lock().unwrap();
     assert!(guard.is_some() && second.try_lock().unwrap().is_none());
-    assert_eq!(folder.names(), ["other.json.tmp"]);
+    assert_eq!(folder.names().len(), 4, "foreign files stay: {:?}", folder.names());
+    assert!(!folder.names().contains(&"state.json.1-2.tmp".to_owned()));
     drop(guard);
     assert!(second.try_lock().unwrap().is_some());
 }

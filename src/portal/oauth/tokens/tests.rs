@@ -85,6 +85,20 @@ fn nothing_is_bought_on_a_full_disk_and_set_tokens_are_used_all_the_same() {
 }
 
 #[test]
+fn a_disk_that_fills_up_during_a_renewal_has_room_for_the_new_pair() {
+    for (file, folders) in [(true, false), (false, true), (true, true)] {
+        let mut world = World::new(Setup { clients: 1, together: false, file, folders, host_stores: false });
+        world.start(0);
+        world.fill_disk_at_next_answer();
+        world.renew(0).unwrap();
+        world.stop(0);
+        world.set_full(false);
+        world.start(0);
+        world.renew(0).unwrap();
+    }
+}
+
+#[test]
 fn an_answer_that_never_arrived_is_what_the_text_says() {
     for (file, folders) in [(true, false), (false, true), (true, true)] {
         let mut world = World::new(Setup { together: false, clients: 1, file, folders, host_stores: false });

@@ -104,6 +104,8 @@ struct Authorizations {
     used: HashMap<String, u64>,
     issued: u64,
     lose_next_answer: bool,
+    /// Another program fills the disk while the next renewal is answered.
+    fill_disk_at_next_answer: bool,
     renewals: u64,
     /// For each use of a pair that was used before: the good refresh token of its authorization at that moment.
     misused: Vec<Option<String>>,
@@ -161,6 +163,9 @@ impl TokenServer for ModelServer {
         server.renewals += 1;
         let pair = server.issue(authorization);
         let lose = std::mem::take(&mut server.lose_next_answer);
+        if std::mem::take(&mut server.fill_disk_at_next_answer) {
+            self.computer.disk().full = true;
+        }
         let slow = server.slow.clone();
         drop(server);
         if let Some(slow) = slow {
@@ -316,7 +321,7 @@ impl World {
         for (number, running) in self.clients.iter().enumerate() {
             if let Some(running) = running.as_ref().filter(|_| number == client || self.setup.together) {
                 running.ctx.cancel.cancel();
-                running.tokens.wait_for_renewal();
+                running.tokens.end();
                 running.store.release();
             }
         }
@@ -456,6 +461,10 @@ impl World {
         lock(&self.server).lose_next_answer = lose;
     }
 
+    pub(super) fn fill_disk_at_next_answer(&mut self) {
+        lock(&self.server).fill_disk_at_next_answer = true;
+    }
+
     pub(super) fn renewals(&self) -> u64 {
         lock(&self.server).renewals
     }
@@ -491,7 +500,7 @@ impl World {
         let running = self.clients[client].take().expect("the client runs");
         running.ctx.cancel.cancel();
         let end = std::thread::spawn(move || {
-            running.tokens.wait_for_renewal();
+            running.tokens.end();
             let newest = running.tokens.access();
             running.store.release();
             newest
