@@ -339,14 +339,12 @@ const STATE_FILE: &str = "b24events-state.json";
 
 fn open_store(settings: &Settings) -> Result<Store> {
     let file = settings.state_dir.as_ref().map(|folder| PrivateFile::new(folder.join(STATE_FILE))).transpose()?;
-    let identity = Identity {
-        portal: PortalName {
-            origin: settings.portal.origin().to_owned(),
-            member_id: settings.handler.member_id.clone(),
-        },
-        connector_id: settings.connector_id.clone(),
-    };
+    let identity = Identity { portal: portal_name(settings), connector_id: settings.connector_id.clone() };
     Store::new(file.map(|file| Box::new(file) as Box<dyn Storage>), identity)
+}
+
+fn portal_name(settings: &Settings) -> PortalName {
+    PortalName { origin: settings.portal.origin().to_owned(), member_id: settings.handler.member_id.clone() }
 }
 
 fn tokens_setup(
@@ -364,7 +362,7 @@ fn tokens_setup(
             ..TokenPair::none()
         },
         stored: store.family(),
-        file: file.map(|file| TokensFile::new(Box::new(file), &settings.client_id)),
+        file: file.map(|file| TokensFile::new(Box::new(file), portal_name(settings), &settings.client_id)),
         keeper: Arc::new(Keeper::new(store.clone(), host, ctx.log.clone())),
         server: Box::new(AuthServer::new(settings)),
         renewed_by_host: settings.renewed_by_host,

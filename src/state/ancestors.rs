@@ -45,10 +45,6 @@ impl Ancestors {
         few.order.iter().any(|hash| many.known.contains(hash))
     }
 
-    pub(super) fn contains_all(&self, others: &Ancestors) -> bool {
-        others.order.iter().all(|hash| self.known.contains(hash))
-    }
-
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
@@ -79,6 +75,15 @@ impl Ancestors {
         }
     }
 }
+
+/// Two lists are the same when they know the same tokens.
+impl PartialEq for Ancestors {
+    fn eq(&self, others: &Ancestors) -> bool {
+        self.known == others.known
+    }
+}
+
+impl Eq for Ancestors {}
 
 fn hash(token: &Secret) -> Hash {
     let mut short = Hash::default();

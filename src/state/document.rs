@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::family::TokenFamily;
 use super::tokens::TokenPair;
+use crate::config::Address;
 use crate::secret::Secret;
 
 /// The version that is written. Version 1 is read too; a later one may hold what this version would lose.
@@ -49,6 +50,24 @@ pub struct PortalName {
 impl PortalName {
     fn is_empty(&self) -> bool {
         self.origin.is_empty() && self.member_id.is_empty()
+    }
+
+    /// The name to store together with a token family, which may know the lasting id.
+    pub(super) fn with_member_id_of(&self, family: &TokenFamily) -> PortalName {
+        let known = Some(family.pair().member_id.as_str()).filter(|id| !id.is_empty());
+        PortalName { origin: self.origin.clone(), member_id: known.unwrap_or(&self.member_id).to_owned() }
+    }
+
+    /// Whether `stored`, which was found with `family`, names this portal. A portal is the same under the same
+    /// `member_id`; where that is not known on both sides, under the same address or the one that its tokens name.
+    pub(super) fn is_portal_of(&self, stored: &PortalName, family: &TokenFamily) -> bool {
+        if !stored.member_id.is_empty() && !self.member_id.is_empty() {
+            return stored.member_id.eq_ignore_ascii_case(&self.member_id);
+        }
+        let named = Address::parse(&family.pair().client_endpoint, true);
+        stored.origin.is_empty()
+            || stored.origin.eq_ignore_ascii_case(&self.origin)
+            || named.is_ok_and(|address| address.origin().eq_ignore_ascii_case(&self.origin))
     }
 }
 
@@ -138,7 +157,10 @@ impl Document {
         for token in tokens.earlier.iter().filter(|token| !token.is_empty() && **token != tokens.access_token) {
             family.succeed(TokenPair { access: Secret::new(token.as_str()), ..TokenPair::none() });
         }
-        if !pair.is_none() {
+        if pair.is_none() {
+            // It was uninstalled.
+            family.retire();
+        } else {
             family.succeed(pair);
         }
         Ok(family)

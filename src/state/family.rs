@@ -9,7 +9,7 @@ use super::tokens::TokenPair;
 use crate::secret::Secret;
 
 /// A token family.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFamily {
     generation: u64,
     pair: TokenPair,
@@ -100,11 +100,28 @@ impl TokenFamily {
         self.renewal_begun = None;
     }
 
+    /// A renewal of `sold` brought a pair. If another one has taken the place of `sold` meanwhile, or the application was
+    /// uninstalled, the bought pair counts as a token that the family once had.
+    pub fn renewed(&mut self, sold: &Secret, pair: TokenPair) {
+        if self.pair.access == *sold {
+            self.succeed(pair);
+        } else {
+            self.known.insert(&pair.access);
+        }
+    }
+
     /// The application was uninstalled: there is no pair any longer, and the old ones stay known.
     pub fn retire(&mut self) {
-        self.pair = TokenPair::none();
-        self.generation = self.generation.saturating_add(1);
-        self.renewal_begun = None;
+        if !self.is_retired() {
+            self.pair = TokenPair::none();
+            self.generation = self.generation.saturating_add(1);
+            self.renewal_begun = None;
+        }
+    }
+
+    /// Whether the application was uninstalled and not installed again.
+    fn is_retired(&self) -> bool {
+        self.generation > 0 && self.pair.is_none()
     }
 
     /// Somebody presents a pair: the host in its configuration or by setting tokens, or an installation. A known one
@@ -127,16 +144,6 @@ impl TokenFamily {
     /// Whether this is a later stage of the same family.
     pub fn is_newer_than(&self, other: &TokenFamily) -> bool {
         self.is_related(other) && other.is_older_than(self)
-    }
-
-    /// Whether another copy of the family learns something from this one: a newer pair, an ancestor, or that its pair may
-    /// be used up.
-    pub fn has_news_for(&self, other: &TokenFamily) -> bool {
-        let in_doubt = self.pair.access == other.pair.access && self.renewal_begun.is_some();
-        self.is_related(other)
-            && (other.is_older_than(self)
-                || (in_doubt && other.renewal_begun.is_none())
-                || !other.known.contains_all(&self.known))
     }
 
     /// Whether both are branches of one family.
@@ -162,8 +169,37 @@ impl TokenFamily {
         is_newer
     }
 
-    /// Who knows the other's newest token has had it before. Where neither does, somebody authorized twice, and the
-    /// longer family counts, then the later pair.
+    /// Meets what another process has left in a shared file. A stranger there means that somebody authorized anew; only
+    /// one that is known to expire earlier was not the last to do so.
+    pub fn meet_shared(&mut self, other: &TokenFamily) {
+        if other.generation == 0 {
+            return;
+        }
+        if self.generation == 0 {
+            *self = other.clone();
+        } else if self.is_related(other) {
+            self.meet(other.clone());
+        } else if other.is_retired() || (other.pair.expires != 0 && other.pair.expires < self.pair.expires) {
+            self.outdate(other);
+        } else {
+            let ours = std::mem::replace(self, other.clone());
+            self.outdate(&ours);
+        }
+    }
+
+    /// Meets a state that was carried from elsewhere. A stranger there is ignored: ours is what the host configured or what
+    /// its folder holds.
+    pub fn meet_carried(&mut self, carried: &TokenFamily) {
+        if self.generation == 0 {
+            *self = carried.clone();
+        } else if self.is_related(carried) {
+            self.meet(carried.clone());
+        }
+    }
+
+    /// Who knows the other's newest token has had it before. Where neither does, somebody authorized twice: a pair counts
+    /// more than an uninstallation, as a pair that is lost cannot be had again; then the longer family counts, then the
+    /// later pair.
     fn is_older_than(&self, other: &TokenFamily) -> bool {
         if self.pair.access == other.pair.access || other.generation == 0 {
             return false;
@@ -171,33 +207,15 @@ impl TokenFamily {
         match (self.knows(&other.pair.access), other.knows(&self.pair.access)) {
             (true, false) => false,
             (false, true) => true,
+            _ if self.is_retired() != other.is_retired() => self.is_retired(),
             _ => (other.generation, other.pair.expires) > (self.generation, self.pair.expires),
         }
     }
 
-    /// Joins two states of one client that were found in different places. `configured` is the access token that the
-    /// host configured, or empty.
-    pub fn reconcile(mut self, other: TokenFamily, configured: &Secret) -> TokenFamily {
-        if other.generation == 0 {
-            return self;
-        }
-        if self.generation == 0 {
-            return other;
-        }
-        if self.is_related(&other) {
-            self.meet(other);
-            return self;
-        }
-        // They know nothing of each other: a copied base, or two authorizations. The host's own word decides.
-        if other.knows(configured) && !self.knows(configured) {
-            return other;
-        }
-        if !configured.is_empty() && !self.knows(configured) {
-            // Both are outdated by the configured token, which is about to be presented.
-            self.known.absorb(&other.known);
-            self.generation = self.generation.max(other.generation);
-        }
-        self
+    /// The tokens of a family that ours replaces become its ancestors, so that whoever still uses them follows ours.
+    fn outdate(&mut self, other: &TokenFamily) {
+        self.known.absorb(&other.known);
+        self.generation = self.generation.max(other.generation.saturating_add(1));
     }
 }
 

@@ -12,7 +12,6 @@ pub use super::pending::{Key, PendingBatch, Reservation};
 use super::pending::{PendingBatches, Stage, with_message_id};
 use super::private_file::MAX_BYTES;
 use super::storage::{Guard, Storage};
-use crate::config::Address;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
@@ -213,12 +212,8 @@ impl Store {
 
     fn json(&self, contents: &Contents, family: Option<&TokenFamily>) -> String {
         let mut document = family.map_or_else(|| Document::with(&TokenFamily::none()), Document::with);
-        let member_id = family.map(|family| family.pair().member_id.as_str()).filter(|id| !id.is_empty());
         let configured = &self.identity.portal;
-        document.portal = PortalName {
-            origin: configured.origin.clone(),
-            member_id: member_id.unwrap_or(&configured.member_id).to_owned(),
-        };
+        document.portal = family.map_or_else(|| configured.clone(), |family| configured.with_member_id_of(family));
         document.connector_id.clone_from(&self.identity.connector_id);
         document.application_token = contents.application_token.as_ref().map_or("", Secret::expose).to_owned();
         document.seen.clone_from(contents.batches.seen());
@@ -275,7 +270,7 @@ impl Identity {
         let has_batches = [document.reservations.len(), document.failed_reservations.len(), document.removed.len()];
         let has_batches = has_batches.iter().any(|count| *count > 0);
         let is_worth_something = has_batches || !family.pair().is_none() || !document.application_token.is_empty();
-        if is_worth_something && !self.is_portal(&document.portal, family) {
+        if is_worth_something && !self.portal.is_portal_of(&document.portal, family) {
             let hint = match document.portal.member_id.as_str() {
                 "" => String::new(),
                 id => format!("; if the portal was only renamed, set handler.member_id to {id}"),
@@ -294,18 +289,6 @@ impl Identity {
             )));
         }
         Ok(())
-    }
-
-    /// A portal is the same under the same `member_id`; where that is not known on both sides, under the same address
-    /// or the one that its tokens name.
-    fn is_portal(&self, other: &PortalName, family: &TokenFamily) -> bool {
-        if !other.member_id.is_empty() && !self.portal.member_id.is_empty() {
-            return other.member_id.eq_ignore_ascii_case(&self.portal.member_id);
-        }
-        let named = Address::parse(&family.pair().client_endpoint, true);
-        other.origin.is_empty()
-            || other.origin.eq_ignore_ascii_case(&self.portal.origin)
-            || named.is_ok_and(|address| address.origin().eq_ignore_ascii_case(&self.portal.origin))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The file in which processes of one machine share a token family (`auth.tokens_file`).
 
-use super::document::{Document, Unreadable};
+use super::document::{Document, PortalName, Unreadable};
 use super::family::TokenFamily;
 use super::storage::{Guard, Storage};
 use crate::error::{Error, Result};
@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 /// See the module. Written under its lock only.
 pub struct TokensFile {
     storage: Box<dyn Storage>,
+    portal: PortalName,
     client_id: String,
 }
 
@@ -15,9 +16,14 @@ pub struct TokensFile {
 const SPACE_FOR_TOKENS: u64 = 8192;
 
 impl TokensFile {
-    /// The tokens of this application, or of any when its id is empty.
-    pub fn new(storage: Box<dyn Storage>, client_id: &str) -> TokensFile {
-        TokensFile { storage, client_id: client_id.to_owned() }
+    /// The tokens of an application (of any when its id is empty) on a portal.
+    pub fn new(storage: Box<dyn Storage>, portal: PortalName, client_id: &str) -> TokensFile {
+        TokensFile { storage, portal, client_id: client_id.to_owned() }
+    }
+
+    /// Where it is.
+    pub fn name(&self) -> String {
+        self.storage.name()
     }
 
     /// Locks the file; `None` when another process or client holds the lock.
@@ -25,8 +31,8 @@ impl TokensFile {
         self.storage.try_lock()
     }
 
-    /// The family in the file, if there is one.
-    pub fn read(&self) -> Result<Option<TokenFamily>> {
+    /// The family in the file, if there is one. Tokens of `ours` are recognized even after the portal was renamed.
+    pub fn read(&self, ours: &TokenFamily) -> Result<Option<TokenFamily>> {
         let Some(text) = self.storage.read()? else { return Ok(None) };
         let name = self.storage.name();
         let failed = |unreadable| match unreadable {
@@ -46,7 +52,15 @@ impl TokensFile {
                 "{name} holds the tokens of another application; set auth.tokens_file to a file of its own"
             )));
         }
-        document.family().map(Some).map_err(failed)
+        let family = document.family().map_err(failed)?;
+        if !family.is_related(ours) && !self.portal.is_portal_of(&document.portal, &family) {
+            return Err(Error::State(format!(
+                "{name} holds the tokens of the portal {}, but this client is configured for {}; set auth.tokens_file \
+                 to a file of its own",
+                document.portal, self.portal
+            )));
+        }
+        Ok(Some(family))
     }
 
     /// Makes sure that a family with a new pair can be written.
@@ -61,6 +75,7 @@ impl TokensFile {
 
     fn json(&self, family: &TokenFamily) -> String {
         let mut document = Document::with(family);
+        document.portal = self.portal.with_member_id_of(family);
         document.client_id.clone_from(&self.client_id);
         document.to_json()
     }

@@ -1,35 +1,25 @@
 //! A token family as the clients of one process share it: one renewal at a time, and everyone stores the outcome.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::files::Files;
+use super::member::Member;
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
-use crate::state::family::{Presented, TokenFamily};
+use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
-
-/// Where one client stores its tokens: in its state, and with its host.
-pub trait TokenKeeper: Send + Sync {
-    /// Makes sure that a new pair can be stored.
-    fn reserve_space(&self) -> Result<()>;
-
-    /// Stores the family durably.
-    fn store(&self, family: &TokenFamily) -> Result<()>;
-
-    /// Reports the newest pair to the host.
-    fn report(&self, pair: &TokenPair);
-
-    /// The client has ended: the host is not called again. Waits for a report under way, for so long at most.
-    fn end(&self, max: Duration);
-}
 
 /// See the module.
 pub(super) struct SharedFamily {
+    /// Whoever needs the permits of two families takes that of the lower number first.
+    number: u64,
     state: Mutex<State>,
     /// Holds one permit: whoever has it may renew.
     permit: (Sender<()>, Receiver<()>),
@@ -37,37 +27,26 @@ pub(super) struct SharedFamily {
 
 struct State {
     family: TokenFamily,
-    keepers: Vec<Weak<dyn TokenKeeper>>,
-}
-
-/// The families of a process. Clients whose tokens are of one family share it.
-#[derive(Default)]
-pub(super) struct Registry(Mutex<Vec<Weak<SharedFamily>>>);
-
-impl Registry {
-    /// The shared family that this one belongs to: a known one, which is brought up to date, or a new one.
-    pub(super) fn join(&self, family: TokenFamily) -> Arc<SharedFamily> {
-        let mut families = lock(&self.0);
-        families.retain(|family| family.strong_count() > 0);
-        for shared in families.iter().filter_map(Weak::upgrade) {
-            if shared.family().is_related(&family) {
-                drop(families);
-                // Whoever shares it stores what is news to them; their own clients report when that fails.
-                let (_, _) = shared.change(|known| known.meet(family), |_| Ok(()), None);
-                return shared;
-            }
-        }
-        let (give, take) = bounded(1);
-        // There is room for it.
-        let _ = give.send(());
-        let state = State { family, keepers: Vec::new() };
-        let shared = Arc::new(SharedFamily { state: Mutex::new(state), permit: (give, take) });
-        families.push(Arc::downgrade(&shared));
-        shared
-    }
+    /// Changes with the family.
+    version: u64,
+    members: Vec<Weak<Member>>,
 }
 
 impl SharedFamily {
+    /// A family of which nobody is a member yet.
+    pub(super) fn new(family: TokenFamily) -> Arc<SharedFamily> {
+        let (give, take) = bounded(1);
+        // There is room for it.
+        let _ = give.send(());
+        let state = State { family, version: unique(), members: Vec::new() };
+        Arc::new(SharedFamily { number: unique(), state: Mutex::new(state), permit: (give, take) })
+    }
+
+    /// See [`SharedFamily::number`].
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The family as it is now.
     pub(super) fn family(&self) -> TokenFamily {
         lock(&self.state).family.clone()
@@ -88,72 +67,88 @@ impl SharedFamily {
         lock(&self.state).family.knows(access)
     }
 
-    /// From now on the keeper is given every new generation.
-    pub(super) fn add_keeper(&self, keeper: &Arc<dyn TokenKeeper>) {
-        self.remove_keeper(keeper);
-        lock(&self.state).keepers.push(Arc::downgrade(keeper));
+    /// Whether somebody uses it, and it is a branch of the family `other`.
+    pub(super) fn is_related(&self, other: &TokenFamily) -> bool {
+        let state = lock(&self.state);
+        state.members.iter().any(|member| member.strong_count() > 0) && state.family.is_related(other)
     }
 
-    /// The keeper is given nothing more.
-    pub(super) fn remove_keeper(&self, keeper: &Arc<dyn TokenKeeper>) {
-        let keeper = Arc::downgrade(keeper);
-        lock(&self.state).keepers.retain(|known| !known.ptr_eq(&keeper));
+    /// Who uses it.
+    pub(super) fn members(&self) -> Vec<Arc<Member>> {
+        lock(&self.state).members()
     }
 
-    /// Makes sure that every keeper has room for a new pair.
+    /// From now on the member is given every new generation.
+    pub(super) fn add(&self, member: &Arc<Member>) {
+        lock(&self.state).members.push(Arc::downgrade(member));
+    }
+
+    /// The member is given nothing more.
+    pub(super) fn remove(&self, member: &Arc<Member>) {
+        let member = Arc::downgrade(member);
+        lock(&self.state).members.retain(|known| !known.ptr_eq(&member));
+    }
+
+    /// Everyone who uses it, for the family that takes its place.
+    pub(super) fn take_members(&self) -> Vec<Arc<Member>> {
+        let mut state = lock(&self.state);
+        let members = state.members();
+        state.members.clear();
+        members
+    }
+
+    /// Makes sure that every member has room for a new pair.
     pub(super) fn reserve_space(&self) -> Result<()> {
-        self.keepers().iter().try_for_each(|keeper| keeper.reserve_space())
+        self.members().iter().try_for_each(|member| member.reserve_space())
     }
 
-    /// Changes a copy of the family, has `and_store` and every keeper store it, reports a new pair to the hosts (except
-    /// that of `presenter`, who brought it), and only then uses it. The first failure to store is returned; the change is
-    /// used all the same, as nobody can buy a pair again.
+    /// Changes a copy of the family, stores it in the files and with every member who has not stored this version,
+    /// reports a new pair to the hosts (except that of `presenter`, who brought it), and only then uses it. The first
+    /// failure to store is returned; the change is used all the same, as nobody can buy a pair again. When something else
+    /// has changed the family meanwhile, or somebody has joined, it is done once more.
     pub(super) fn change<T>(
         &self,
-        change: impl FnOnce(&mut TokenFamily) -> T,
-        and_store: impl FnOnce(&TokenFamily) -> Result<()>,
-        presenter: Option<&Arc<dyn TokenKeeper>>,
+        change: impl Fn(&mut TokenFamily) -> T,
+        files: &mut Files,
+        presenter: Option<&Arc<Member>>,
     ) -> (T, Result<()>) {
-        let mut family = self.family();
-        let before = family.pair().access.clone();
-        let outcome = change(&mut family);
-        let mut stored = and_store(&family);
-        let keepers = self.keepers();
-        for keeper in &keepers {
-            stored = stored.and(keeper.store(&family));
+        loop {
+            let (before, version, members) = {
+                let mut state = lock(&self.state);
+                (state.family.clone(), state.version, state.members())
+            };
+            let mut family = before.clone();
+            let outcome = change(&mut family);
+            let next = if family == before { version } else { unique() };
+            let mut stored = files.write(&family);
+            for member in &members {
+                stored = stored.and(member.store(&family, next));
+            }
+            // If a host dies in its own callback, the pair is stored already.
+            for member in &members {
+                member.report(family.pair(), presenter.is_some_and(|own| Arc::ptr_eq(own, member)));
+            }
+            let mut state = lock(&self.state);
+            let is_new = |member: &Arc<Member>| !members.iter().any(|known| Arc::ptr_eq(known, member));
+            if state.version == version && !state.members().iter().any(is_new) {
+                state.family = family;
+                state.version = next;
+                return (outcome, stored);
+            }
         }
-        // If the host dies in its own callback, the pair is stored already.
-        if family.pair().access != before && !family.pair().is_none() {
-            let others = |keeper: &&Arc<dyn TokenKeeper>| presenter.is_none_or(|own| !Arc::ptr_eq(keeper, own));
-            keepers.iter().filter(others).for_each(|keeper| keeper.report(family.pair()));
-        }
-        let mut state = lock(&self.state);
-        let meanwhile = std::mem::replace(&mut state.family, family);
-        if meanwhile.is_newer_than(&state.family) {
-            state.family.meet(meanwhile);
-        }
-        (outcome, stored)
-    }
-
-    /// Presents a pair, see [`TokenFamily::present`].
-    pub(super) fn present(
-        &self,
-        pair: TokenPair,
-        and_store: impl FnOnce(&TokenFamily) -> Result<()>,
-        presenter: Option<&Arc<dyn TokenKeeper>>,
-    ) -> (Presented, Result<()>) {
-        self.change(|family| family.present(pair), and_store, presenter)
     }
 
     /// Waits for the right to change the family.
-    pub(super) fn permit(&self, deadline: Deadline, cancel: &Cancellation, clock: &dyn Clock) -> Result<Permit<'_>> {
-        let left = deadline.left(clock.now());
-        let permit = select! {
-            recv(self.permit.1) -> _ => Permit(&self.permit.0),
-            recv(cancel.receiver()) -> _ => return Err(cancel.reason()),
-            default(left) => return Err(Error::Busy(
-                "another call is renewing the tokens and takes too long; repeat this call later".into(),
-            )),
+    pub(super) fn permit(&self, deadline: Deadline, cancel: &Cancellation, clock: &dyn Clock) -> Result<Permit> {
+        let permit = match self.permit.1.try_recv() {
+            Ok(()) => Permit(self.permit.0.clone()),
+            Err(_) => select! {
+                recv(self.permit.1) -> _ => Permit(self.permit.0.clone()),
+                recv(cancel.receiver()) -> _ => return Err(cancel.reason()),
+                default(deadline.left(clock.now())) => return Err(Error::Busy(
+                    "another call is renewing the tokens and takes too long; repeat this call later".into(),
+                )),
+            },
         };
         // A client that is about to end waits for whoever has the permit, but nobody may start then.
         cancel.check()?;
@@ -164,23 +159,30 @@ impl SharedFamily {
     pub(super) fn wait_for_renewal(&self, max: Duration) {
         // Taking the permit means that nobody else has it.
         if self.permit.1.recv_timeout(max).is_ok() {
-            drop(Permit(&self.permit.0));
+            drop(Permit(self.permit.0.clone()));
         }
     }
+}
 
-    fn keepers(&self) -> Vec<Arc<dyn TokenKeeper>> {
-        let mut state = lock(&self.state);
-        state.keepers.retain(|keeper| keeper.strong_count() > 0);
-        state.keepers.iter().filter_map(Weak::upgrade).collect()
+impl State {
+    fn members(&mut self) -> Vec<Arc<Member>> {
+        self.members.retain(|member| member.strong_count() > 0);
+        self.members.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
 /// The right to change the family, given back when dropped.
-pub(super) struct Permit<'a>(&'a Sender<()>);
+pub(super) struct Permit(Sender<()>);
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         // There is room for it: it was taken out before.
         let _ = self.0.send(());
     }
+}
+
+/// A number that nothing else in this process has.
+fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

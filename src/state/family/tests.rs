@@ -73,25 +73,76 @@ fn of_two_copies_of_a_family_the_newer_counts() {
     }
 }
 
+/// A family whose newest pair expires then.
+fn expiring(tokens: &[&str], expires: u64) -> TokenFamily {
+    let mut family = family(tokens);
+    let pair = TokenPair { expires, ..family.pair().clone() };
+    family.pair = pair;
+    family
+}
+
 #[test]
-fn strangers_are_decided_by_the_configured_token() {
-    let reconciled = |ours: &[&str], theirs: &[&str], configured: &str| {
-        let family = family(ours).reconcile(family(theirs), &Secret::new(configured));
-        (newest(&family).to_owned(), family)
-    };
-    assert_eq!(reconciled(&["a1", "a2"], &["b1", "b2"], "b1").0, "b2");
-    assert_eq!(reconciled(&["a1", "a2"], &["b1", "b2"], "a1").0, "a2");
-    assert_eq!(reconciled(&["a1", "a2"], &["b1", "b2"], "").0, "a2", "ours without a configured token");
-    assert_eq!(reconciled(&[], &["b1", "b2"], "").0, "b2");
-    assert_eq!(reconciled(&["a1"], &[], "c").0, "a1");
-    let (_, mut family) = reconciled(&["a1", "a2"], &["b1", "b2", "b3"], "c");
-    assert_eq!(family.present(pair("c")), Presented::Adopted);
-    assert_eq!((newest(&family), family.generation()), ("c", 4));
-    assert_eq!(family.present(pair("b3")), Presented::Outdated);
-    assert_eq!(family.present(pair("a2")), Presented::Outdated);
-    // A state that was not chosen stays a stranger: its tokens may be configured later.
-    let (_, mut family) = reconciled(&["a1"], &["b1"], "a1");
-    assert_eq!(family.present(pair("b1")), Presented::Adopted);
+fn of_two_strangers_who_share_a_file_the_one_that_was_bought_last_counts() {
+    for (ours, theirs, result) in [
+        (expiring(&["a1", "a2"], 10), expiring(&["b1"], 20), "b1"),
+        (expiring(&["a1", "a2"], 20), expiring(&["b1"], 10), "a2"),
+        // What a host presents does not say when it expires.
+        (expiring(&["a1", "a2"], 10), family(&["b1"]), "b1"),
+        (family(&["a1", "a2"]), family(&["b1"]), "b1"),
+        (TokenFamily::none(), family(&["b1"]), "b1"),
+        (family(&["a1"]), TokenFamily::none(), "a1"),
+    ] {
+        let mut met = ours.clone();
+        met.meet_shared(&theirs);
+        assert_eq!(newest(&met), result);
+        // Whoever uses the other one follows.
+        for mut copy in [ours, theirs].into_iter().filter(|copy| copy.generation() > 0) {
+            copy.meet_shared(&met);
+            assert_eq!((newest(&copy), copy == met), (result, true));
+        }
+    }
+    let mut ours = family(&["a1"]);
+    let mut retired = family(&["b1"]);
+    retired.retire();
+    ours.meet_shared(&retired);
+    assert_eq!(newest(&ours), "a1", "their application was uninstalled");
+}
+
+#[test]
+fn a_carried_stranger_is_used_only_where_there_is_nothing() {
+    let mut ours = family(&["a1"]);
+    ours.meet_carried(&family(&["b1", "b2"]));
+    assert_eq!(newest(&ours), "a1");
+    assert_eq!(ours.present(pair("b2")), Presented::Adopted, "it stays a stranger, which may be configured later");
+    let mut nothing = TokenFamily::none();
+    nothing.meet_carried(&family(&["b1", "b2"]));
+    assert_eq!(newest(&nothing), "b2");
+}
+
+#[test]
+fn a_pair_that_was_bought_for_one_that_is_gone_is_only_remembered() {
+    let mut ours = family(&["t1"]);
+    ours.present(pair("installed meanwhile"));
+    ours.renewed(&Secret::new("t1"), pair("t2"));
+    assert_eq!(newest(&ours), "installed meanwhile");
+    assert_eq!(ours.present(pair("t2")), Presented::Outdated);
+    ours.renewed(&Secret::new("installed meanwhile"), pair("t3"));
+    assert_eq!(newest(&ours), "t3");
+}
+
+#[test]
+fn a_living_pair_counts_more_than_an_uninstallation_that_does_not_know_it() {
+    let mut uninstalled = family(&["t1", "t2", "t3"]);
+    uninstalled.retire();
+    let generation = uninstalled.generation();
+    uninstalled.retire();
+    assert_eq!(uninstalled.generation(), generation, "once is enough");
+    let mut installed = family(&["t1", "installed again"]);
+    let mut met = uninstalled.clone();
+    assert!(met.meet(installed.clone()));
+    assert_eq!(newest(&met), "installed again");
+    assert!(!installed.meet(uninstalled));
+    assert_eq!(newest(&installed), "installed again");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use crate::state::PortalName;
 use crate::state::storage::Storage;
 use crate::state::store::{Identity, Store};
 
+mod authorizations;
+mod computer;
 mod sequences;
 mod world;
 
@@ -25,7 +27,7 @@ fn is_invalid_grant(error: &Error) -> bool {
 
 #[test]
 fn a_process_that_starts_with_the_first_token_finds_the_newest_pair_after_any_number_of_renewals() {
-    let mut world = World::new(Setup { together: false, clients: 2, file: true, folders: false, host_stores: false });
+    let mut world = World::new(Setup { clients: 2, files: 0b11, ..Setup::default() });
     world.start(0);
     for renewal in 0..200 {
         world.renew(0).unwrap();
@@ -42,7 +44,7 @@ fn a_process_that_starts_with_the_first_token_finds_the_newest_pair_after_any_nu
 
 #[test]
 fn an_older_state_does_not_replace_a_newer_folder() {
-    let mut world = World::new(Setup { together: false, clients: 1, file: false, folders: true, host_stores: false });
+    let mut world = World::new(Setup { clients: 1, folders: true, ..Setup::default() });
     world.start(0);
     world.back_up(0);
     world.renew(0).unwrap();
@@ -56,7 +58,7 @@ fn an_older_state_does_not_replace_a_newer_folder() {
 
 #[test]
 fn a_host_that_dies_in_its_own_callback_loses_nothing() {
-    let mut world = World::new(Setup { together: false, clients: 1, file: false, folders: true, host_stores: true });
+    let mut world = World::new(Setup { clients: 1, folders: true, host_stores: true, ..Setup::default() });
     world.start(0);
     world.renew(0).unwrap();
     world.die_in_callback();
@@ -68,7 +70,7 @@ fn a_host_that_dies_in_its_own_callback_loses_nothing() {
 
 #[test]
 fn nothing_is_bought_on_a_full_disk_and_set_tokens_are_used_all_the_same() {
-    let mut world = World::new(Setup { together: false, clients: 1, file: true, folders: true, host_stores: false });
+    let mut world = World::new(Setup { clients: 1, files: 0b1, folders: true, ..Setup::default() });
     world.start(0);
     world.set_full(true);
     for _ in 0..3 {
@@ -87,7 +89,7 @@ fn nothing_is_bought_on_a_full_disk_and_set_tokens_are_used_all_the_same() {
 #[test]
 fn a_disk_that_fills_up_during_a_renewal_has_room_for_the_new_pair() {
     for (file, folders) in [(true, false), (false, true), (true, true)] {
-        let mut world = World::new(Setup { clients: 1, together: false, file, folders, host_stores: false });
+        let mut world = World::new(Setup { clients: 1, files: u32::from(file), folders, ..Setup::default() });
         world.start(0);
         world.fill_disk_at_next_answer();
         world.renew(0).unwrap();
@@ -101,7 +103,7 @@ fn a_disk_that_fills_up_during_a_renewal_has_room_for_the_new_pair() {
 #[test]
 fn an_answer_that_never_arrived_is_what_the_text_says() {
     for (file, folders) in [(true, false), (false, true), (true, true)] {
-        let mut world = World::new(Setup { together: false, clients: 1, file, folders, host_stores: false });
+        let mut world = World::new(Setup { clients: 1, files: u32::from(file), folders, ..Setup::default() });
         world.start(0);
         world.lose_next_answer(true);
         assert!(matches!(world.renew(0).unwrap_err(), Error::Network(_)));
@@ -116,7 +118,7 @@ fn an_answer_that_never_arrived_is_what_the_text_says() {
 
 #[test]
 fn a_pair_that_somebody_else_has_used_up_is_no_lost_answer() {
-    let mut world = World::new(Setup { together: false, clients: 1, file: false, folders: true, host_stores: false });
+    let mut world = World::new(Setup { clients: 1, folders: true, ..Setup::default() });
     world.start(0);
     world.use_up_elsewhere(0);
     let error = world.renew(0).unwrap_err();
@@ -125,7 +127,7 @@ fn a_pair_that_somebody_else_has_used_up_is_no_lost_answer() {
 
 #[test]
 fn a_state_of_strangers_is_used_only_where_there_are_no_tokens() {
-    let mut world = World::new(Setup { together: false, clients: 2, file: false, folders: true, host_stores: false });
+    let mut world = World::new(Setup { clients: 2, folders: true, ..Setup::default() });
     world.start(0);
     world.renew(0).unwrap();
     world.back_up(0);
@@ -146,7 +148,7 @@ fn a_state_of_strangers_is_used_only_where_there_are_no_tokens() {
 
 #[test]
 fn after_an_uninstallation_the_configured_token_does_not_come_back() {
-    let mut world = World::new(Setup { together: false, clients: 1, file: false, folders: true, host_stores: false });
+    let mut world = World::new(Setup { clients: 1, folders: true, ..Setup::default() });
     world.start(0);
     world.renew(0).unwrap();
     world.uninstall(0);
@@ -162,10 +164,132 @@ fn after_an_uninstallation_the_configured_token_does_not_come_back() {
 
 #[test]
 fn an_end_waits_for_the_renewal_under_way() {
-    let mut world = World::new(Setup { together: false, clients: 1, file: false, folders: true, host_stores: false });
+    let mut world = World::new(Setup { clients: 1, folders: true, ..Setup::default() });
     world.start(0);
     let (renewed, state_was_current) = world.close_during_renewal(0);
     assert!(renewed && state_was_current);
     world.start(0);
     world.renew(0).unwrap();
+}
+
+/// Two clients of one process that do not know of each other when they start.
+fn two_in_one_process(changes: Setup) -> World {
+    World::new(Setup { clients: 2, together: 2, ..changes })
+}
+
+#[test]
+fn clients_that_are_given_the_same_tokens_later_share_them() {
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut world = two_in_one_process(Setup { without_tokens: true, ..Setup::default() });
+        world.start(0);
+        world.set_configured(first).unwrap();
+        world.renew(first).unwrap();
+        world.set_configured(second).unwrap();
+        assert_eq!(world.access(0), world.access(1));
+        world.renew(second).unwrap();
+        world.renew(first).unwrap();
+        assert_eq!(world.renewals(), 3);
+    }
+}
+
+#[test]
+fn clients_that_restore_the_same_state_share_its_tokens() {
+    let mut world = two_in_one_process(Setup { without_tokens: true, ..Setup::default() });
+    world.start(0);
+    world.set_configured(0).unwrap();
+    world.back_up(0);
+    world.renew(0).unwrap();
+    world.stop(0);
+    world.start(0);
+    world.restore(0, 0);
+    world.set_new_tokens(0).1.unwrap();
+    world.renew(0).unwrap();
+    world.restore(1, 0);
+    assert_eq!(world.access(0), world.access(1));
+    world.renew(1).unwrap();
+    world.renew(0).unwrap();
+}
+
+#[test]
+fn two_authorizations_become_one_when_the_host_sets_the_same_pair_everywhere() {
+    let mut world = two_in_one_process(Setup { without_tokens: true, ..Setup::default() });
+    world.start(0);
+    world.set_configured(0).unwrap();
+    world.set_new_tokens(1).1.unwrap();
+    assert_ne!(world.access(0), world.access(1));
+    world.configure_new_tokens();
+    for client in [0, 1, 1, 0] {
+        world.set_configured(client).unwrap();
+        world.renew(client).unwrap();
+    }
+    assert_eq!(world.access(0), world.access(1));
+}
+
+#[test]
+fn a_client_without_the_tokens_file_renews_what_others_share_by_it() {
+    // The first two live in one process, and only the first of them has the file.
+    let mut world = World::new(Setup { clients: 3, together: 2, files: 0b101, ..Setup::default() });
+    (0..3).for_each(|client| assert!(world.start(client)));
+    for client in [1, 2, 1, 0, 2, 1] {
+        world.renew(client).unwrap();
+    }
+}
+
+#[test]
+fn another_authorization_in_the_tokens_file_is_followed_and_not_overwritten() {
+    let mut world = World::new(Setup { clients: 2, files: 0b11, ..Setup::default() });
+    world.start(0);
+    world.renew(0).unwrap();
+    let replaced = world.replace_tokens_file("https://portal");
+    world.renew(0).unwrap();
+    assert_eq!(world.access(0), replaced.access.expose());
+    world.start(1);
+    assert_eq!(world.access(1), replaced.access.expose(), "the configured token is its ancestor");
+    world.renew(1).unwrap();
+    world.renew(0).unwrap();
+}
+
+#[test]
+fn the_tokens_file_of_another_portal_is_left_alone() {
+    let mut world = World::new(Setup { clients: 2, files: 0b11, ..Setup::default() });
+    world.start(0);
+    let theirs = world.replace_tokens_file("https://another");
+    let error = world.renew(0).unwrap_err();
+    assert!(
+        matches!(&error, Error::State(text) if text.contains("https://portal") && text.contains("https://another")),
+        "{error}"
+    );
+    assert!(world.is_stored_anywhere(theirs.refresh.expose()));
+    assert_eq!(world.renewals(), 0);
+}
+
+#[test]
+fn threads_that_set_and_renew_the_same_tokens_at_once_never_buy_with_one_pair_twice() {
+    for round in 0..200 {
+        let mut world = World::new(Setup {
+            clients: 3,
+            together: 3,
+            files: round % 8,
+            folders: round % 3 == 0,
+            without_tokens: true,
+            ..Setup::default()
+        });
+        assert!(world.start(0));
+        let pair = world.configured();
+        std::thread::scope(|scope| {
+            for client in 0..3 {
+                let (tokens, pair) = (world.tokens(client), pair.clone());
+                scope.spawn(move || {
+                    tokens.present(pair, true).unwrap();
+                    for _ in 0..3 {
+                        let deadline = Deadline::after(Duration::from_secs(60), std::time::Instant::now());
+                        tokens.renew(&tokens.access(), deadline).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(world.misused(), 0, "round {round}");
+        (0..3).for_each(|client| world.renew(client).unwrap());
+        assert!((0..3).all(|client| world.access(client) == world.access(0)), "round {round}");
+    }
 }

@@ -30,14 +30,25 @@ fn no_sequence_kills_the_tokens() {
 
 fn run(rng: &mut TestRng, counts: &mut Counts) {
     let mut below = |max: u64| rand_below(rng, max);
-    let file = below(2) == 0;
-    let together = !file && below(2) == 0;
+    let clients = 1 + below(3) as usize;
+    let together = below(clients as u64 + 1) as usize;
+    let mut files = below(1 << clients) as u32;
+    // Processes share tokens by a file, or not at all.
+    if together < clients {
+        if together > 0 {
+            files |= 1 << below(together as u64);
+        }
+        (together..clients).for_each(|alone| files |= 1 << alone);
+    }
+    // Then they may be given different ones, which only the process brings together, and only folders know.
+    let without_tokens = clients == together.max(1) && below(4) == 0;
     let setup = Setup {
-        clients: if file || together { 1 + below(3) as usize } else { 1 },
+        clients,
         together,
-        file,
-        folders: !file || below(2) == 0,
+        files,
+        folders: files == 0 || without_tokens || below(2) == 0,
         host_stores: below(2) == 0,
+        without_tokens,
     };
     let mut world = World::new(setup);
     let mut configurations = vec![world.configured()];
@@ -51,7 +62,7 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
             world.kill_in(None);
             continue;
         }
-        match below(20) {
+        match below(23) {
             0..=7 => {
                 if below(3) == 0 {
                     world.kill_in(Some(1 + below(14) as u32));
@@ -90,6 +101,13 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
                 world.stop(client);
                 world.switch_portal(client);
             }
+            20 | 21 => {
+                let _ = world.set_configured(client);
+            }
+            // What it knew of old tokens is lost with it, unless the folders of all who used it know it too.
+            22 if setup.files & 1 != 0 && setup.folders && clients == together.max(1) => {
+                world.replace_tokens_file("https://portal");
+            }
             _ => {}
         }
         configurations.push(world.configured());
@@ -112,6 +130,10 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
 }
 
 fn renew(world: &mut World, client: usize, counts: &mut Counts) {
+    if world.access(client).is_empty() {
+        let _ = world.set_configured(client);
+        return;
+    }
     match world.renew(client).into_inner() {
         Some(Err(error)) if is_invalid_grant(&error) => {
             counts.lost_answers += 1;

@@ -1,193 +1,33 @@
-//! The model.
+//! The model: clients, processes, hosts.
 
+use super::authorizations::{Authorizations, ModelServer};
+use super::computer::{Computer, Killed, ModelFile};
 use super::*;
 
-/// What a client of the model is killed with. Unwinding runs no code of the library that writes.
-struct Killed;
-
-/// The disk of a computer.
-#[derive(Default)]
-struct Disk {
-    files: HashMap<String, String>,
-    locked: Vec<String>,
-    reserved: HashMap<String, u64>,
-    full: bool,
-    /// So many moments until the running client is killed.
-    kill_in: Option<u32>,
-    kill_in_callback: bool,
-}
-
-#[derive(Clone, Default)]
-struct Computer(Arc<Mutex<Disk>>);
-
-impl Computer {
-    fn disk(&self) -> MutexGuard<'_, Disk> {
-        lock(&self.0)
-    }
-
-    /// A moment at which the client may be killed.
-    fn moment(&self) {
-        let mut disk = self.disk();
-        let Some(left) = disk.kill_in.as_mut() else { return };
-        *left -= 1;
-        if *left == 0 {
-            disk.kill_in = None;
-            drop(disk);
-            resume_unwind(Box::new(Killed));
-        }
-    }
-}
-
-struct ModelFile {
-    computer: Computer,
-    name: String,
-}
-
-struct ModelLock(Computer, String);
-
-impl Drop for ModelLock {
-    fn drop(&mut self) {
-        self.0.disk().locked.retain(|name| *name != self.1);
-    }
-}
-
-impl Storage for ModelFile {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn try_lock(&self) -> Result<Option<Guard>> {
-        let mut disk = self.computer.disk();
-        if disk.locked.contains(&self.name) {
-            return Ok(None);
-        }
-        disk.locked.push(self.name.clone());
-        disk.reserved.remove(&self.name);
-        drop(disk);
-        Ok(Some(Box::new(ModelLock(self.computer.clone(), self.name.clone()))))
-    }
-
-    fn read(&self) -> Result<Option<String>> {
-        Ok(self.computer.disk().files.get(&self.name).cloned())
-    }
-
-    fn reserve_space(&self, bytes: u64) -> Result<()> {
-        self.computer.moment();
-        let mut disk = self.computer.disk();
-        let reserved = disk.reserved.get(&self.name).copied().unwrap_or(0);
-        if disk.full && bytes > reserved {
-            return Err(Error::State("the disk is full".into()));
-        }
-        disk.reserved.insert(self.name.clone(), bytes.max(reserved));
-        Ok(())
-    }
-
-    fn write(&self, content: &[u8]) -> Result<()> {
-        self.computer.moment();
-        let mut disk = self.computer.disk();
-        let reserved = disk.reserved.remove(&self.name).unwrap_or(0);
-        if disk.full && content.len() as u64 > reserved {
-            return Err(Error::State("the disk is full".into()));
-        }
-        disk.files.insert(self.name.clone(), String::from_utf8(content.to_vec()).unwrap());
-        drop(disk);
-        self.computer.moment();
-        Ok(())
-    }
-}
-
-/// What the authorization server knows.
-#[derive(Default)]
-struct Authorizations {
-    /// Refresh tokens that are good, and their authorization.
-    good: HashMap<String, u64>,
-    used: HashMap<String, u64>,
-    issued: u64,
-    lose_next_answer: bool,
-    /// Another program fills the disk while the next renewal is answered.
-    fill_disk_at_next_answer: bool,
-    renewals: u64,
-    /// For each use of a pair that was used before: the good refresh token of its authorization at that moment.
-    misused: Vec<Option<String>>,
-    /// Held while a renewal is answered, for tests of what happens meanwhile.
-    slow: Option<Arc<Mutex<()>>>,
-}
-
-impl Authorizations {
-    fn issue(&mut self, authorization: u64) -> TokenPair {
-        self.issued += 1;
-        let refresh = format!("<refresh {}>", self.issued);
-        self.good.insert(refresh.clone(), authorization);
-        TokenPair {
-            access: Secret::new(format!("<access {}>", self.issued)),
-            refresh: Secret::new(refresh),
-            expires: self.issued,
-            ..TokenPair::none()
-        }
-    }
-
-    fn authorize(&mut self) -> TokenPair {
-        self.issue(self.issued + 1)
-    }
-}
-
-struct ModelServer {
-    authorizations: Arc<Mutex<Authorizations>>,
-    computer: Computer,
-}
-
-impl TokenServer for ModelServer {
-    fn client_secret(&self) -> &Secret {
-        static NONE: LazyLock<Secret> = LazyLock::new(|| Secret::new(""));
-        &NONE
-    }
-
-    fn exchange_code(&self, _: &str, _: u64) -> Result<TokenPair> {
-        Ok(lock(&self.authorizations).authorize())
-    }
-
-    fn refresh(&self, refresh: &Secret, _: u64) -> Result<TokenPair> {
-        self.computer.moment();
-        let mut server = lock(&self.authorizations);
-        let Some(authorization) = server.good.remove(refresh.expose()) else {
-            // The whole authorization dies, as with the real server.
-            let authorization = server.used.get(refresh.expose()).copied();
-            let good = server.good.iter().find(|(_, of)| Some(**of) == authorization).map(|(token, _)| token.clone());
-            if let Some(token) = &good {
-                server.good.remove(token);
-            }
-            server.misused.push(good);
-            return Err(refusal::to_error(400, "invalid_grant", ""));
-        };
-        server.used.insert(refresh.expose().to_owned(), authorization);
-        server.renewals += 1;
-        let pair = server.issue(authorization);
-        let lose = std::mem::take(&mut server.lose_next_answer);
-        if std::mem::take(&mut server.fill_disk_at_next_answer) {
-            self.computer.disk().full = true;
-        }
-        let slow = server.slow.clone();
-        drop(server);
-        if let Some(slow) = slow {
-            drop(lock(&slow));
-        }
-        self.computer.moment();
-        if lose { Err(Error::Network("the connection broke".into())) } else { Ok(pair) }
-    }
-}
-
 /// How a world is set up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Setup {
     pub(super) clients: usize,
-    /// Whether the clients live in one client; else each has a client of its own.
-    pub(super) together: bool,
-    /// `auth.tokens_file`, shared by all.
-    pub(super) file: bool,
+    /// So many of the first clients live in one process; the others have one each.
+    pub(super) together: usize,
+    /// The clients that have `auth.tokens_file`, the same one, as bits.
+    pub(super) files: u32,
     /// `state.dir`, one for each client.
     pub(super) folders: bool,
     /// Whether the host stores each new pair as its configuration.
     pub(super) host_stores: bool,
+    /// Clients start without tokens.
+    pub(super) without_tokens: bool,
+}
+
+impl Setup {
+    fn has_file(&self, client: usize) -> bool {
+        self.files & (1 << client) != 0
+    }
+
+    fn is_one_process(&self, client: usize, other: usize) -> bool {
+        client == other || client.max(other) < self.together
+    }
 }
 
 struct Client {
@@ -203,8 +43,8 @@ pub(super) struct World {
     configured: Arc<Mutex<TokenPair>>,
     clients: Vec<Option<Client>>,
     backups: Vec<String>,
-    /// Of the process in which all clients live together.
-    registry: Arc<Registry>,
+    /// Of the process in which each client lives.
+    registries: Vec<Arc<Registry>>,
     pub(super) kills: u64,
 }
 
@@ -212,16 +52,19 @@ impl World {
     pub(super) fn new(setup: Setup) -> World {
         let server: Arc<Mutex<Authorizations>> = Arc::default();
         let configured = lock(&server).authorize();
-        World {
+        let mut world = World {
             setup,
             computer: Computer::default(),
             server,
             configured: Arc::new(Mutex::new(configured)),
             clients: (0..setup.clients).map(|_| None).collect(),
             backups: Vec::new(),
-            registry: Arc::default(),
+            registries: Vec::new(),
             kills: 0,
-        }
+        };
+        world.registries = (0..setup.clients).map(|_| Arc::default()).collect();
+        (0..setup.clients).for_each(|client| world.end(client));
+        world
     }
 
     fn file(&self, name: String) -> Box<dyn Storage> {
@@ -232,6 +75,12 @@ impl World {
         let portal = PortalName { origin: origin.into(), member_id: String::new() };
         let storage = self.setup.folders.then(|| self.file(format!("folder {client}")));
         Store::new(storage, Identity { portal, connector_id: String::new() })
+    }
+
+    fn tokens_file(&self, client: usize, origin: &str) -> Option<TokensFile> {
+        let portal = PortalName { origin: origin.into(), member_id: String::new() };
+        let file = || TokensFile::new(self.file("shared".into()), portal, "app");
+        self.setup.has_file(client).then(file)
     }
 
     fn host(&self) -> TokensSink {
@@ -250,16 +99,22 @@ impl World {
     /// Starts a client with the configured tokens, and those that live with it; false when it was killed or could not
     /// start.
     pub(super) fn start(&mut self, client: usize) -> bool {
-        for other in 0..self.setup.clients {
-            if (other == client || self.setup.together) && !self.is_running(other) {
-                self.start_alone(other);
+        let process = self.process_of(client);
+        for other in &process {
+            if !self.is_running(*other) {
+                self.start_alone(*other);
             }
         }
-        if self.setup.together && self.clients.iter().any(Option::is_none) {
+        if process.iter().any(|other| !self.is_running(*other)) {
             // A host that cannot start one of them starts none: their folders do not know each other.
             self.end(client);
         }
         self.is_running(client)
+    }
+
+    /// The clients that live in the process of this one.
+    fn process_of(&self, client: usize) -> Vec<usize> {
+        (0..self.setup.clients).filter(|other| self.setup.is_one_process(client, *other)).collect()
     }
 
     fn start_alone(&mut self, client: usize) {
@@ -272,9 +127,9 @@ impl World {
                 stats: Arc::default(),
             };
             let setup = TokensSetup {
-                configured: lock(&world.configured).clone(),
+                configured: if world.setup.without_tokens { TokenPair::none() } else { world.configured() },
                 stored: store.family(),
-                file: world.setup.file.then(|| TokensFile::new(world.file("shared".into()), "app")),
+                file: world.tokens_file(client, "https://portal"),
                 keeper: Arc::new(Keeper::new(store.clone(), Some(world.host()), Log::default())),
                 server: Box::new(ModelServer {
                     authorizations: world.server.clone(),
@@ -282,11 +137,7 @@ impl World {
                 }),
                 renewed_by_host: false,
             };
-            let tokens = Arc::new(Tokens::in_registry(
-                if world.setup.together { world.registry.clone() } else { Arc::default() },
-                setup,
-                ctx.clone(),
-            )?);
+            let tokens = Arc::new(Tokens::in_registry(world.registries[client].clone(), setup, ctx.clone())?);
             Ok(Client { store, tokens, ctx })
         });
         let started = started.and_then(|started: Result<Client>| match started {
@@ -304,11 +155,10 @@ impl World {
 
     /// The process of a client is gone.
     fn end(&mut self, client: usize) {
-        if self.setup.together {
-            self.clients.iter_mut().for_each(|client| *client = None);
-            self.registry = Arc::default();
-        } else {
-            self.clients[client] = None;
+        let registry: Arc<Registry> = Arc::default();
+        for other in self.process_of(client) {
+            self.clients[other] = None;
+            self.registries[other] = registry.clone();
         }
     }
 
@@ -319,7 +169,7 @@ impl World {
     /// Ends the process of a client.
     pub(super) fn stop(&mut self, client: usize) {
         for (number, running) in self.clients.iter().enumerate() {
-            if let Some(running) = running.as_ref().filter(|_| number == client || self.setup.together) {
+            if let Some(running) = running.as_ref().filter(|_| self.setup.is_one_process(client, number)) {
                 running.ctx.cancel.cancel();
                 running.tokens.end();
                 running.store.release();
@@ -373,7 +223,7 @@ impl World {
     }
 
     /// Whether a refresh token is stored anywhere.
-    fn is_stored_anywhere(&self, refresh: &str) -> bool {
+    pub(super) fn is_stored_anywhere(&self, refresh: &str) -> bool {
         let stored = self.computer.disk().files.values().any(|text| text.contains(refresh));
         let running = |client: &Client| client.tokens.pair().refresh.expose() == refresh;
         stored || lock(&self.configured).refresh.expose() == refresh || self.clients.iter().flatten().any(running)
@@ -381,6 +231,14 @@ impl World {
 
     pub(super) fn access(&self, client: usize) -> String {
         self.clients[client].as_ref().expect("the client runs").tokens.access().expose().to_owned()
+    }
+
+    pub(super) fn tokens(&self, client: usize) -> Arc<Tokens> {
+        self.clients[client].as_ref().expect("the client runs").tokens.clone()
+    }
+
+    pub(super) fn misused(&self) -> usize {
+        lock(&self.server).misused.len()
     }
 
     pub(super) fn back_up(&mut self, client: usize) {
@@ -422,6 +280,23 @@ impl World {
 
     pub(super) fn configure_nothing(&mut self) {
         *lock(&self.configured) = TokenPair::none();
+    }
+
+    /// The host sets what it has configured.
+    pub(super) fn set_configured(&mut self, client: usize) -> Result<()> {
+        let pair = self.configured();
+        self.in_client(client, |client| client.tokens.present(pair.clone(), true)).unwrap_or(Ok(()))
+    }
+
+    /// The tokens file is replaced by one that knows nothing of ours.
+    pub(super) fn replace_tokens_file(&mut self, origin: &str) -> TokenPair {
+        let pair = lock(&self.server).authorize();
+        let kill_in = self.computer.disk().kill_in.take();
+        let full = std::mem::take(&mut self.computer.disk().full);
+        self.tokens_file(0, origin).unwrap().write(&TokenFamily::new(pair.clone())).unwrap();
+        self.set_full(full);
+        self.kill_in(kill_in);
+        pair
     }
 
     pub(super) fn configured(&self) -> TokenPair {

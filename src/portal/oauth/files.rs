@@ -1,0 +1,105 @@
+//! The tokens files of everyone who shares a family, while they are locked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::member::Member;
+use crate::clock::Deadline;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::state::family::TokenFamily;
+use crate::state::storage::Guard;
+use crate::state::tokens_file::TokensFile;
+
+/// How often a lock that another process holds is tried again: a file lock wakes nobody who could be interrupted.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Files {
+    open: Vec<OpenFile>,
+    /// The first failure: of one that could not be opened, or written. The others are used.
+    error: Option<Error>,
+    /// Others may go on with a new pair as soon as it is written, whatever the hosts do with it.
+    unlock_when_written: bool,
+}
+
+struct OpenFile {
+    file: Arc<TokensFile>,
+    holds: Option<TokenFamily>,
+    _guard: Guard,
+}
+
+impl Files {
+    /// Locks and reads those of `members`, who use the family `ours`.
+    pub(super) fn open(members: &[Arc<Member>], ours: &TokenFamily, deadline: Deadline, ctx: &Context) -> Files {
+        let mut distinct: Vec<_> = members.iter().filter_map(|member| member.file()).collect();
+        // In one order everywhere, so that nobody holds what another one waits for.
+        distinct.sort_by_key(|file| file.name());
+        distinct.dedup_by_key(|file| file.name());
+        let mut files = Files::default();
+        for file in distinct {
+            match OpenFile::open(file, ours, deadline, ctx) {
+                Ok(file) => files.open.push(file),
+                Err(error) => files.error = files.error.or(Some(error)),
+            }
+        }
+        files
+    }
+
+    /// Whether all of them can be used.
+    pub(super) fn check(&self) -> Result<()> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    /// The next write is the last one.
+    pub(super) fn unlock_when_written(&mut self) {
+        self.unlock_when_written = true;
+    }
+
+    /// What they hold.
+    pub(super) fn families(&self) -> Vec<TokenFamily> {
+        self.open.iter().filter_map(|file| file.holds.clone()).collect()
+    }
+
+    /// Makes sure that a family with a new pair can be written.
+    pub(super) fn reserve_space(&self, family: &TokenFamily) -> Result<()> {
+        self.open.iter().try_for_each(|open| open.file.reserve_space(family))
+    }
+
+    /// Writes the family into those that hold something else. The first failure is returned, when the others are written.
+    pub(super) fn write(&mut self, family: &TokenFamily) -> Result<()> {
+        for open in self.open.iter_mut().filter(|open| family.generation() > 0 && open.holds.as_ref() != Some(family)) {
+            match open.file.write(family) {
+                Ok(()) => open.holds = Some(family.clone()),
+                Err(error) => self.error = self.error.take().or(Some(error)),
+            }
+        }
+        if self.unlock_when_written {
+            self.open.clear();
+        }
+        self.check()
+    }
+}
+
+impl OpenFile {
+    fn open(file: Arc<TokensFile>, ours: &TokenFamily, deadline: Deadline, ctx: &Context) -> Result<OpenFile> {
+        let guard = lock_file(&file, deadline, ctx)?;
+        Ok(OpenFile { holds: file.read(ours)?, file, _guard: guard })
+    }
+}
+
+fn lock_file(file: &TokensFile, deadline: Deadline, ctx: &Context) -> Result<Guard> {
+    loop {
+        if let Some(guard) = file.try_lock()? {
+            return Ok(guard);
+        }
+        if deadline.has_passed(ctx.clock.now()) {
+            return Err(Error::Busy(
+                "another process is renewing the tokens in auth.tokens_file and takes too long; repeat this call later"
+                    .into(),
+            ));
+        }
+        ctx.cancel.sleep(LOCK_INTERVAL)?;
+    }
+}

@@ -1,0 +1,112 @@
+//! A client as one of those who share a token family: where it stores tokens, and what its host knows.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::family::SharedFamily;
+use crate::error::Result;
+use crate::lock;
+use crate::secret::Secret;
+use crate::state::family::TokenFamily;
+use crate::state::tokens::TokenPair;
+use crate::state::tokens_file::TokensFile;
+
+/// Where one client stores its tokens: in its state, and with its host.
+pub trait TokenKeeper: Send + Sync {
+    /// Makes sure that a new pair can be stored.
+    fn reserve_space(&self) -> Result<()>;
+
+    /// Stores the family durably.
+    fn store(&self, family: &TokenFamily) -> Result<()>;
+
+    /// Reports the newest pair to the host.
+    fn report(&self, pair: &TokenPair);
+
+    /// The client has ended: the host is not called again. Waits for a report under way, for so long at most.
+    fn end(&self, max: Duration);
+}
+
+/// See the module.
+pub(super) struct Member {
+    keeper: Arc<dyn TokenKeeper>,
+    /// The file that it shares with other processes.
+    file: Option<Arc<TokensFile>>,
+    /// The family that it uses. Another one takes its place when both turn out to be one.
+    family: Mutex<Arc<SharedFamily>>,
+    progress: Mutex<Progress>,
+}
+
+/// What has reached the client of what happened to the family.
+struct Progress {
+    /// The version that it has stored; 0: none.
+    stored: u64,
+    /// The access token that its host knows.
+    reported: Secret,
+}
+
+impl Member {
+    /// A client that begins with this family.
+    pub(super) fn new(
+        keeper: Arc<dyn TokenKeeper>,
+        file: Option<TokensFile>,
+        family: Arc<SharedFamily>,
+    ) -> Arc<Member> {
+        let progress = Mutex::new(Progress { stored: 0, reported: family.access() });
+        let member = Arc::new(Member { keeper, file: file.map(Arc::new), family: Mutex::new(family), progress });
+        member.family().add(&member);
+        member
+    }
+
+    /// The family that it uses.
+    pub(super) fn family(&self) -> Arc<SharedFamily> {
+        lock(&self.family).clone()
+    }
+
+    /// From now on it uses another family.
+    pub(super) fn move_to(self: &Arc<Member>, family: &Arc<SharedFamily>) {
+        lock(&self.progress).stored = 0;
+        family.add(self);
+        *lock(&self.family) = family.clone();
+    }
+
+    /// The file that it shares with other processes.
+    pub(super) fn file(&self) -> Option<Arc<TokensFile>> {
+        self.file.clone()
+    }
+
+    /// Makes sure that a new pair can be stored.
+    pub(super) fn reserve_space(&self) -> Result<()> {
+        self.keeper.reserve_space()
+    }
+
+    /// Stores the family, unless this version is stored.
+    pub(super) fn store(&self, family: &TokenFamily, version: u64) -> Result<()> {
+        if family.generation() == 0 || lock(&self.progress).stored == version {
+            return Ok(());
+        }
+        self.keeper.store(family)?;
+        lock(&self.progress).stored = version;
+        Ok(())
+    }
+
+    /// Reports a pair that its host does not know. `by_host`: it comes from there.
+    pub(super) fn report(&self, pair: &TokenPair, by_host: bool) {
+        let known = std::mem::replace(&mut lock(&self.progress).reported, pair.access.clone());
+        if known != pair.access && !pair.is_none() && !by_host {
+            self.keeper.report(pair);
+        }
+    }
+
+    /// Ends it: nothing is stored or reported any more. Waits for a renewal under way, for `max` at most.
+    pub(super) fn end(self: &Arc<Member>, max: Duration) {
+        loop {
+            let family = self.family();
+            family.wait_for_renewal(max);
+            family.remove(self);
+            if Arc::ptr_eq(&family, &self.family()) {
+                break;
+            }
+        }
+        self.keeper.end(max);
+    }
+}

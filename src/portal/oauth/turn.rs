@@ -1,0 +1,96 @@
+//! The turn of one client with its token family: nobody else in this process changes it, no other process the files.
+
+use std::sync::Arc;
+
+use super::family::{Permit, SharedFamily};
+use super::files::Files;
+use super::member::Member;
+use super::registry::Registry;
+use crate::clock::Deadline;
+use crate::context::Context;
+use crate::error::Result;
+use crate::state::family::TokenFamily;
+
+/// See the module. Begun by [`Turn::begin`], ended by dropping it.
+pub(super) struct Turn {
+    pub(super) family: Arc<SharedFamily>,
+    pub(super) files: Files,
+    /// Whether what was found in the files, and what arrived, could be stored.
+    pub(super) stored: Result<()>,
+    _permit: Permit,
+}
+
+impl Turn {
+    /// Brings everything together that belongs to the family of `member`: what `arrives`, what the files hold, and other
+    /// families of this process that are related. Waits for its turn until `deadline`. What could not be stored, and
+    /// files that cannot be used, are no error here. `presenter` brought what arrives.
+    pub(super) fn begin<T>(
+        member: &Arc<Member>,
+        registry: &Registry,
+        arrives: impl Fn(&mut TokenFamily) -> T,
+        presenter: Option<&Arc<Member>>,
+        deadline: Deadline,
+        ctx: &Context,
+    ) -> Result<Turn> {
+        loop {
+            let family = member.family();
+            let permit = family.permit(deadline, &ctx.cancel, &*ctx.clock)?;
+            if !Arc::ptr_eq(&family, &member.family()) {
+                continue;
+            }
+            let mut files = Files::open(&family.members(), &family.family(), deadline, ctx);
+            let (_, stored) = family.change(met(files.families(), &arrives), &mut files, presenter);
+            // It is in use before others are looked for: of two that do this at once, at least one finds the other.
+            let Some(other) = registry.related(&family) else {
+                return Ok(Turn { family, files, stored, _permit: permit });
+            };
+            drop((files, permit));
+            merge(&family, &other, deadline, ctx)?;
+        }
+    }
+
+    /// Changes the family, see [`SharedFamily::change`].
+    pub(super) fn change<T>(&mut self, change: impl Fn(&mut TokenFamily) -> T) -> Result<()> {
+        self.family.change(change, &mut self.files, None).1
+    }
+
+    /// Likewise, for the last time: other processes need not wait until the hosts know.
+    pub(super) fn finish<T>(mut self, change: impl Fn(&mut TokenFamily) -> T) -> Result<()> {
+        self.files.unlock_when_written();
+        self.change(change)
+    }
+
+    /// Makes sure that a new pair can be stored in every place.
+    pub(super) fn reserve_space(&self) -> Result<()> {
+        self.family.reserve_space()?;
+        self.files.reserve_space(&self.family.family())
+    }
+}
+
+/// From now on everyone who uses `family` uses `other`. Neither is in somebody's turn meanwhile.
+fn merge(family: &Arc<SharedFamily>, other: &Arc<SharedFamily>, deadline: Deadline, ctx: &Context) -> Result<()> {
+    let (first, second) = if family.number() < other.number() { (family, other) } else { (other, family) };
+    let _first = first.permit(deadline, &ctx.cancel, &*ctx.clock)?;
+    let _second = second.permit(deadline, &ctx.cancel, &*ctx.clock)?;
+    let (mut members, others) = (family.members(), other.members());
+    if members.is_empty() || others.is_empty() {
+        // Somebody else has done it, or the clients have ended.
+        return Ok(());
+    }
+    members.extend(others);
+    let mut files = Files::open(&members, &other.family(), deadline, ctx);
+    let ours = family.family();
+    // Those who use it store what is news to them; their own clients report when that fails.
+    let (_, _) = other.change(met(files.families(), |family| family.meet(ours.clone())), &mut files, None);
+    family.take_members().iter().for_each(|member| member.move_to(other));
+    let (_, _) = other.change(|_| (), &mut files, None);
+    Ok(())
+}
+
+/// Meets what the files hold, then what arrives.
+fn met<T>(theirs: Vec<TokenFamily>, arrives: impl Fn(&mut TokenFamily) -> T) -> impl Fn(&mut TokenFamily) {
+    move |family| {
+        theirs.iter().for_each(|theirs| family.meet_shared(theirs));
+        arrives(family);
+    }
+}
