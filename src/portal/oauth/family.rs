@@ -1,13 +1,14 @@
 //! A token family as the clients of one process share it: one renewal at a time, and everyone stores the outcome.
 
+mod files;
+mod member;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::files::Files;
-use super::member::Member;
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
 use crate::error::{Error, Result};
@@ -15,6 +16,10 @@ use crate::lock;
 use crate::secret::Secret;
 use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
+
+pub(super) use files::Files;
+pub(super) use member::Member;
+pub use member::TokenKeeper;
 
 /// See the module.
 pub(super) struct SharedFamily {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::member::TokenKeeper;
+use super::family::TokenKeeper;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::{Level, Log};

@@ -7,9 +7,7 @@
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use super::family::SharedFamily;
-use super::files::Files;
-use super::member::{Member, TokenKeeper};
+use super::family::{Files, Member, SharedFamily, TokenKeeper};
 use super::registry::Registry;
 use super::server::TokenServer;
 use super::turn::Turn;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::family::{Permit, SharedFamily};
-use super::files::Files;
-use super::member::Member;
+use super::family::{Files, Member, Permit, SharedFamily};
 use super::registry::Registry;
 use crate::clock::Deadline;
 use crate::context::Context;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::family::SharedFamily;
+use super::SharedFamily;
 use crate::error::Result;
 use crate::lock;
 use crate::secret::Secret;
@@ -27,7 +27,7 @@ pub trait TokenKeeper: Send + Sync {
 }
 
 /// See the module.
-pub(super) struct Member {
+pub(in crate::portal::oauth) struct Member {
     keeper: Arc<dyn TokenKeeper>,
     /// The file that it shares with other processes.
     file: Option<Arc<TokensFile>>,
@@ -46,7 +46,7 @@ struct Progress {
 
 impl Member {
     /// A client that begins with this family.
-    pub(super) fn new(
+    pub(in crate::portal::oauth) fn new(
         keeper: Arc<dyn TokenKeeper>,
         file: Option<TokensFile>,
         family: Arc<SharedFamily>,
@@ -58,29 +58,29 @@ impl Member {
     }
 
     /// The family that it uses.
-    pub(super) fn family(&self) -> Arc<SharedFamily> {
+    pub(in crate::portal::oauth) fn family(&self) -> Arc<SharedFamily> {
         lock(&self.family).clone()
     }
 
     /// From now on it uses another family.
-    pub(super) fn move_to(self: &Arc<Member>, family: &Arc<SharedFamily>) {
+    pub(in crate::portal::oauth) fn move_to(self: &Arc<Member>, family: &Arc<SharedFamily>) {
         lock(&self.progress).stored = 0;
         family.add(self);
         *lock(&self.family) = family.clone();
     }
 
     /// The file that it shares with other processes.
-    pub(super) fn file(&self) -> Option<Arc<TokensFile>> {
+    pub(in crate::portal::oauth) fn file(&self) -> Option<Arc<TokensFile>> {
         self.file.clone()
     }
 
     /// Makes sure that a new pair can be stored.
-    pub(super) fn reserve_space(&self) -> Result<()> {
+    pub(in crate::portal::oauth) fn reserve_space(&self) -> Result<()> {
         self.keeper.reserve_space()
     }
 
     /// Stores the family, unless this version is stored.
-    pub(super) fn store(&self, family: &TokenFamily, version: u64) -> Result<()> {
+    pub(in crate::portal::oauth) fn store(&self, family: &TokenFamily, version: u64) -> Result<()> {
         if family.generation() == 0 || lock(&self.progress).stored == version {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Member {
     }
 
     /// Reports a pair that its host does not know. `by_host`: it comes from there.
-    pub(super) fn report(&self, pair: &TokenPair, by_host: bool) {
+    pub(in crate::portal::oauth) fn report(&self, pair: &TokenPair, by_host: bool) {
         let known = std::mem::replace(&mut lock(&self.progress).reported, pair.access.clone());
         if known != pair.access && !pair.is_none() && !by_host {
             self.keeper.report(pair);
@@ -98,7 +98,7 @@ impl Member {
     }
 
     /// Ends it: nothing is stored or reported any more. Waits for a renewal under way, for `max` at most.
-    pub(super) fn end(self: &Arc<Member>, max: Duration) {
+    pub(in crate::portal::oauth) fn end(self: &Arc<Member>, max: Duration) {
         loop {
             let family = self.family();
             family.wait_for_renewal(max);

@@ -16,7 +16,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Files {
+pub(in crate::portal::oauth) struct Files {
     open: Vec<OpenFile>,
     /// The first failure: of one that could not be opened, or written. The others are used.
     error: Option<Error>,
@@ -32,7 +32,12 @@ struct OpenFile {
 
 impl Files {
     /// Locks and reads those of `members`, who use the family `ours`.
-    pub(super) fn open(members: &[Arc<Member>], ours: &TokenFamily, deadline: Deadline, ctx: &Context) -> Files {
+    pub(in crate::portal::oauth) fn open(
+        members: &[Arc<Member>],
+        ours: &TokenFamily,
+        deadline: Deadline,
+        ctx: &Context,
+    ) -> Files {
         let mut distinct: Vec<_> = members.iter().filter_map(|member| member.file()).collect();
         // In one order everywhere, so that nobody holds what another one waits for.
         distinct.sort_by_key(|file| file.name());
@@ -48,27 +53,27 @@ impl Files {
     }
 
     /// Whether all of them can be used.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::portal::oauth) fn check(&self) -> Result<()> {
         self.error.clone().map_or(Ok(()), Err)
     }
 
     /// The next write is the last one.
-    pub(super) fn unlock_when_written(&mut self) {
+    pub(in crate::portal::oauth) fn unlock_when_written(&mut self) {
         self.unlock_when_written = true;
     }
 
     /// What they hold.
-    pub(super) fn families(&self) -> Vec<TokenFamily> {
+    pub(in crate::portal::oauth) fn families(&self) -> Vec<TokenFamily> {
         self.open.iter().filter_map(|file| file.holds.clone()).collect()
     }
 
     /// Makes sure that a family with a new pair can be written.
-    pub(super) fn reserve_space(&self, family: &TokenFamily) -> Result<()> {
+    pub(in crate::portal::oauth) fn reserve_space(&self, family: &TokenFamily) -> Result<()> {
         self.open.iter().try_for_each(|open| open.file.reserve_space(family))
     }
 
     /// Writes the family into those that hold something else. The first failure is returned, when the others are written.
-    pub(super) fn write(&mut self, family: &TokenFamily) -> Result<()> {
+    pub(in crate::portal::oauth) fn write(&mut self, family: &TokenFamily) -> Result<()> {
         for open in self.open.iter_mut().filter(|open| family.generation() > 0 && open.holds.as_ref() != Some(family)) {
             match open.file.write(family) {
                 Ok(()) => open.holds = Some(family.clone()),
