@@ -93,6 +93,8 @@ struct Tokens {
     ancestors: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     renewal_begun: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    refresh_refused: bool,
     /// Version 1: earlier access tokens in full.
     #[serde(rename = "roots", skip_serializing)]
     earlier: Vec<String>,
@@ -150,8 +152,8 @@ impl Document {
             member_id: tokens.member_id.clone(),
         };
         if self.version == VERSION {
-            let family = TokenFamily::stored(tokens.generation, pair, &tokens.ancestors, tokens.renewal_begun);
-            return family.ok_or(Unreadable::NoState);
+            let family = TokenFamily::stored(tokens.generation, pair, &tokens.ancestors).ok_or(Unreadable::NoState)?;
+            return Ok(family.with_notes(tokens.renewal_begun, tokens.refresh_refused));
         }
         let mut family = TokenFamily::none();
         for token in tokens.earlier.iter().filter(|token| !token.is_empty() && **token != tokens.access_token) {
@@ -179,6 +181,7 @@ impl Document {
             member_id: pair.member_id.clone(),
             ancestors: family.ancestors(),
             renewal_begun: family.renewal_begun(),
+            refresh_refused: family.is_refused(),
             ..Tokens::default()
         };
         let tokens = Some(tokens).filter(|_| family.generation() > 0);
@@ -206,12 +209,14 @@ mod tests {
         let mut family = TokenFamily::new(TokenPair { access: Secret::new("t1"), ..TokenPair::none() });
         family.succeed(TokenPair { access: Secret::new("t2"), expires: 7, ..TokenPair::none() });
         family.begin_renewal(5);
+        family.refuse();
         let written =
             Document { connector_id: "OneC".into(), reservations: vec!["p".into()], ..Document::with(&family) };
         for text in [written.to_json(), format!("\u{feff}{}", written.to_json())] {
             let read = Document::read(&text).unwrap();
             let family = read.family().unwrap();
             assert_eq!((family.pair().access.expose(), family.pair().expires, family.generation()), ("t2", 7, 2));
+            assert!(family.is_refused());
             assert_eq!((family.renewal_begun(), read.connector_id.as_str()), (Some(5), "OneC"));
             assert_eq!(read.reservations, ["p"]);
         }
@@ -234,6 +239,13 @@ mod tests {
             assert!(family.knows(&Secret::new("t0")));
             assert_eq!((family.pair().refresh.expose(), family.pair().member_id.as_str()), ("r", "m"));
         }
+    }
+
+    #[test]
+    fn an_uninstallation_of_version_1_leaves_no_pair() {
+        let state = r#"{"version":1,"tokens":{"roots":["t0","t1"],"access_token":""}}"#;
+        let family = Document::read(state).unwrap().family().unwrap();
+        assert!(family.pair().is_none() && family.knows(&Secret::new("t1")));
     }
 
     #[test]

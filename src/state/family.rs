@@ -16,6 +16,8 @@ pub struct TokenFamily {
     /// Every access token it ever had, that of `pair` included.
     known: Ancestors,
     renewal_begun: Option<u64>,
+    /// The authorization server does not accept the refresh token of `pair`.
+    refused: bool,
 }
 
 /// What became of a pair that somebody presented.
@@ -32,7 +34,13 @@ pub enum Presented {
 impl TokenFamily {
     /// A family without tokens.
     pub fn none() -> TokenFamily {
-        TokenFamily { generation: 0, pair: TokenPair::none(), known: Ancestors::default(), renewal_begun: None }
+        TokenFamily {
+            generation: 0,
+            pair: TokenPair::none(),
+            known: Ancestors::default(),
+            renewal_begun: None,
+            refused: false,
+        }
     }
 
     /// The family that begins with this pair.
@@ -45,11 +53,17 @@ impl TokenFamily {
     }
 
     /// A family that was stored; `None` when its list of ancestors cannot be read.
-    pub(super) fn stored(generation: u64, pair: TokenPair, ancestors: &str, begun: Option<u64>) -> Option<TokenFamily> {
+    pub(super) fn stored(generation: u64, pair: TokenPair, ancestors: &str) -> Option<TokenFamily> {
         let mut known = Ancestors::from_text(ancestors)?;
         known.insert(&pair.access);
         // A family counts at least the tokens that it remembers.
-        Some(TokenFamily { generation: generation.max(known.len() as u64), pair, known, renewal_begun: begun })
+        let generation = generation.max(known.len() as u64);
+        Some(TokenFamily { generation, pair, known, ..TokenFamily::none() })
+    }
+
+    /// Likewise, with what was noted of its newest pair.
+    pub(super) fn with_notes(self, renewal_begun: Option<u64>, refused: bool) -> TokenFamily {
+        TokenFamily { renewal_begun, refused, ..self }
     }
 
     pub(super) fn ancestors(&self) -> String {
@@ -76,6 +90,17 @@ impl TokenFamily {
         self.renewal_begun
     }
 
+    /// Whether the authorization server does not accept the newest pair's refresh token.
+    pub fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Notes that the authorization server does not accept the newest pair's refresh token. If the host mistyped it, the
+    /// next one that it presents together with the same access token takes its place.
+    pub fn refuse(&mut self) {
+        self.refused = true;
+    }
+
     /// Notes that the newest pair is about to be used for a renewal.
     pub fn begin_renewal(&mut self, now: u64) {
         self.renewal_begun.get_or_insert(now);
@@ -98,6 +123,7 @@ impl TokenFamily {
         self.pair = pair;
         self.generation = self.generation.saturating_add(1);
         self.renewal_begun = None;
+        self.refused = false;
     }
 
     /// A renewal of `sold` brought a pair. If another one has taken the place of `sold` meanwhile, or the application was
@@ -116,6 +142,7 @@ impl TokenFamily {
             self.pair = TokenPair::none();
             self.generation = self.generation.saturating_add(1);
             self.renewal_begun = None;
+            self.refused = false;
         }
     }
 
@@ -131,7 +158,7 @@ impl TokenFamily {
             return Presented::Current;
         }
         if pair.access == self.pair.access {
-            self.pair.complete(pair);
+            self.complete(pair, false);
             return Presented::Current;
         }
         if self.knows(&pair.access) {
@@ -161,12 +188,30 @@ impl TokenFamily {
             self.generation = other.generation.max(self.generation.saturating_add(1));
             self.pair = other.pair;
             self.renewal_begun = other.renewal_begun;
+            self.refused = other.refused;
         } else if same_pair {
             self.generation = self.generation.max(other.generation);
             self.renewal_begun = self.renewal_begun.or(other.renewal_begun);
-            self.pair.complete(other.pair);
+            self.complete(other.pair, other.refused);
         }
         is_newer
+    }
+
+    /// Learns what somebody else knows of the newest pair; `refused`: that its refresh token is not accepted.
+    fn complete(&mut self, other: TokenPair, refused: bool) {
+        if other.refresh == self.pair.refresh {
+            self.refused |= refused;
+        } else if self.refused && !other.refresh.is_empty() {
+            self.pair.refresh = other.refresh.clone();
+            self.refused = refused;
+            self.renewal_begun = None;
+        }
+        self.pair.complete(other);
+    }
+
+    /// Whether it knows a family's newest pair as one that it had before.
+    pub fn has_outgrown(&self, other: &TokenFamily) -> bool {
+        self.knows(&other.pair.access) && other.pair.access != self.pair.access
     }
 
     /// Meets what another process has left in a shared file. A stranger there means that somebody authorized anew; only

@@ -88,7 +88,13 @@ impl Store {
         }
         let (document, family) = self.identity.read(json, "the state")?;
         let mut contents = lock(&self.contents);
+        let is_outdated = contents.family.as_ref().is_some_and(|ours| ours.has_outgrown(&family));
+        let known = contents.application_token.clone();
         contents.take_over(document);
+        if is_outdated {
+            // The application may have been uninstalled since, and then it proves nothing any more.
+            contents.application_token = known;
+        }
         self.write(&contents)?;
         Ok(family)
     }

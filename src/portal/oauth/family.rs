@@ -162,7 +162,7 @@ impl SharedFamily {
 
     /// Waits until nobody renews, for so long at most.
     pub(super) fn wait_for_renewal(&self, max: Duration) {
-        // Taking the permit means that nobody else has it.
+        // Whoever gets the permit knows that nobody else has it.
         if self.permit.1.recv_timeout(max).is_ok() {
             drop(Permit(self.permit.0.clone()));
         }

@@ -254,14 +254,18 @@ fn not_renewed(mut turn: Turn, doubt: Option<u64>, error: Error) -> Error {
         // The server may have sold the pair, and the answer was lost.
         return error;
     };
-    match doubt.filter(|_| refusal.code.eq_ignore_ascii_case("invalid_grant")) {
-        Some(begun) => Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal })),
-        None => {
-            // It was answered, and the pair was not used up. A note that cannot be removed does no harm.
-            let _ = turn.change(TokenFamily::end_renewal);
-            Error::Refused(refusal)
-        }
+    let is_refused = refusal.code.eq_ignore_ascii_case("invalid_grant");
+    if let Some(begun) = doubt.filter(|_| is_refused) {
+        return Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal }));
     }
+    // It was answered, and the pair was not used up. A note that cannot be stored does no harm.
+    let _ = turn.change(|family| {
+        family.end_renewal();
+        if is_refused {
+            family.refuse();
+        }
+    });
+    Error::Refused(refusal)
 }
 
 fn answer_lost(begun: u64) -> String {

@@ -47,6 +47,29 @@ fn presenting_the_newest_token_completes_what_is_known_of_it() {
 }
 
 #[test]
+fn a_refresh_token_that_is_refused_can_be_corrected() {
+    let mistyped = TokenPair { refresh: Secret::new("mistyped"), ..pair("t1") };
+    let mut ours = TokenFamily::new(mistyped.clone());
+    ours.present(pair("t1"));
+    assert_eq!(ours.pair().refresh.expose(), "mistyped", "nothing tells yet that it is");
+    ours.refuse();
+    let mut copy = TokenFamily::new(mistyped.clone());
+    copy.meet(ours.clone());
+    assert!(copy.is_refused());
+    ours.present(mistyped);
+    assert!(ours.is_refused());
+    ours.present(pair("t1"));
+    assert_eq!((ours.pair().refresh.expose(), ours.is_refused()), ("refresh of t1", false));
+    copy.meet(ours.clone());
+    assert_eq!((copy.pair().refresh.expose(), copy.is_refused()), ("refresh of t1", false));
+    ours.meet(TokenFamily::new(TokenPair { refresh: Secret::new("mistyped"), ..pair("t1") }));
+    assert_eq!(ours.pair().refresh.expose(), "refresh of t1");
+    copy.refuse();
+    copy.succeed(pair("t2"));
+    assert!(!copy.is_refused());
+}
+
+#[test]
 fn of_two_copies_of_a_family_the_newer_counts() {
     for (ours, theirs, result) in [
         (&["t1", "t2"][..], &["t1"][..], "t2"),
@@ -175,8 +198,8 @@ fn a_renewal_is_noted_until_its_outcome_is_known() {
 #[test]
 fn a_stored_family_counts_at_least_what_it_remembers() {
     let ours = family(&["t1", "t2", "t3"]);
-    let read = TokenFamily::stored(1, ours.pair().clone(), &ours.ancestors(), Some(5)).unwrap();
-    assert_eq!((newest(&read), read.generation(), read.renewal_begun()), ("t3", 3, Some(5)));
+    let read = TokenFamily::stored(1, ours.pair().clone(), &ours.ancestors()).unwrap();
+    assert_eq!((newest(&read), read.generation()), ("t3", 3));
     assert!(read.knows(&Secret::new("t1")));
-    assert!(TokenFamily::stored(1, pair("t"), "?", None).is_none());
+    assert!(TokenFamily::stored(1, pair("t"), "?").is_none());
 }

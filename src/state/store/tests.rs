@@ -200,6 +200,20 @@ fn the_application_token_goes_with_the_state() {
 }
 
 #[test]
+fn an_older_state_does_not_bring_the_application_token_of_an_earlier_installation_back() {
+    let store = with_host();
+    store.set_family(&family(&["t1"])).unwrap();
+    store.set_application_token(&Secret::new("proof")).unwrap();
+    let older = store.to_json(&store.family());
+    let mut uninstalled = store.family();
+    uninstalled.retire();
+    store.set_family(&uninstalled).unwrap();
+    store.forget_application_token().unwrap();
+    store.restore(&older).unwrap();
+    assert!(store.application_token().is_none());
+}
+
+#[test]
 fn what_is_not_a_state_is_refused_without_quoting_it() {
     let good = with_host().to_json(&family(&["planted"]));
     let cut = &good[..good.len() - 5];
