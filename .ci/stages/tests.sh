@@ -6,3 +6,6 @@ packaging/install_packages.sh build-essential binutils python3 nginx libnginx-mo
 
 # The counts that the tests print are part of the record.
 B24_KILLS=200 B24_CASES=2000 B24_RECORDS=20000 B24_DRAIN=100000 B24_SEQUENCES=100000 B24_TOKEN_KILLS=500 cargo_test -- --show-output
+
+step "disks that are full, read-only, or cannot flush a folder"
+cargo_test --test disks -- --include-ignored
