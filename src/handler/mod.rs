@@ -12,7 +12,7 @@ mod http_connection;
 pub mod port;
 mod proof;
 pub mod receiver;
-mod request;
+pub mod request;
 pub mod verification;
 
 use std::sync::atomic::{AtomicU32, Ordering};

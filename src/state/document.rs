@@ -143,13 +143,17 @@ impl Document {
     /// The token family it holds.
     pub(super) fn family(&self) -> Result<TokenFamily, Unreadable> {
         let Some(tokens) = &self.tokens else { return Ok(TokenFamily::none()) };
-        let pair = TokenPair {
-            access: Secret::new(tokens.access_token.as_str()),
-            refresh: Secret::new(tokens.refresh_token.as_str()),
-            expires: tokens.expires,
-            lifetime: tokens.lifetime,
-            client_endpoint: tokens.client_endpoint.clone(),
-            member_id: tokens.member_id.clone(),
+        let pair = if tokens.access_token.is_empty() {
+            TokenPair::none()
+        } else {
+            TokenPair {
+                access: Secret::new(tokens.access_token.as_str()),
+                refresh: Secret::new(tokens.refresh_token.as_str()),
+                expires: tokens.expires,
+                lifetime: tokens.lifetime,
+                client_endpoint: tokens.client_endpoint.clone(),
+                member_id: tokens.member_id.clone(),
+            }
         };
         if self.version == VERSION {
             let family = TokenFamily::stored(tokens.generation, pair, &tokens.ancestors).ok_or(Unreadable::NoState)?;
@@ -246,6 +250,12 @@ mod tests {
         let state = r#"{"version":1,"tokens":{"roots":["t0","t1"],"access_token":""}}"#;
         let family = Document::read(state).unwrap().family().unwrap();
         assert!(family.pair().is_none() && family.knows(&Secret::new("t1")));
+    }
+
+    #[test]
+    fn what_came_with_no_access_token_is_nothing() {
+        let text = r#"{"version":2,"tokens":{"refresh_token":"r","expires":7,"member_id":"m"}}"#;
+        assert_eq!(Document::read(text).unwrap().family().unwrap(), TokenFamily::none());
     }
 
     #[test]
