@@ -83,6 +83,7 @@ impl std::fmt::Display for PortalName {
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct Tokens {
+    authorizations: u64,
     generation: u64,
     access_token: String,
     refresh_token: String,
@@ -157,7 +158,7 @@ impl Document {
         };
         if self.version == VERSION {
             let family = TokenFamily::stored(tokens.generation, pair, &tokens.ancestors).ok_or(Unreadable::NoState)?;
-            return Ok(family.with_notes(tokens.renewal_begun, tokens.refresh_refused));
+            return Ok(family.with_notes(tokens.authorizations, tokens.renewal_begun, tokens.refresh_refused));
         }
         let mut family = TokenFamily::none();
         for token in tokens.earlier.iter().filter(|token| !token.is_empty() && **token != tokens.access_token) {
@@ -176,6 +177,7 @@ impl Document {
     pub(super) fn with(family: &TokenFamily) -> Document {
         let pair = family.pair();
         let tokens = Tokens {
+            authorizations: family.authorizations(),
             generation: family.generation(),
             access_token: pair.access.expose().to_owned(),
             refresh_token: pair.refresh.expose().to_owned(),

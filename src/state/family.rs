@@ -11,6 +11,8 @@ use crate::secret::Secret;
 /// A token family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFamily {
+    /// How often somebody authorized anew, as far as it knows.
+    authorizations: u64,
     generation: u64,
     pair: TokenPair,
     /// Every access token it ever had, that of `pair` included.
@@ -35,6 +37,7 @@ impl TokenFamily {
     /// A family without tokens.
     pub fn none() -> TokenFamily {
         TokenFamily {
+            authorizations: 0,
             generation: 0,
             pair: TokenPair::none(),
             known: Ancestors::default(),
@@ -46,9 +49,7 @@ impl TokenFamily {
     /// The family that begins with this pair.
     pub fn new(pair: TokenPair) -> TokenFamily {
         let mut family = TokenFamily::none();
-        if !pair.is_none() {
-            family.succeed(pair);
-        }
+        family.present(pair);
         family
     }
 
@@ -61,9 +62,16 @@ impl TokenFamily {
         Some(TokenFamily { generation, pair, known, ..TokenFamily::none() })
     }
 
-    /// Likewise, with what was noted of its newest pair.
-    pub(super) fn with_notes(self, renewal_begun: Option<u64>, refused: bool) -> TokenFamily {
-        TokenFamily { renewal_begun, refused, ..self }
+    /// Likewise, with what else was stored. Notes are of its newest pair.
+    pub(super) fn with_notes(mut self, authorizations: u64, renewal_begun: Option<u64>, refused: bool) -> TokenFamily {
+        if self.generation > 0 {
+            self.authorizations = authorizations;
+        }
+        if !self.pair.is_none() {
+            self.renewal_begun = renewal_begun;
+            self.refused = refused;
+        }
+        self
     }
 
     pub(super) fn ancestors(&self) -> String {
@@ -73,6 +81,11 @@ impl TokenFamily {
     /// The newest pair.
     pub fn pair(&self) -> &TokenPair {
         &self.pair
+    }
+
+    /// How often somebody authorized anew, as far as the family knows.
+    pub(super) fn authorizations(&self) -> u64 {
+        self.authorizations
     }
 
     /// How many generations there were.
@@ -101,14 +114,16 @@ impl TokenFamily {
         self.refused = true;
     }
 
+    /// Notes something of the pair with this access token, if it is still the newest.
+    pub fn note(&mut self, access: &Secret, note: impl FnOnce(&mut TokenFamily)) {
+        if self.pair.access == *access {
+            note(self);
+        }
+    }
+
     /// Notes that the newest pair is about to be used for a renewal.
     pub fn begin_renewal(&mut self, now: u64) {
         self.renewal_begun.get_or_insert(now);
-    }
-
-    /// Notes that the authorization server has not used the newest pair up.
-    pub fn end_renewal(&mut self) {
-        self.renewal_begun = None;
     }
 
     /// Takes a note back of which nothing came: what was in doubt before is in doubt again.
@@ -165,6 +180,7 @@ impl TokenFamily {
             return Presented::Outdated;
         }
         self.succeed(pair);
+        self.authorizations = self.authorizations.saturating_add(1);
         Presented::Adopted
     }
 
@@ -184,6 +200,7 @@ impl TokenFamily {
         let is_newer = self.is_older_than(&other);
         let same_pair = self.pair.access == other.pair.access;
         self.known.absorb(&other.known);
+        self.authorizations = self.authorizations.max(other.authorizations);
         if is_newer {
             self.generation = other.generation.max(self.generation.saturating_add(1));
             self.pair = other.pair;
@@ -243,8 +260,8 @@ impl TokenFamily {
     }
 
     /// Who knows the other's newest token has had it before. Where neither does, somebody authorized twice: a pair counts
-    /// more than an uninstallation, as a pair that is lost cannot be had again; then the longer family counts, then the
-    /// later pair.
+    /// more than an uninstallation, as a pair that is lost cannot be had again; then the later authorization counts, then
+    /// the longer family, then the later pair.
     fn is_older_than(&self, other: &TokenFamily) -> bool {
         if self.pair.access == other.pair.access || other.generation == 0 {
             return false;
@@ -253,13 +270,18 @@ impl TokenFamily {
             (true, false) => false,
             (false, true) => true,
             _ if self.is_retired() != other.is_retired() => self.is_retired(),
-            _ => (other.generation, other.pair.expires) > (self.generation, self.pair.expires),
+            _ => other.rank() > self.rank(),
         }
+    }
+
+    fn rank(&self) -> (u64, u64, u64) {
+        (self.authorizations, self.generation, self.pair.expires)
     }
 
     /// The tokens of a family that ours replaces become its ancestors, so that whoever still uses them follows ours.
     fn outdate(&mut self, other: &TokenFamily) {
         self.known.absorb(&other.known);
+        self.authorizations = self.authorizations.max(other.authorizations.saturating_add(1));
         self.generation = self.generation.max(other.generation.saturating_add(1));
     }
 }

@@ -14,3 +14,6 @@ pub mod tokens_file;
 pub use document::PortalName;
 
 pub use private_file::PrivateFile;
+
+#[cfg(test)]
+pub(crate) use private_file::tests::Folder;

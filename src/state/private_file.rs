@@ -19,6 +19,8 @@ pub(super) const MAX_BYTES: u64 = 32 << 20;
 /// A file that holds secrets. Only the holder of its lock may write it: see [`Storage::try_lock`].
 pub struct PrivateFile {
     path: PathBuf,
+    /// See [`Storage::key`].
+    key: String,
     /// The file that will replace the present one, with the space that was reserved for it.
     next: Mutex<Option<NextFile>>,
 }
@@ -41,17 +43,21 @@ impl PrivateFile {
     /// A file at this path, which need not exist. Creates its folder if needed, and checks that the folder can make
     /// writes durable.
     pub fn new(path: PathBuf) -> Result<PrivateFile> {
-        let file = PrivateFile { path, next: Mutex::default() };
-        file.prepare_folder().map_err(|error| file.failed("use the folder of", &error))?;
+        let mut file = PrivateFile { path, key: String::new(), next: Mutex::default() };
+        file.key = file.prepare_folder().map_err(|error| file.failed("use the folder of", &error))?;
         refuse_link(&file.path).map_err(|error| file.failed("use", &error))?;
         Ok(file)
     }
 
-    fn prepare_folder(&self) -> io::Result<()> {
+    /// Returns the file's key.
+    fn prepare_folder(&self) -> io::Result<String> {
         let folder = self.folder();
         refuse_link(folder)?;
         fs::create_dir_all(folder)?;
-        sync_folder(folder)
+        sync_folder(folder)?;
+        let key = folder.canonicalize()?.join(self.path.file_name().unwrap_or_default()).display().to_string();
+        // Windows does not tell letters of different case apart.
+        Ok(if cfg!(windows) { key.to_lowercase() } else { key })
     }
 
     fn folder(&self) -> &Path {
@@ -122,6 +128,10 @@ fn is_temporary(name: &str, file: &str) -> bool {
 impl Storage for PrivateFile {
     fn name(&self) -> String {
         self.path.display().to_string()
+    }
+
+    fn key(&self) -> String {
+        self.key.clone()
     }
 
     /// The lock is a file of its own beside this one, as this one is replaced with each write. It ends with the process,
@@ -262,4 +272,4 @@ fn make_rename_durable(_: &Path, path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -12,6 +12,9 @@ pub trait Storage: Send + Sync {
     /// Where it is, for error texts.
     fn name(&self) -> String;
 
+    /// The same for every spelling of the place.
+    fn key(&self) -> String;
+
     /// Locks it; `None` when another holds the lock.
     fn try_lock(&self) -> Result<Option<Guard>>;
 

@@ -21,9 +21,9 @@ impl TokensFile {
         TokensFile { storage, portal, client_id: client_id.to_owned() }
     }
 
-    /// Where it is.
-    pub fn name(&self) -> String {
-        self.storage.name()
+    /// The same for every spelling of its path.
+    pub fn key(&self) -> String {
+        self.storage.key()
     }
 
     /// Locks the file; `None` when another process or client holds the lock.

@@ -110,12 +110,14 @@ impl SharedFamily {
     /// Changes a copy of the family, stores it in the files and with every member who has not stored this version,
     /// reports a new pair to the hosts (except that of `presenter`, who brought it), and only then uses it. The first
     /// failure to store is returned; the change is used all the same, as nobody can buy a pair again. When something else
-    /// has changed the family meanwhile, or somebody has joined, it is done once more.
+    /// has changed the family meanwhile, or somebody has joined, it is done once more. `last`: the files are unlocked as
+    /// soon as the outcome is in them, whatever the hosts do with it.
     pub(super) fn change<T>(
         &self,
         change: impl Fn(&mut TokenFamily) -> T,
         files: &mut Files,
         presenter: Option<&Arc<Member>>,
+        last: bool,
     ) -> (T, Result<()>) {
         loop {
             let (before, version, members) = {
@@ -129,13 +131,18 @@ impl SharedFamily {
             for member in &members {
                 stored = stored.and(member.store(&family, next));
             }
+            if !lock(&self.state).is_unchanged(version, &members) {
+                continue;
+            }
+            if last {
+                files.unlock();
+            }
             // If a host dies in its own callback, the pair is stored already.
             for member in &members {
                 member.report(family.pair(), presenter.is_some_and(|own| Arc::ptr_eq(own, member)));
             }
             let mut state = lock(&self.state);
-            let is_new = |member: &Arc<Member>| !members.iter().any(|known| Arc::ptr_eq(known, member));
-            if state.version == version && !state.members().iter().any(is_new) {
+            if state.is_unchanged(version, &members) {
                 state.family = family;
                 state.version = next;
                 return (outcome, stored);
@@ -160,12 +167,9 @@ impl SharedFamily {
         Ok(permit)
     }
 
-    /// Waits until nobody renews, for so long at most.
-    pub(super) fn wait_for_renewal(&self, max: Duration) {
-        // Whoever gets the permit knows that nobody else has it.
-        if self.permit.1.recv_timeout(max).is_ok() {
-            drop(Permit(self.permit.0.clone()));
-        }
+    /// Waits until nobody renews, for so long at most. Nobody does while the permit is kept.
+    pub(super) fn wait_for_permit(&self, max: Duration) -> Option<Permit> {
+        self.permit.1.recv_timeout(max).ok().map(|()| Permit(self.permit.0.clone()))
     }
 }
 
@@ -173,6 +177,14 @@ impl State {
     fn members(&mut self) -> Vec<Arc<Member>> {
         self.members.retain(|member| member.strong_count() > 0);
         self.members.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether the family is still of this version, and has no other members than these. Others may have ended.
+    fn is_unchanged(&self, version: u64, members: &[Arc<Member>]) -> bool {
+        let is_known = |member: &Weak<Member>| {
+            member.strong_count() == 0 || members.iter().any(|known| Arc::as_ptr(known) == member.as_ptr())
+        };
+        self.version == version && self.members.iter().all(is_known)
     }
 }
 

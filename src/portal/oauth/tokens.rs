@@ -79,12 +79,16 @@ impl Tokens {
         let member = Member::new(keeper, file, registry.open(family));
         let tokens = Tokens { member, registry, server, renewed_by_host, fallback: Mutex::default(), ctx };
         // Whoever has the turn at this moment is not waited for: the next renewal brings everything together.
-        match tokens.turn(|_| (), None, Duration::ZERO) {
-            Ok(Turn { stored: Ok(()) | Err(Error::Busy(_)), .. }) => Ok(tokens),
-            Ok(Turn { stored: Err(error), .. }) => Err(error),
+        let checked = match tokens.turn(|_| (), None, Duration::ZERO) {
+            Ok(turn) => turn.check(&tokens.member),
             Err(Error::Busy(_)) => {
-                tokens.member.family().change(|_| (), &mut Files::default(), None).1.map(|()| tokens)
+                let (_, _) = tokens.family().change(|_| (), &mut Files::default(), None, false);
+                tokens.member.check()
             }
+            Err(error) => Err(error),
+        };
+        match checked {
+            Ok(()) | Err(Error::Busy(_)) => Ok(tokens),
             Err(error) => Err(error),
         }
     }
@@ -111,7 +115,7 @@ impl Tokens {
 
     /// A family that was carried from elsewhere: the newer one of it and ours is used.
     pub fn restore(&self, carried: TokenFamily) -> Result<()> {
-        self.turn(|family| family.meet_carried(&carried), None, RENEWAL_TIMEOUT)?.stored
+        self.turn(|family| family.meet_carried(&carried), None, RENEWAL_TIMEOUT)?.check(&self.member)
     }
 
     /// The host, or an installation, presents a pair. It is used if the family does not know it; then it is stored too.
@@ -174,7 +178,8 @@ impl Tokens {
     /// Ends the client's part in its family. Waits for a renewal that is under way in this process, for 20 s at most: its
     /// answer must not get lost. Afterwards nothing is stored or reported for this client.
     pub fn end(&self) {
-        self.member.end(RENEWAL_TIMEOUT);
+        let deadline = Deadline::after(RENEWAL_TIMEOUT, self.ctx.clock.now());
+        self.member.end(deadline, &*self.ctx.clock);
     }
 
     /// Replaces the pair of which `stale` is the access token by a new one, unless that has been done since. Returns
@@ -202,16 +207,19 @@ impl Tokens {
         turn.reserve_space()?;
         let doubt = turn.family.family().renewal_begun();
         let now = self.ctx.clock.unix();
-        turn.change(|family| family.begin_renewal(now))?;
+        turn.change(|family| family.note(stale, |family| family.begin_renewal(now)))?;
+        if turn.family.access() != *stale {
+            return Ok(false);
+        }
         // The note has taken the room that was reserved.
         if let Err(error) = turn.reserve_space() {
             // Nothing was asked for yet. A note that cannot be removed does no harm.
-            let _ = turn.change(|family| family.restore_doubt(doubt));
+            let _ = turn.change(|family| family.note(stale, |family| family.restore_doubt(doubt)));
             return Err(error);
         }
         match self.server.refresh(&refresh, now) {
             Ok(pair) => turn.finish(|family| family.renewed(stale, pair.clone())).map(|()| true),
-            Err(error) => Err(not_renewed(turn, doubt, error)),
+            Err(error) => Err(not_renewed(turn, stale, doubt, error)),
         }
     }
 
@@ -237,35 +245,44 @@ impl Tokens {
         timeout: Duration,
     ) -> Result<()> {
         match self.turn(&arrives, presenter, timeout) {
-            Ok(turn) => turn.stored,
+            Ok(turn) => turn.check(&self.member),
             Err(Error::Busy(text)) => {
-                let (_, stored) = self.family().change(&arrives, &mut Files::default(), presenter);
-                stored.and(if self.member.file().is_some() { Err(Error::Busy(text)) } else { Ok(()) })
+                loop {
+                    let family = self.family();
+                    let (_, _) = family.change(&arrives, &mut Files::default(), presenter, false);
+                    // Unless everyone has moved to another family meanwhile.
+                    if Arc::ptr_eq(&family, &self.family()) {
+                        break;
+                    }
+                }
+                self.member.check().and(if self.member.file().is_some() { Err(Error::Busy(text)) } else { Ok(()) })
             }
             Err(error) => Err(error),
         }
     }
 }
 
-/// What a failed renewal means for the note that it had begun. `doubt`: when an earlier one began whose outcome is not
-/// known.
-fn not_renewed(mut turn: Turn, doubt: Option<u64>, error: Error) -> Error {
+/// What a failed renewal of the pair `sold` means for the note that it had begun. `doubt`: when an earlier one began whose
+/// outcome is not known.
+fn not_renewed(mut turn: Turn, sold: &Secret, doubt: Option<u64>, error: Error) -> Error {
     let Error::Refused(refusal) = error else {
         // The server may have sold the pair, and the answer was lost.
         return error;
     };
     let is_refused = refusal.code.eq_ignore_ascii_case("invalid_grant");
-    if let Some(begun) = doubt.filter(|_| is_refused) {
-        return Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal }));
-    }
-    // It was answered, and the pair was not used up. A note that cannot be stored does no harm.
+    // It was answered, and the pair was not used up by this attempt. A note that cannot be stored does no harm.
     let _ = turn.change(|family| {
-        family.end_renewal();
-        if is_refused {
-            family.refuse();
-        }
+        family.note(sold, |family| {
+            family.restore_doubt(doubt);
+            if is_refused {
+                family.refuse();
+            }
+        });
     });
-    Error::Refused(refusal)
+    match doubt.filter(|_| is_refused) {
+        Some(begun) => Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal })),
+        None => Error::Refused(refusal),
+    }
 }
 
 fn answer_lost(begun: u64) -> String {

@@ -13,8 +13,6 @@ use crate::state::family::TokenFamily;
 pub(super) struct Turn {
     pub(super) family: Arc<SharedFamily>,
     pub(super) files: Files,
-    /// Whether what was found in the files, and what arrived, could be stored.
-    pub(super) stored: Result<()>,
     _permit: Permit,
 }
 
@@ -37,25 +35,29 @@ impl Turn {
                 continue;
             }
             let mut files = Files::open(&family.members(), &family.family(), deadline, ctx);
-            let (_, stored) = family.change(met(files.families(), &arrives), &mut files, presenter);
+            let (_, _) = family.change(met(files.families(), &arrives), &mut files, presenter, false);
             // It is in use before others are looked for: of two that do this at once, at least one finds the other.
             let Some(other) = registry.related(&family) else {
-                return Ok(Turn { family, files, stored, _permit: permit });
+                return Ok(Turn { family, files, _permit: permit });
             };
             drop((files, permit));
             merge(&family, &other, deadline, ctx)?;
         }
     }
 
+    /// Whether all that is known could be stored where `member` stores it. Trouble of others is theirs.
+    pub(super) fn check(&self, member: &Member) -> Result<()> {
+        self.files.check_that_of(member).and(member.check())
+    }
+
     /// Changes the family, see [`SharedFamily::change`].
     pub(super) fn change<T>(&mut self, change: impl Fn(&mut TokenFamily) -> T) -> Result<()> {
-        self.family.change(change, &mut self.files, None).1
+        self.family.change(change, &mut self.files, None, false).1
     }
 
     /// Likewise, for the last time: other processes need not wait until the hosts know.
     pub(super) fn finish<T>(mut self, change: impl Fn(&mut TokenFamily) -> T) -> Result<()> {
-        self.files.unlock_when_written();
-        self.change(change)
+        self.family.change(change, &mut self.files, None, true).1
     }
 
     /// Makes sure that a new pair can be stored in every place.
@@ -65,23 +67,26 @@ impl Turn {
     }
 }
 
-/// From now on everyone who uses `family` uses `other`. Neither is in somebody's turn meanwhile.
+/// From now on everyone who uses one of the two uses the other. Neither is in somebody's turn meanwhile.
 fn merge(family: &Arc<SharedFamily>, other: &Arc<SharedFamily>, deadline: Deadline, ctx: &Context) -> Result<()> {
     let (first, second) = if family.number() < other.number() { (family, other) } else { (other, family) };
     let _first = first.permit(deadline, &ctx.cancel, &*ctx.clock)?;
     let _second = second.permit(deadline, &ctx.cancel, &*ctx.clock)?;
-    let (mut members, others) = (family.members(), other.members());
-    if members.is_empty() || others.is_empty() {
+    let (ours, theirs) = (family.members(), other.members());
+    if ours.is_empty() || theirs.is_empty() {
         // Somebody else has done it, or the clients have ended.
         return Ok(());
     }
-    members.extend(others);
-    let mut files = Files::open(&members, &other.family(), deadline, ctx);
-    let ours = family.family();
+    // The fewer move: each of them has to store what it finds there.
+    let (from, to) = if ours.len() > theirs.len() { (other, family) } else { (family, other) };
+    let mut files = Files::open(&[ours, theirs].concat(), &to.family(), deadline, ctx);
     // Those who use it store what is news to them; their own clients report when that fails.
-    let (_, _) = other.change(met(files.families(), |family| family.meet(ours.clone())), &mut files, None);
-    family.take_members().iter().for_each(|member| member.move_to(other));
-    let (_, _) = other.change(|_| (), &mut files, None);
+    let tokens = from.family();
+    let (_, _) = to.change(met(files.families(), |family| family.meet(tokens.clone())), &mut files, None, false);
+    from.take_members().iter().for_each(|member| member.move_to(to));
+    // Once more: something may have arrived there without a turn until everyone had moved.
+    let tokens = from.family();
+    let (_, _) = to.change(|family| family.meet(tokens.clone()), &mut files, None, false);
     Ok(())
 }
 

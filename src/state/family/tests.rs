@@ -189,7 +189,7 @@ fn a_renewal_is_noted_until_its_outcome_is_known() {
     let mut copy = family(&["t1"]);
     copy.meet(ours.clone());
     assert_eq!(copy.renewal_begun(), Some(100));
-    ours.end_renewal();
+    ours.restore_doubt(None);
     assert_eq!(ours.renewal_begun(), None);
     copy.succeed(pair("t2"));
     assert_eq!(copy.renewal_begun(), None);

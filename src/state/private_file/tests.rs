@@ -1,14 +1,14 @@
 use super::*;
 
 /// A folder that is removed when dropped.
-pub(in crate::state) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub(in crate::state) fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         Folder(std::env::temp_dir().join(format!("b24events-{name}-{}", std::process::id())))
     }
 
-    pub(in crate::state) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -128,4 +128,15 @@ mod unix {
         refused(PrivateFile::new(by_link.join("state.json")).map(drop));
         assert_eq!(fs::read_to_string(target).unwrap(), "somebody else's");
     }
+}
+
+#[test]
+fn every_spelling_of_a_path_has_the_same_key() {
+    let folder = Folder::new("spelling");
+    std::fs::create_dir_all(folder.path().join("x")).unwrap();
+    let key = |path: &str| PrivateFile::new(folder.path().join(path)).unwrap().key();
+    assert_eq!(key("tokens.json"), key("x/../tokens.json"));
+    assert_eq!(key("tokens.json"), key("./tokens.json"));
+    assert_ne!(key("tokens.json"), key("x/tokens.json"));
+    assert_eq!(key("tokens.json") == key("TOKENS.json"), cfg!(windows));
 }

@@ -18,10 +18,8 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Default)]
 pub(in crate::portal::oauth) struct Files {
     open: Vec<OpenFile>,
-    /// The first failure: of one that could not be opened, or written. The others are used.
-    error: Option<Error>,
-    /// Others may go on with a new pair as soon as it is written, whatever the hosts do with it.
-    unlock_when_written: bool,
+    /// Those that could not be opened, or written, and why. The others are used.
+    failed: Vec<(String, Error)>,
 }
 
 struct OpenFile {
@@ -40,13 +38,13 @@ impl Files {
     ) -> Files {
         let mut distinct: Vec<_> = members.iter().filter_map(|member| member.file()).collect();
         // In one order everywhere, so that nobody holds what another one waits for.
-        distinct.sort_by_key(|file| file.name());
-        distinct.dedup_by_key(|file| file.name());
+        distinct.sort_by_key(|file| file.key());
+        distinct.dedup_by_key(|file| file.key());
         let mut files = Files::default();
         for file in distinct {
             match OpenFile::open(file, ours, deadline, ctx) {
                 Ok(file) => files.open.push(file),
-                Err(error) => files.error = files.error.or(Some(error)),
+                Err((key, error)) => files.failed.push((key, error)),
             }
         }
         files
@@ -54,12 +52,19 @@ impl Files {
 
     /// Whether all of them can be used.
     pub(in crate::portal::oauth) fn check(&self) -> Result<()> {
-        self.error.clone().map_or(Ok(()), Err)
+        self.failed.first().map_or(Ok(()), |(_, error)| Err(error.clone()))
     }
 
-    /// The next write is the last one.
-    pub(in crate::portal::oauth) fn unlock_when_written(&mut self) {
-        self.unlock_when_written = true;
+    /// Whether the one of `member`, if it has one, can be used.
+    pub(in crate::portal::oauth) fn check_that_of(&self, member: &Member) -> Result<()> {
+        let key = member.file().map(|file| file.key());
+        let failed = self.failed.iter().find(|(failed, _)| Some(failed) == key.as_ref());
+        failed.map_or(Ok(()), |(_, error)| Err(error.clone()))
+    }
+
+    /// Others may go on.
+    pub(super) fn unlock(&mut self) {
+        self.open.clear();
     }
 
     /// What they hold.
@@ -77,20 +82,26 @@ impl Files {
         for open in self.open.iter_mut().filter(|open| family.generation() > 0 && open.holds.as_ref() != Some(family)) {
             match open.file.write(family) {
                 Ok(()) => open.holds = Some(family.clone()),
-                Err(error) => self.error = self.error.take().or(Some(error)),
+                Err(error) => self.failed.push((open.file.key(), error)),
             }
-        }
-        if self.unlock_when_written {
-            self.open.clear();
         }
         self.check()
     }
 }
 
 impl OpenFile {
-    fn open(file: Arc<TokensFile>, ours: &TokenFamily, deadline: Deadline, ctx: &Context) -> Result<OpenFile> {
-        let guard = lock_file(&file, deadline, ctx)?;
-        Ok(OpenFile { holds: file.read(ours)?, file, _guard: guard })
+    fn open(
+        file: Arc<TokensFile>,
+        ours: &TokenFamily,
+        deadline: Deadline,
+        ctx: &Context,
+    ) -> Result<OpenFile, (String, Error)> {
+        let open = || {
+            let guard = lock_file(&file, deadline, ctx)?;
+            Ok((file.read(ours)?, guard))
+        };
+        let (holds, guard) = open().map_err(|error| (file.key(), error))?;
+        Ok(OpenFile { holds, file, _guard: guard })
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::SharedFamily;
-use crate::error::Result;
+use crate::clock::{Clock, Deadline};
+use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
 use crate::state::family::TokenFamily;
@@ -40,6 +41,8 @@ pub(in crate::portal::oauth) struct Member {
 struct Progress {
     /// The version that it has stored; 0: none.
     stored: u64,
+    /// Why the last try to store failed.
+    failed: Option<Error>,
     /// The access token that its host knows.
     reported: Secret,
 }
@@ -51,7 +54,7 @@ impl Member {
         file: Option<TokensFile>,
         family: Arc<SharedFamily>,
     ) -> Arc<Member> {
-        let progress = Mutex::new(Progress { stored: 0, reported: family.access() });
+        let progress = Mutex::new(Progress { stored: 0, failed: None, reported: family.access() });
         let member = Arc::new(Member { keeper, file: file.map(Arc::new), family: Mutex::new(family), progress });
         member.family().add(&member);
         member
@@ -84,9 +87,18 @@ impl Member {
         if family.generation() == 0 || lock(&self.progress).stored == version {
             return Ok(());
         }
-        self.keeper.store(family)?;
-        lock(&self.progress).stored = version;
-        Ok(())
+        let stored = self.keeper.store(family);
+        let mut progress = lock(&self.progress);
+        progress.failed = stored.clone().err();
+        if stored.is_ok() {
+            progress.stored = version;
+        }
+        stored
+    }
+
+    /// Whether it has stored what it was given last.
+    pub(in crate::portal::oauth) fn check(&self) -> Result<()> {
+        lock(&self.progress).failed.clone().map_or(Ok(()), Err)
     }
 
     /// Reports a pair that its host does not know. `by_host`: it comes from there.
@@ -97,16 +109,17 @@ impl Member {
         }
     }
 
-    /// Ends it: nothing is stored or reported any more. Waits for a renewal under way, for `max` at most.
-    pub(in crate::portal::oauth) fn end(self: &Arc<Member>, max: Duration) {
+    /// Ends it: nothing is stored or reported any more. Waits for a renewal under way and for its host, until `deadline`.
+    pub(in crate::portal::oauth) fn end(self: &Arc<Member>, deadline: Deadline, clock: &dyn Clock) {
         loop {
             let family = self.family();
-            family.wait_for_renewal(max);
+            // Whoever begins a renewal afterwards does not count on this member.
+            let _permit = family.wait_for_permit(deadline.left(clock.now()));
             family.remove(self);
             if Arc::ptr_eq(&family, &self.family()) {
                 break;
             }
         }
-        self.keeper.end(max);
+        self.keeper.end(deadline.left(clock.now()));
     }
 }

@@ -16,6 +16,7 @@ use crate::state::store::{Identity, Store};
 
 mod authorizations;
 mod computer;
+mod scripted;
 mod sequences;
 mod world;
 

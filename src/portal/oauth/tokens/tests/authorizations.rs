@@ -11,6 +11,10 @@ pub(super) struct Authorizations {
     used: HashMap<String, u64>,
     issued: u64,
     pub(super) lose_next_answer: bool,
+    /// The next renewal is refused with this code, and nothing is used up.
+    pub(super) refuse_next_with: Option<&'static str>,
+    /// Pairs do not say when they expire, as those that a host presents.
+    pub(super) without_expiry: bool,
     /// Another program fills the disk while the next renewal is answered.
     pub(super) fill_disk_at_next_answer: bool,
     pub(super) renewals: u64,
@@ -28,7 +32,7 @@ impl Authorizations {
         TokenPair {
             access: Secret::new(format!("<access {}>", self.issued)),
             refresh: Secret::new(refresh),
-            expires: self.issued,
+            expires: if self.without_expiry { 0 } else { self.issued },
             ..TokenPair::none()
         }
     }
@@ -56,6 +60,9 @@ impl TokenServer for ModelServer {
     fn refresh(&self, refresh: &Secret, _: u64) -> Result<TokenPair> {
         self.computer.moment();
         let mut server = lock(&self.authorizations);
+        if let Some(code) = server.refuse_next_with.take() {
+            return Err(refusal::to_error(503, code, ""));
+        }
         let Some(authorization) = server.good.remove(refresh.expose()) else {
             // The whole authorization dies, as with the real server.
             let authorization = server.used.get(refresh.expose()).copied();

@@ -57,6 +57,10 @@ impl Storage for ModelFile {
         self.name.clone()
     }
 
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
     fn try_lock(&self) -> Result<Option<Guard>> {
         let mut disk = self.computer.disk();
         if disk.locked.contains(&self.name) {
@@ -86,6 +90,7 @@ impl Storage for ModelFile {
     fn write(&self, content: &[u8]) -> Result<()> {
         self.computer.moment();
         let mut disk = self.computer.disk();
+        assert!(disk.locked.contains(&self.name), "written without the lock");
         let reserved = disk.reserved.remove(&self.name).unwrap_or(0);
         if disk.full && content.len() as u64 > reserved {
             return Err(Error::State("the disk is full".into()));

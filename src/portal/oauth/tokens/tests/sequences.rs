@@ -49,6 +49,7 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
         folders: files == 0 || without_tokens || below(2) == 0,
         host_stores: below(2) == 0,
         without_tokens,
+        without_expiry: below(4) == 0,
     };
     let mut world = World::new(setup);
     let mut configurations = vec![world.configured()];
@@ -62,7 +63,7 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
             world.kill_in(None);
             continue;
         }
-        match below(23) {
+        match below(26) {
             0..=7 => {
                 if below(3) == 0 {
                     world.kill_in(Some(1 + below(14) as u32));
@@ -73,7 +74,10 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
                 renew(&mut world, client, counts);
                 world.kill_in(None);
             }
-            8 | 9 => world.stop(client),
+            8 => world.stop(client),
+            // Alone only where the file goes on without it.
+            9 if (0..clients).all(|client| setup.has_file(client)) => world.stop_alone(client),
+            9 => world.stop(client),
             10 | 11 => world.back_up(client),
             12 | 13 if world.backups() > 0 => {
                 if below(4) == 0 {
@@ -108,18 +112,23 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
             22 if setup.files & 1 != 0 && setup.folders && clients == together.max(1) => {
                 world.replace_tokens_file("https://portal");
             }
+            23 => world.hold_file(true),
+            24 => world.hold_file(false),
+            25 => world.refuse_next_with(Some("QUERY_LIMIT_EXCEEDED")),
             _ => {}
         }
         configurations.push(world.configured());
     }
     world.set_full(false);
+    world.hold_file(false);
+    world.refuse_next_with(None);
     world.lose_next_answer(false);
     for client in 0..setup.clients {
         if !world.is_running(client) {
             assert!(world.start(client));
         }
-        // Once more after a lost answer was told and the application authorized anew.
-        for _ in 0..2 {
+        // Again after what others left was found, a lost answer told, and the application authorized anew.
+        for _ in 0..3 {
             renew(&mut world, client, counts);
         }
         renew_surely(&mut world, client);
@@ -139,9 +148,11 @@ fn renew(world: &mut World, client: usize, counts: &mut Counts) {
             counts.lost_answers += 1;
             world.kill_in(None);
             world.set_full(false);
+            world.hold_file(false);
             assert!(world.set_new_tokens(client).0);
         }
-        Some(Err(Error::Network(_) | Error::State(_)) | Ok(())) | None => {}
+        Some(Err(Error::Network(_) | Error::State(_) | Error::Busy(_)) | Ok(())) | None => {}
+        Some(Err(error)) if error.code() == "QUERY_LIMIT_EXCEEDED" => {}
         Some(Err(error)) => panic!("{error}"),
     }
 }
