@@ -1,8 +1,12 @@
 //! Files that are generated and committed: the C header and CONFIGURATION.md.
 //! `B24_WRITE=1 cargo test --test documents` writes them again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use b24events::client::{Client, Hooks};
+use b24events::config::Config;
 
 fn is_current(file: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -22,6 +26,17 @@ fn the_header_is_current() {
 #[test]
 fn the_list_of_keys_is_current() {
     is_current("CONFIGURATION.md", &b24events::config::markdown());
+}
+
+#[test]
+fn the_header_describes_every_member_of_the_statistics() {
+    let mut config = Config::new();
+    config.set("portal.url", "https://my.bitrix24.com").unwrap();
+    let stats = Client::new(&config, Hooks::default()).unwrap().stats();
+    let stats: BTreeMap<String, serde_json::Value> = serde_json::from_str(&stats).unwrap();
+    let header = fs::read_to_string(concat!(env!("OUT_DIR"), "/b24events.h")).unwrap();
+    let described = header.lines().filter_map(|line| line.strip_prefix(" * - \"")?.split_once("\": "));
+    assert_eq!(described.map(|(name, _)| name).collect::<BTreeSet<_>>(), stats.keys().map(String::as_str).collect());
 }
 
 #[test]
