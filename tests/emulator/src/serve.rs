@@ -67,6 +67,9 @@ refresh_token      {refresh_token}
 access_token of a user who is not an administrator
                    {employee}
 
+for the examples in README.md (paste into a shell):
+export B24_PORTAL_URL='{url}' B24_ACCESS_TOKEN='{token}'
+
 bind an event      {bind}
 bind a handler     {handler}
 add a deal         {add}
