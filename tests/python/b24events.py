@@ -184,7 +184,12 @@ _FUNCTIONS = {
 def _load() -> ctypes.CDLL:
     names = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}
     name = names.get(sys.platform, f"libb24events.so.{ABI_VERSION}")
-    library = ctypes.CDLL(os.environ.get("B24EVENTS_LIBRARY") or name)
+    path = os.environ.get("B24EVENTS_LIBRARY") or name
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        text = f"cannot load {path} ({error}); set B24EVENTS_LIBRARY to the path of the library"
+        raise ImportError(text) from None
     for name, (result, parameters) in _FUNCTIONS.items():
         function = getattr(library, f"b24_{name}")
         function.restype = result
