@@ -43,7 +43,8 @@
  *     be stored, or another process is renewing them and takes too long). If the portal sent an error code,
  *     b24_last_error_code() returns it.
  *   - Every function that returns a b24_status may return B24_PANIC.
- *   - Strings are UTF-8 and NUL-terminated. The description of each function says who owns them.
+ *   - Strings are UTF-8 and NUL-terminated, paths on Windows included. The description of each function says who owns
+ *     them.
  *   - Out-parameters are always set, also when the function fails: to NULL or 0 unless the description says otherwise.
  *     A pointer must not be NULL unless the description allows it; the function returns B24_INVALID_ARGUMENT and does
  *     nothing.
@@ -53,7 +54,7 @@
  *   - Timeouts are in milliseconds: 0 means do not wait, a negative number means no limit. Only b24_client_connect(),
  *     b24_client_wait() and b24_client_next() have one and return B24_TIMEOUT.
  *   - Any thread may call any function, also on the same client. b24_client_close() ends every blocked call of a
- *     client.
+ *     client. Call no function from a signal handler, and do not use a client in a child process after fork().
  *   - A handle that is NULL, was freed or was never valid gives B24_INVALID_HANDLE. It never crashes the program.
  *   - Delivery is at least once: records that are not acknowledged are delivered again, and in rare cases others, too.
  *     Your program must tolerate receiving a record twice.
@@ -211,7 +212,7 @@ enum b24_log_level_values
 
 /**
  * Records that were fetched together. When your program has processed them and stored the result, acknowledge the
- * batch, then free it.
+ * batch, then free it. Several batches may be open at once, and acknowledged in any order.
  */
 typedef struct b24_batch b24_batch;
 
@@ -671,8 +672,8 @@ b24_status b24_client_fetch(struct b24_client *client,
                             struct b24_batch **out);
 
 /**
- * Waits for a notification and fetches the next batch that is not empty. A main loop consists of this call and
- * b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
+ * Waits for a notification and fetches the next batch, of at most `fetch.limit` records, that is not empty. A main
+ * loop consists of this call and b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
  *
  * The timeout limits the waiting, but not the fetch that follows: a fetch is not interrupted, because that could lose
  * records. So this function may block longer than timeout_ms, even if that is 0: as a rule for one request, at most as

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, Status};
 use crate::portal::offline_events::{Record, read_records};
 
 /// Records that were fetched together. When your program has processed them and stored the result, acknowledge the
-/// batch, then free it.
+/// batch, then free it. Several batches may be open at once, and acknowledged in any order.
 #[allow(non_camel_case_types)]
 pub struct b24_batch {
     _private: (),

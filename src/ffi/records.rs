@@ -33,8 +33,8 @@ pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, o
     })
 }
 
-/// Waits for a notification and fetches the next batch that is not empty. A main loop consists of this call and
-/// b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
+/// Waits for a notification and fetches the next batch, of at most `fetch.limit` records, that is not empty. A main
+/// loop consists of this call and b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
 ///
 /// The timeout limits the waiting, but not the fetch that follows: a fetch is not interrupted, because that could lose
 /// records. So this function may block longer than timeout_ms, even if that is 0: as a rule for one request, at most as
