@@ -359,8 +359,8 @@ pub static KEYS: &[Key] = &[
         "log.level",
         Kind::Choice(&["off", "error", "warning", "info", "debug"]),
         Some("info"),
-        "The least important messages that the log callback gets.",
-        "Наименее важные сообщения, которые попадают в журнал.",
+        "Which messages the log callback gets: those of this level and the more important ones.",
+        "Какие сообщения попадают в журнал: этого уровня и более важные.",
     ),
 ];
 
