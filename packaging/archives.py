@@ -101,10 +101,12 @@ def tree(folder: Path, part: tuple) -> dict[str, bytes | str]:
     ):
         files[target] = filled(ROOT / "packaging" / template, values)
     files["include/b24events.h"] = (ROOT / "include/b24events.h").read_bytes()
-    for file in ("README.md", "README.ru.md", "CONFIGURATION.md", "CHANGELOG.md"):
+    # README links to these.
+    for file in ("README.md", "README.ru.md", "CONFIGURATION.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"):
         files[file] = (ROOT / file).read_bytes()
-    for file in (ROOT / "examples_1c").iterdir():
-        files[f"examples_1c/{file.name}"] = file.read_bytes()
+    for linked in ("docs", "examples_1c"):
+        for file in (ROOT / linked).iterdir():
+            files[f"{linked}/{file.name}"] = file.read_bytes()
     files["examples/quickstart.c"] = (ROOT / "tests/c/quickstart.c").read_bytes()
     for file in ("b24events.py", "quickstart.py"):
         files[f"examples/{file}"] = (ROOT / "tests/python" / file).read_bytes()

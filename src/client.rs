@@ -3,7 +3,6 @@
 mod shutdown;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, SystemClock, Timeout};
@@ -49,8 +48,6 @@ pub struct Client {
     doorbell: Arc<Doorbell>,
     delivery: Arc<Delivery>,
     store: Arc<Store>,
-    /// The last batch was full, so the next one is fetched without waiting for a notification.
-    more: AtomicBool,
     ctx: Context,
 }
 
@@ -101,7 +98,6 @@ impl Client {
             store,
             portal,
             doorbell,
-            more: AtomicBool::new(false),
             ctx,
         })
     }
@@ -178,12 +174,14 @@ impl Client {
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
         let batch = self.delivery.fetch(limit).inspect_err(|error| {
             // The failed fetch used up a notification. The host gets another one if trying again makes sense.
-            self.more.store(false, Ordering::Relaxed);
             if error.is_transient() {
                 self.doorbell.ring_unsignalled();
             }
         })?;
-        self.more.store(batch.is_full(), Ordering::Relaxed);
+        if batch.is_full() {
+            // The queue probably holds more.
+            self.doorbell.ring_unsignalled();
+        }
         Ok(batch)
     }
 
@@ -212,9 +210,7 @@ impl Client {
     /// unless the configured ones are newer.
     pub fn restore(&self, json: &str) -> Result<()> {
         let family = self.store.restore(json)?;
-        self.portal.restore_tokens(family)?;
-        self.more.store(true, Ordering::Relaxed);
-        Ok(())
+        self.continue_after(self.portal.restore_tokens(family))
     }
 
     /// Whether a state holds tokens that this client has now or had before, and no records that only it may hold. Then the
@@ -245,7 +241,7 @@ impl Client {
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
-            if !self.more.load(Ordering::Relaxed) && self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
+            if self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
                 return Ok(None);
             }
             let batch = self.fetch(0)?;
@@ -268,7 +264,7 @@ impl Client {
     /// Exchanges an authorization code, which is valid for 30 s, for the first pair of tokens, then stores and uses it.
     /// Blocks for one request.
     pub fn authorize(&self, code: &str) -> Result<()> {
-        self.portal.authorize(code)
+        self.continue_after(self.portal.authorize(code))
     }
 
     /// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an
@@ -278,7 +274,18 @@ impl Client {
             return Err(Error::InvalidArgument("the access token is empty; pass the new access token".into()));
         }
         let (access, refresh) = (Secret::new(access), Secret::new(refresh));
-        self.portal.present_tokens(TokenPair { access, refresh, expires, ..TokenPair::none() }, true)
+        self.continue_after(
+            self.portal.present_tokens(TokenPair { access, refresh, expires, ..TokenPair::none() }, true),
+        )
+    }
+
+    /// Rings after the host has provided what a fetch may have lacked. Tokens that cannot be stored are used all the
+    /// same.
+    fn continue_after(&self, provided: Result<()>) -> Result<()> {
+        if self.portal.has_token() {
+            self.doorbell.ring_unsignalled();
+        }
+        provided
     }
 
     /// Counters and state as a JSON object. Holds no secrets.

@@ -13,21 +13,24 @@ use std::fmt;
 pub enum Status {
     /// Success.
     Ok = 0,
-    /// The given time passed and nothing came. This is not an error: call again.
+    /// The timeout expired and nothing came. This is not an error: call again.
     Timeout = 1,
     /// An argument is NULL, out of range, not UTF-8, or not usable for another reason.
     InvalidArgument = -1,
     /// The handle is NULL, was freed, or is of another type.
     InvalidHandle = -2,
-    /// The configuration is not usable. The error text names the key and the values that are allowed.
+    /// The configuration is not usable, or no token is set. The error text names the key and the values that are
+    /// allowed.
     Config = -3,
-    /// The portal or the push server could not be reached, or the connection broke. Try again later.
+    /// The portal or the push server could not be reached, or the connection broke.
     Network = -4,
     /// The server's certificate was not accepted, or the TLS handshake failed.
     Tls = -5,
-    /// The answer is not what the protocol requires: not JSON, too long, incomplete, or a redirect.
+    /// The answer is not what the protocol requires: not JSON, too long, incomplete, or a redirect. It may be
+    /// transient, for example if a gateway answered in the server's place.
     Protocol = -6,
-    /// The tokens were refused and could not be renewed. Authorize the application again.
+    /// The tokens were refused and could not be renewed: authorize the application again. With `auth.renew=host` and
+    /// the code expired_token, the host has to renew them.
     Auth = -7,
     /// The user of the token, or the application, lacks a right (administrator, scope).
     AccessDenied = -8,
@@ -35,13 +38,14 @@ pub enum Status {
     WrongAuthType = -9,
     /// The portal's plan does not include this.
     License = -10,
-    /// The portal's request limits are used up. Try again later.
+    /// The portal's request limits are used up.
     RateLimit = -11,
     /// Any other error of the portal. The portal's error code says which.
     Portal = -12,
-    /// The client is not in the state that the call needs, or the library cannot store its own state.
+    /// The client is not in the state that the call needs (for example, not connected), the tokens are busy, or the
+    /// library cannot store its state.
     State = -13,
-    /// The client was closed.
+    /// The client was closed. Create a new one.
     Closed = -14,
     /// The library caught a defect of its own. Free the handle and report the error text.
     Panic = -15,

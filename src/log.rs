@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Somebody has to act.
+    /// Someone must intervene.
     Error = 1,
     /// Something failed; the library tries again.
     Warning = 2,

@@ -144,7 +144,9 @@ fn cpp_host_with_the_static_library() {
 fn the_header_compiles_alone_and_with_stricter_warnings() {
     let header = root().join("include/b24events.h");
     C.compile(|command| command.args(["-Wstrict-prototypes", "-Wc++-compat", "-fsyntax-only", "-x", "c"]).arg(&header));
-    CPP.compile(|command| command.args(["-Wold-style-cast", "-fsyntax-only", "-x", "c++"]).arg(&header));
+    for standard in ["-std=c++11", CPP.standard] {
+        CPP.compile(|command| command.args([standard, "-Wold-style-cast", "-fsyntax-only", "-x", "c++"]).arg(&header));
+    }
 }
 
 fn read(path: &str) -> String {

@@ -24,6 +24,25 @@ fn quickstart() {
     support::quickstart(&mut python("quickstart.py"), NEEDS);
 }
 
+/// What a program prints that cannot begin.
+fn complaint(command: &mut Command) -> String {
+    let output = command.output().expect(NEEDS);
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let mut quickstart = python("quickstart.py");
+    quickstart.env_remove("B24_PORTAL_URL");
+    assert_eq!(complaint(&mut quickstart).trim_end(), "B24_PORTAL_URL is not set");
+    quickstart.env("B24EVENTS_LIBRARY", "/nowhere/libb24events.so");
+    let text = complaint(&mut quickstart);
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.starts_with("ImportError: cannot load /nowhere/libb24events.so ("), "{text}");
+    assert!(last.ends_with("; set B24EVENTS_LIBRARY to the path of the library"), "{text}");
+}
+
 #[test]
 fn unittest() {
     let portal = Portal::start();

@@ -31,7 +31,9 @@ struct BatchText<'a> {
 /// `{"batch_id":"","process_id":"","events":[]}` from `{"process_id":"","events":[]}`.
 pub(super) fn batch(batch_id: &str, records: &str) -> Result<String> {
     let outline = serde_json::from_str::<BatchText<'_>>(records);
-    let outline = outline.map_err(|_| Error::protocol("the records of a batch have an unexpected shape"))?;
+    let outline = outline.map_err(|_| {
+        Error::protocol("event.offline.get returned records that are not JSON; report this to Bitrix24's support")
+    })?;
     let text = serde_json::to_string(&BatchText { batch_id, ..outline });
     text.map_err(|_| Error::protocol("the records of a batch cannot be written as JSON"))
 }

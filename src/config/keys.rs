@@ -117,7 +117,7 @@ pub static KEYS: &[Key] = &[
         Kind::Choice(&["auto", "host"]),
         Some("auto"),
         "Who renews an expired token. `auto`: the library. `host`: the host, which stores the pair where all its \
-         machines can read it, and renews it under a lock of its own. Calls with an expired token then fail with \
+         machines can read it, and renews it under its own lock. Calls with an expired token then fail with \
          `expired_token` until the host sets the new tokens.",
         "Кто продлевает истёкший токен. `auto` — библиотека. `host` — сама программа: она хранит пару там, где её \
          прочтут все машины, и продлевает под своей блокировкой. Вызовы с истёкшим токеном завершаются ошибкой \
@@ -138,12 +138,11 @@ pub static KEYS: &[Key] = &[
         "connector.id",
         Kind::Text,
         Some(""),
-        "Connector id (`auth_connector`; the vendor's pages also call it *source key*): names a queue of the \
-         application's own. Every call carries it, so changes made through this client do not come back as events. \
-         Empty: the queue without a connector id.",
-        "Идентификатор коннектора (`auth_connector`, в документации Битрикс24 — «ключ источника»): имя отдельной \
-         очереди приложения. Передаётся с каждым вызовом, поэтому изменения, сделанные через этот клиент, не \
-         возвращаются событиями. Пусто — очередь без идентификатора коннектора.",
+        "Connector id (`auth_connector`; the vendor's pages also call it *source key*): gives the application its own \
+         queue. Every call carries it, so changes made through this client do not come back as events. Empty: the \
+         queue without a connector id.",
+        "Ключ источника (`auth_connector`): имя отдельной очереди приложения. Передаётся с каждым вызовом, поэтому \
+         изменения, сделанные через этот клиент, не возвращаются событиями. Пусто — очередь без ключа источника.",
     ),
     key(
         "fetch.limit",
@@ -213,7 +212,7 @@ pub static KEYS: &[Key] = &[
         Some("127.0.0.1:8080"),
         "Where the client accepts the portal's calls if `source` is `handler` or `both`. It speaks plain HTTP, so put \
          a web server with TLS in front of it. Port 0: any free port; the statistics show which. Empty: no port is \
-         opened; the host has a web server of its own and passes each handler call to the client.",
+         opened; the host has its own web server and passes each handler call to the client.",
         "Адрес и порт, на которых клиент принимает вызовы портала, если `source` — `handler` или `both`. Протокол — \
          HTTP без TLS, поэтому перед клиентом должен стоять веб-сервер с TLS. Порт 0 — любой свободный, его номер \
          есть в статистике. Пусто — порт не открывается: вызовы обработчика принимает веб-сервер самой программы, и \
@@ -360,8 +359,8 @@ pub static KEYS: &[Key] = &[
         "log.level",
         Kind::Choice(&["off", "error", "warning", "info", "debug"]),
         Some("info"),
-        "The least important messages that the log callback gets.",
-        "Наименее важные сообщения, которые попадают в журнал.",
+        "Which messages the log callback gets: those of this level and the more important ones.",
+        "Какие сообщения попадают в журнал: этого уровня и более важные.",
     ),
 ];
 

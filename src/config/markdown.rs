@@ -55,7 +55,7 @@ pub fn markdown() -> String {
         "# Configuration\n\n\
          Printed from the table in `src/config/keys.rs`; `B24_WRITE=1 cargo test --test documents` writes it again. \
          [По-русски](#настройки)\n\n\
-         All values are texts. Setting an unknown key or a value that is not allowed is an error. Its text names the \
+         All values are strings. Setting an unknown key or a value that is not allowed is an error. Its text names the \
          key, the value and what is allowed.\n\n\
          The descriptions below name operations in plain words. This is what they are called in C and in 1C:\n\n",
     );

@@ -214,7 +214,7 @@ pub enum Source {
 /// The keys `handler.*`.
 #[derive(Clone)]
 pub struct HandlerSettings {
-    /// `None`: the host has a web server of its own.
+    /// `None`: the host has its own web server.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) path: String,
     /// Empty: not configured.

@@ -10,14 +10,14 @@ use crate::delivery::Batch;
 use crate::error::{Error, Result, Status};
 use crate::portal::offline_events::{Record, read_records};
 
-/// Records that were fetched together. Acknowledge them when your program has processed them and stored the result,
-/// then free the batch.
+/// Records that were fetched together. When your program has processed them and stored the result, acknowledge the
+/// batch, then free it. Several batches may be open at once, and acknowledged in any order.
 #[allow(non_camel_case_types)]
 pub struct b24_batch {
     _private: (),
 }
 
-/// A record: one change in the portal. The texts belong to the batch and are valid until it is freed.
+/// A record: one change in the portal. Its strings belong to the batch and are valid until the batch is freed.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct b24_record {
@@ -33,8 +33,8 @@ pub struct b24_record {
     pub timestamp_x: *const c_char,
     /// `ID`: the number of the record in the queue.
     pub id: *const c_char,
-    /// 1 when this client hands out the record for the first time, 2 for the second time, and so on. Counting starts
-    /// again with a new client, and when records that were marked as failed are fetched.
+    /// How many times this client has handed out the record: 1 the first time, 2 the second time, and so on. Counting
+    /// starts over with a new client, and when records that were marked as failed are fetched.
     pub attempt: u32,
     /// Reserved for later versions. Do not read.
     pub reserved: [*const c_void; 3],
@@ -103,7 +103,7 @@ pub extern "C" fn b24_batch_len(batch: *const b24_batch) -> usize {
 ///
 /// @param batch The batch.
 /// @param index From 0 to b24_batch_len - 1.
-/// @param out Receives the record. Its texts belong to the batch. All fields are NULL or 0 if this function fails.
+/// @param out Receives the record. Its strings belong to the batch. All fields are NULL or 0 if this function fails.
 /// @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent
 /// records in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
@@ -161,8 +161,8 @@ pub extern "C" fn b24_batch_json(batch: *const b24_batch) -> *const c_char {
 /// Returns the `process_id` of the reservation in the portal. Does not block.
 ///
 /// @param batch The batch.
-/// @return The id; "" if the portal has deleted the records from the queue. Belongs to the
-/// batch and is valid until it is freed. NULL if the handle is not valid.
+/// @return The id; "" if the portal has deleted the records from the queue. Belongs to the batch and is valid until it
+/// is freed. NULL if the handle is not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_process_id(batch: *const b24_batch) -> *const c_char {
     borrowed(batch, |batch| &batch.process_id)
@@ -172,14 +172,19 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
     boundary::value(std::ptr::null(), || Ok(pick(&*BATCHES.get(batch)?).as_ptr()))
 }
 
-/// Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`).
-/// They leave the queue. Acknowledging again does nothing.
+/// Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`). They
+/// leave the queue. Acknowledging again has no effect.
+///
+/// If this function fails with a transient error, call it again on the same batch. That is safe even if the portal has
+/// already carried out the first call. After any other error, free the batch: its records are delivered again, as
+/// b24_batch_free describes.
 ///
 /// Blocks for one request, or for two if the answer to the first one is lost, each at most for `http.timeout_ms`.
 ///
 /// @param batch The batch.
-/// @return B24_OK; an error of a REST call, and then the records stay reserved and the call may be repeated;
-/// B24_STATE if the result cannot be stored in `state.dir`; B24_CLOSED; B24_INVALID_HANDLE.
+/// @return B24_OK; a REST error; B24_STATE also if the portal has acknowledged the records but `state.dir` cannot be
+/// written: call again, or expect the records to be delivered again after the next start; B24_CLOSED if the client was
+/// closed or freed; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     boundary::status(|| {
@@ -188,13 +193,14 @@ pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     })
 }
 
-/// Acknowledges some records of a batch. Blocks, at most for `http.timeout_ms`.
+/// Acknowledges some records of a batch, for example each one as soon as it is processed. The others stay reserved.
+/// Blocks, at most for `http.timeout_ms`.
 ///
 /// @param batch The batch.
-/// @param message_ids Array of texts, each the message_id of a record of this batch. May be NULL if count is 0.
-/// @param count Number of texts.
-/// @return As b24_batch_ack; B24_INVALID_ARGUMENT if a text is not the message_id of a record of this batch, and then
-/// nothing is acknowledged.
+/// @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
+/// @param count Number of strings.
+/// @return Same as b24_batch_ack; B24_INVALID_ARGUMENT also if a string is not the message_id of a record of this
+/// batch. Nothing is acknowledged in that case.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_ack_records(
     batch: *mut b24_batch,
@@ -210,12 +216,14 @@ pub unsafe extern "C" fn b24_batch_ack_records(
 }
 
 /// Marks some records of a batch as failed (`event.offline.error`). They stay in the portal, and only
-/// b24_client_fetch_failed returns them. Blocks, at most for `http.timeout_ms`.
+/// b24_client_fetch_failed returns them. Until they are fetched that way and acknowledged, the portal merges later
+/// changes of the same objects into them. Blocks, at most for `http.timeout_ms`.
 ///
 /// @param batch The batch.
-/// @param message_ids Array of texts, each the message_id of a record of this batch. May be NULL if count is 0.
-/// @param count Number of texts.
-/// @return As b24_batch_ack_records; B24_STATE if the records are not reserved in the portal (key `fetch.reserve`).
+/// @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
+/// @param count Number of strings.
+/// @return Same as b24_batch_ack_records; B24_INVALID_ARGUMENT also if a record is already acknowledged; B24_STATE also
+/// if the records are not reserved in the portal (key `fetch.reserve`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_fail_records(
     batch: *mut b24_batch,
@@ -230,9 +238,14 @@ pub unsafe extern "C" fn b24_batch_fail_records(
     })
 }
 
-/// Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal;
-/// b24_client_recover has them redelivered. So does the next start, if `state.dir` is set or the state is restored;
-/// without a state they come back only as the key `recover.orphans` allows. Does not block.
+/// Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal, or in the
+/// library's state if the portal's plan does not include reservations. They are delivered again:
+///
+/// - by this client, after b24_client_recover;
+/// - by the next client, with its first fetch, if `state.dir` is set or the state is restored;
+/// - otherwise as the key `recover.orphans` allows, by default after about an hour.
+///
+/// Does not block.
 ///
 /// @param batch The batch. NULL and freed handles are ignored.
 #[unsafe(no_mangle)]

@@ -23,21 +23,24 @@ thread_local! {
 
 /// Runs the body of an exported function. Stores an error for `b24_last_error_*`; success and timeouts clear it.
 pub(super) fn status(body: impl FnOnce() -> Result<Status>) -> b24_status {
-    match caught(body) {
-        Ok(status) => {
-            with_last(|last| {
-                if !last.message.is_empty() {
-                    *last = LastError::default();
-                }
-            });
-            status as b24_status
-        }
+    let status = match caught(body) {
+        Ok(status) => status,
         Err(error) => {
             let status = error.status();
-            store(&error);
-            status as b24_status
+            // A timeout is not an error at this door.
+            if status != Status::Timeout {
+                store(&error);
+                return status as b24_status;
+            }
+            status
         }
-    }
+    };
+    with_last(|last| {
+        if !last.message.is_empty() {
+            *last = LastError::default();
+        }
+    });
+    status as b24_status
 }
 
 /// Runs the body of a function that returns something else than a status. Returns `fallback` on failure.
@@ -109,10 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn success_clears_the_last_error() {
-        status(|| Err(Error::Closed));
-        assert_eq!(last_error(|last| last.message.is_empty()), Some(false));
-        status(|| Ok(Status::Timeout));
-        assert_eq!(last_error(|last| last.message.is_empty()), Some(true));
+    fn success_and_timeouts_clear_the_last_error() {
+        for cleared_by in [Ok(Status::Ok), Ok(Status::Timeout), Err(Error::Timeout("not yet".into()))] {
+            status(|| Err(Error::Network("cut".into())));
+            assert_eq!(last_error(|last| last.message.is_empty() || !last.is_transient), Some(false));
+            assert!(status(|| cleared_by) >= 0);
+            assert_eq!(last_error(|last| last.message.is_empty() && !last.is_transient), Some(true));
+        }
     }
 }

@@ -27,12 +27,14 @@ pub(super) struct ClientHandle {
 
 pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b24_client");
 
-/// Creates a client. Checks the configuration, but does not use the network. Does not block.
+/// Creates a client. Checks the configuration and reads `state.dir` and `auth.tokens_file`, but does not use the
+/// network.
 ///
 /// @param config The configuration. It is copied, so later changes do not affect the client.
 /// @param out Receives the handle. Free it with b24_client_free.
-/// @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir`
-/// cannot be used; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir` or
+/// `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`; B24_INVALID_ARGUMENT;
+/// B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mut b24_client) -> b24_status {
     boundary::status(|| {
@@ -56,22 +58,25 @@ pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mu
     })
 }
 
-/// Starts listening for changes and waits until the client is connected. From then on the library listens on a thread
-/// of its own and reconnects when the connection breaks; b24_client_wait and b24_client_next report the changes.
+/// Starts listening for changes and waits until the client is connected. From then on the library listens on its own
+/// thread and reconnects when the connection breaks; b24_client_wait and b24_client_next report the changes.
 ///
 /// The key `source` decides what is started: `push` subscribes to the portal's push server, `handler` opens the port
-/// `handler.listen` for calls of the portal, `both` does both. With `both`, the port stays open even if the push
-/// server cannot be reached, and an application without tokens subscribes as soon as its installation brings them.
+/// `handler.listen` for calls of the portal, `both` does both. With `handler`, the client is connected as soon as the
+/// port is open. With `both`, the port stays open even if the push server cannot be reached; an application that has no
+/// tokens yet counts as connected, and subscribes as soon as its installation brings them.
 ///
-/// If the time is over before the client is connected, the library keeps trying. Call the function again to keep
-/// waiting. If the client is already connected, the function returns at once. Blocks.
+/// If the timeout expires first, the library keeps trying. You need not call this function again: b24_client_wait and
+/// b24_client_next already work, and return as soon as there is something to report. Call it again if you want to wait
+/// for the connection. If the client is already connected, it returns at once. Blocks.
 ///
 /// @param client The client.
-/// @param timeout_ms How long to wait, in milliseconds. 0: do not wait. -1: no limit.
-/// @return B24_OK if the client is connected. If the time is over: B24_TIMEOUT, or the error of the last attempt
-/// (B24_NETWORK, B24_TLS, B24_PROTOCOL or B24_RATE_LIMIT). If somebody has to act before the client can connect:
-/// B24_AUTH, B24_ACCESS_DENIED, B24_WRONG_AUTH_TYPE, B24_LICENSE or B24_PORTAL; call the function again afterwards.
-/// B24_CONFIG if the port cannot be opened; B24_STATE if no thread can be started; B24_CLOSED; B24_INVALID_HANDLE.
+/// @param timeout_ms How long to wait, in milliseconds. 0: do not wait. Negative: no limit.
+/// @return B24_OK if the client is connected. B24_TIMEOUT if the timeout expired and no attempt has failed yet. A REST
+/// error (B24_CONFIG if no token is set) tells why the client is not connected. If it is transient, the timeout expired
+/// and the library keeps trying. If not, someone must intervene; call this function again afterwards. B24_CONFIG also
+/// if the port cannot be opened, or if the push server does not support `push.transport`; B24_STATE also if no thread
+/// can be started; B24_CLOSED; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_connect(client: *mut b24_client, timeout_ms: i32) -> b24_status {
     boundary::status(|| {
@@ -80,9 +85,27 @@ pub extern "C" fn b24_client_connect(client: *mut b24_client, timeout_ms: i32) -
     })
 }
 
-/// Returns counters and the state of the client as a JSON object: requests, messages, signals, malformed, fetched,
-/// acknowledged, failed, renewals, failures, handler_calls, handler_refused, handler_address, subscribed, closed,
-/// last_error and more. It holds no secrets. Works on a closed client too. Does not block.
+/// Returns counters and the state of the client as a JSON object. It holds no secrets. Works on a closed client too.
+/// Does not block. Counters start at 0 with each client; later versions may add members.
+///
+/// - "requests": REST requests sent, including repeats
+/// - "renewals": renewals of the tokens
+/// - "configurations": requests for the push server's configuration
+/// - "websockets": WebSocket connections opened
+/// - "polls": long polls answered
+/// - "failures": how often the push connection failed or broke
+/// - "messages": messages from the push server, for any module
+/// - "signals": messages that announced records for this client's queue
+/// - "malformed": messages that could not be read
+/// - "handler_calls": calls of the portal that were accepted
+/// - "handler_refused": calls that were refused, for any reason
+/// - "fetched": records handed out, redelivered ones included
+/// - "acknowledged": records acknowledged
+/// - "failed": records marked as failed
+/// - "subscribed": true if the client is connected now
+/// - "closed": true if the client was closed or the application was uninstalled
+/// - "handler_address": where the library accepts calls of the portal, such as "127.0.0.1:8080"; null if it does not
+/// - "last_error": why the client is not connected; null if it is connected or has not been connected yet
 ///
 /// @param client The client.
 /// @param json Receives the text. Free it with b24_string_free.
@@ -99,12 +122,21 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
     })
 }
 
-/// Returns a file descriptor for poll, epoll or select (Linux). It is readable while b24_client_wait would return at
-/// once: a notification is pending, somebody has to act, or the client is closed. Do not read, write or close it.
-/// b24_client_free closes it. Does not block.
+/// Returns a file descriptor for poll, epoll or select (Linux), so that an event loop can wait for the client and for
+/// other things at once. It is readable while b24_client_wait would return at once: a notification is pending, someone
+/// must intervene, or the client is closed. At rest it is not readable.
+///
+/// While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
+/// empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
+/// probably holds more. After a transient error it stays readable as well; pause before you call again. After any other
+/// error it is not readable until the next notification.
+///
+/// You may ask for the descriptor before b24_client_connect, but whether it is readable means nothing until then. It is
+/// always the same one. Do not read, write or close it; b24_client_free closes it. Does not block.
 ///
 /// @param client The client.
-/// @return The descriptor. -1 on other systems, and if it cannot be created (b24_last_error_message says why).
+/// @return The descriptor. -1 on other systems, if the handle is not valid, and if the descriptor cannot be created
+/// (b24_last_error_message says why).
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_fd(client: *const b24_client) -> libc::intptr_t {
     boundary::value(-1, || {
@@ -113,13 +145,13 @@ pub extern "C" fn b24_client_fd(client: *const b24_client) -> libc::intptr_t {
     })
 }
 
-/// Returns an event for WaitForSingleObject, WaitForMultipleObjects and the like (Windows). It is set while
-/// b24_client_wait would return at once: a notification is pending, somebody has to act, or the client is closed. Do
-/// not set, reset or close it. b24_client_free closes it. Does not block.
+/// Returns an event for WaitForSingleObject, WaitForMultipleObjects and the like (Windows). It is set whenever the
+/// descriptor of b24_client_fd would be readable; use it as described there. Do not set, reset or close it;
+/// b24_client_free closes it. Does not block.
 ///
 /// @param client The client.
-/// @return The HANDLE of a manual-reset event. NULL on other systems, and if it cannot be created
-/// (b24_last_error_message says why).
+/// @return The HANDLE of a manual-reset event. NULL on other systems, if the handle is not valid, and if the event
+/// cannot be created (b24_last_error_message says why).
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_client_wait_handle(client: *const b24_client) -> *mut c_void {
     boundary::value(std::ptr::null_mut(), || {
@@ -129,8 +161,11 @@ pub extern "C" fn b24_client_wait_handle(client: *const b24_client) -> *mut c_vo
 }
 
 /// Closes a client. Requests are interrupted, and every blocked call returns B24_CLOSED, as does every later call that
-/// waits or needs the portal. Records that are not acknowledged stay reserved in the portal. Any thread may call this
-/// function, and so may a log callback. Closing again does nothing. Does not block.
+/// waits or needs the portal, b24_batch_ack included. Any thread may call this function, and so may a log callback.
+/// Closing again has no effect. Does not block.
+///
+/// Records that are not acknowledged stay reserved in the portal and are delivered again, as b24_batch_free describes.
+/// So to stop without processing records twice, acknowledge the last batch before you close the client.
 ///
 /// @param client The client.
 /// @return B24_OK; B24_INVALID_HANDLE.
@@ -142,11 +177,11 @@ pub extern "C" fn b24_client_close(client: *mut b24_client) -> b24_status {
     })
 }
 
-/// Closes and frees a client. Batches remain valid, but their records can no longer be acknowledged. Do not call it
-/// from a callback of this client.
+/// Closes and frees a client. Its batches can still be read, and have to be freed, but their records can no longer be
+/// acknowledged. Do not call this function from a callback of this client.
 ///
-/// Blocks until the client's threads have ended. That takes a moment; it takes longer while a thread resolves a name
-/// or opens a connection, and while tokens are renewed, because the new tokens must not get lost (20 s at most). On
+/// Blocks until the client's threads have ended. That takes a moment; it takes longer while a thread resolves a name or
+/// opens a connection, and while tokens are renewed, because the new tokens must not get lost (20 s at most). On
 /// Windows it takes up to a second if a peer no longer responds.
 ///
 /// @param client The client. NULL and freed handles are ignored.

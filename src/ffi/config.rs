@@ -19,17 +19,17 @@ pub struct b24_config {
 }
 
 /// Receives a log line. Called on any thread, including threads of the library, and on several threads at once. It
-/// should return quickly. Of the functions that take a handle it may call b24_client_close only. It must not throw a
-/// C++ exception or call longjmp.
+/// should return quickly. It may call b24_client_close, but no other library function that takes a handle. It must not
+/// throw a C++ exception or call longjmp.
 ///
 /// @param user_data The pointer that was passed to b24_config_on_log.
 /// @param level How important the line is.
-/// @param message UTF-8 text without secrets, valid during the call.
+/// @param message UTF-8 string without secrets, valid during the call.
 #[allow(non_camel_case_types)]
 pub type b24_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: b24_log_level, message: *const c_char)>;
 
-/// A new pair of tokens. All texts are valid during the call of b24_tokens_fn.
+/// A new pair of tokens. Its strings are valid during the call of b24_tokens_fn.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct b24_tokens {
@@ -37,7 +37,7 @@ pub struct b24_tokens {
     pub access_token: *const c_char,
     /// The refresh token: set `auth.refresh_token` to it at the next start.
     pub refresh_token: *const c_char,
-    /// When the access token expires, in seconds since 1970 (key `auth.expires`). 0 if not known.
+    /// When the access token expires, in seconds since 1970 (key `auth.expires`). 0: unknown.
     pub expires: u64,
     /// The REST address of the portal as the authorization server reported it, or "".
     pub client_endpoint: *const c_char,
@@ -47,9 +47,14 @@ pub struct b24_tokens {
     pub reserved: [*const c_void; 4],
 }
 
-/// Receives a new pair of tokens. Store it, because the old pair is no longer valid. Called on the thread that
-/// renewed the tokens, before they are used. Other calls wait until it returns, so do not call the library from
-/// inside. It must not throw a C++ exception or call longjmp.
+/// Receives a new pair of tokens: renewed, obtained by b24_client_authorize or an installation, or read from
+/// `auth.tokens_file`. Store it, because the old pair is no longer valid. It is not called for a pair that your program
+/// itself sets with b24_client_set_tokens.
+///
+/// Called before the pair is used, on the thread that obtained it. That may be any thread that is inside a library
+/// function, including one that uses another client with the same tokens, or a thread of the library. Calls that need
+/// the tokens wait until this function returns, so do not call the library from inside. It must not throw a C++
+/// exception or call longjmp.
 ///
 /// @param user_data The pointer that was passed to b24_config_on_tokens.
 /// @param tokens The new pair.
@@ -99,7 +104,7 @@ pub unsafe extern "C" fn b24_config_new(out: *mut *mut b24_config) -> b24_status
 ///
 /// @param config The configuration.
 /// @param key The key, such as "portal.url".
-/// @param value The value. Numbers and booleans are passed as text too: "50", "true". It is copied.
+/// @param value The value. Numbers and booleans are passed as strings too: "50", "true". It is copied.
 /// @return B24_OK; B24_CONFIG if there is no such key or the value is not allowed (the error text says what is
 /// allowed); B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
@@ -169,9 +174,9 @@ pub extern "C" fn b24_config_on_log(
     })
 }
 
-/// Sets the function that receives the new tokens of clients created from this configuration. If neither this
-/// function nor `state.dir` stores them, the application has to be authorized again after the next start. Does not
-/// block.
+/// Sets the function that receives the new tokens of clients created from this configuration. If neither this function
+/// nor `state.dir` nor the stored state (b24_client_state) preserves them, the application has to be authorized again
+/// after the next start. Does not block.
 ///
 /// @param config The configuration.
 /// @param callback The function. NULL: none.

@@ -9,17 +9,18 @@ use crate::error::{Error, Status};
 use crate::handler::body::MAX_BYTES;
 
 /// Binds a handler (`event.bind` of ONOFFLINEEVENT): from now on the portal calls this address when the queue grows.
-/// The binding is permanent: it outlives the client. Binding again does nothing. Other handler addresses of this
-/// application are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so
-/// that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
+/// The binding is permanent: it outlives the client. Binding an address again has no effect. Other handler addresses of
+/// this application are unbound. Updating the application in the portal removes its bindings, so call this function at
+/// every start. Set the key `source` to `handler` or `both`, so that the client accepts the calls. Blocks for a few
+/// requests, each at most for `http.timeout_ms`.
 ///
 /// @param client The client.
 /// @param url The address under which the portal reaches the host, such as `https://my-server.example/b24`. A web
 /// server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
-/// @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
-/// The library checks the queue after each pause, so no change is missed. To change the value of a bound address,
-/// unbind it first.
-/// @return B24_OK; an error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change. The
+/// library checks the queue after each such interval, so no change is missed. To change the value for an address that
+/// is bound, unbind it first.
+/// @return B24_OK; a REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_bind_handler(
     client: *mut b24_client,
@@ -34,12 +35,12 @@ pub unsafe extern "C" fn b24_client_bind_handler(
     })
 }
 
-/// Unbinds a handler (`event.unbind`): the portal no longer calls this address. It is not an error if the address is
-/// not bound. Blocks as b24_client_bind_handler.
+/// Unbinds a handler (`event.unbind`): the portal no longer calls this address. Unbinding an address that is not bound
+/// has no effect. Blocks, same as b24_client_bind_handler.
 ///
 /// @param client The client.
 /// @param url The address that was bound. NULL: every handler address of this application.
-/// @return As b24_client_bind_handler.
+/// @return Same as b24_client_bind_handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url: *const c_char) -> b24_status {
     boundary::status(|| {
@@ -54,11 +55,11 @@ pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url:
     })
 }
 
-/// Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal
-/// sent it (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation
-/// of the application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client:
-/// every later call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls
-/// arrive this way.
+/// Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal sent
+/// it (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation of the
+/// application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client: every later
+/// call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls arrive this
+/// way.
 ///
 /// Blocks for a REST call while the application is being installed, at most for 10 s. Otherwise it does not block.
 ///
@@ -66,10 +67,10 @@ pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url:
 /// @param body The body of the POST request, unchanged. It is not used after the call.
 /// @param length Length of the body in bytes.
 /// @param content_type The Content-Type of the request. NULL or "" if not known.
-/// @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it
-/// was refused because it is not a valid call of the portal; 503 whenever this function fails.
-/// @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL;
-/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it was
+/// refused because it is not a valid call of the portal; 503 whenever this function fails.
+/// @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL; B24_INVALID_ARGUMENT;
+/// B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_accept_handler_call(
     client: *mut b24_client,

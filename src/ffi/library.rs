@@ -13,7 +13,7 @@ pub const B24_ABI_VERSION: u32 = 1;
 
 /// Returns the version of the library that is loaded.
 ///
-/// @return Text such as "0.1.0", see B24EVENTS_VERSION. Never NULL. Do not free it.
+/// @return A string such as "0.1.0", see B24EVENTS_VERSION. Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
@@ -34,7 +34,7 @@ static STATUS_NAMES: Lazy<Vec<(b24_status, CString)>> = Lazy::new(|| {
 /// Returns the name of a status.
 ///
 /// @param status Any number.
-/// @return Text such as "B24_TIMEOUT", or "B24_UNKNOWN" if no status has this value. Never NULL. Do not free it.
+/// @return A string such as "B24_TIMEOUT", or "B24_UNKNOWN" if no status has this value. Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
     let found = STATUS_NAMES.iter().find(|(value, _)| *value == status);
@@ -45,8 +45,8 @@ pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
 /// tokens and no secrets. A call that returns B24_OK or B24_TIMEOUT clears the error. Functions that do not return a
 /// status, such as b24_batch_free, do not clear it.
 ///
-/// @return Text, or "" if there is no error. Never NULL. Do not free it. Valid until this thread calls another
-/// function of the library than b24_last_error_....
+/// @return The text, or "" if there is no error. Never NULL. Do not free it. Valid until this thread calls another
+/// library function, except for b24_last_error_..., b24_status_name, b24_version, b24_abi_version and b24_string_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_message() -> *const c_char {
     boundary::pointer(|last| &last.message)
@@ -54,7 +54,7 @@ pub extern "C" fn b24_last_error_message() -> *const c_char {
 
 /// Returns the portal's error code for the error that b24_last_error_message describes.
 ///
-/// @return Text such as "ACCESS_DENIED", or "" if there is no error or the portal gave no code. Never NULL. Do not
+/// @return A string such as "ACCESS_DENIED", or "" if there is no error or the portal gave no code. Never NULL. Do not
 /// free it. Valid as long as the text of b24_last_error_message.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_last_error_code() -> *const c_char {
@@ -69,8 +69,9 @@ pub extern "C" fn b24_last_error_http_status() -> i32 {
     boundary::last_error(|last| last.http_status).unwrap_or(0)
 }
 
-/// Returns whether the error that b24_last_error_message describes may pass without anybody doing something. If so,
-/// wait a moment and repeat the call. If not, somebody has to act first.
+/// Returns whether the error that b24_last_error_message describes may pass by itself. If so, pause and repeat the
+/// call, with longer pauses each time. If not, someone must intervene first. The status alone does not tell:
+/// B24_PROTOCOL, B24_PORTAL and B24_RATE_LIMIT, for example, may be transient or not.
 ///
 /// @return 1 if the call may succeed later, 0 if not or if there is no error.
 #[unsafe(no_mangle)]
@@ -78,9 +79,9 @@ pub extern "C" fn b24_last_error_is_transient() -> i32 {
     boundary::last_error(|last| last.is_transient.into()).unwrap_or(0)
 }
 
-/// Frees a text that a function of this library returned through an out-parameter of type char **.
+/// Frees a string that a function of this library returned through an out-parameter of type char **.
 ///
-/// @param string The text. NULL is ignored.
+/// @param string The string. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_string_free(string: *mut c_char) {
     if !string.is_null() {

@@ -7,17 +7,20 @@ use super::{boundary, text};
 use crate::clock::Timeout;
 use crate::error::Status;
 
-/// Fetches records that are in the queue now (`event.offline.get`). If the portal's plan allows it, the portal
-/// reserves them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches
-/// that have to be redelivered come first.
+/// Fetches records that are in the queue now (`event.offline.get`). If the portal's plan allows it, the portal reserves
+/// them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches that have
+/// to be redelivered come first.
 ///
-/// Blocks for one request as a rule, and for a few after network errors, each at most for `http.timeout_ms`.
+/// Blocks, as a rule for one request, the first time for three. After a transient error it makes up to three more
+/// attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
+/// accepts connections but never answers, it takes up to nine times `http.timeout_ms`: set that key lower if ten
+/// minutes are too long for you. b24_client_close ends the call at once.
 ///
 /// @param client The client. It need not be connected.
 /// @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
 /// @param out Receives the batch, which may be empty. Free it with b24_batch_free.
-/// @return B24_OK; an error of a REST call; B24_STATE if `state.dir` has no room for the records, and then nothing is
-/// fetched; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @return B24_OK; a REST error; B24_STATE also if `state.dir` has no room for the records (nothing is fetched in that
+/// case); B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, out: *mut *mut b24_batch) -> b24_status {
     boundary::status(|| {
@@ -30,15 +33,22 @@ pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, o
     })
 }
 
-/// Waits for a notification and fetches the next batch that is not empty. A main loop consists of this call and
-/// b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
+/// Waits for a notification and fetches the next batch, of at most `fetch.limit` records, that is not empty. A main
+/// loop consists of this call and b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
 ///
-/// @param client The client. Call b24_client_connect first.
-/// @param timeout_ms How long to wait for a notification, in milliseconds. 0: do not wait. -1: no limit. A fetch that
-/// has begun is not interrupted when the time is over, because that could lose records.
-/// @param out Receives the batch. Free it with b24_batch_free.
-/// @return B24_OK with a batch; B24_TIMEOUT without one; otherwise as b24_client_wait and b24_client_fetch. After a
-/// transient error (see b24_last_error_is_transient) the next call fetches again.
+/// The timeout limits the waiting, but not the fetch that follows: a fetch is not interrupted, because that could lose
+/// records. So this function may block longer than timeout_ms, even if that is 0: as a rule for one request, at most as
+/// long as b24_client_fetch.
+///
+/// @param client The client. Call b24_client_connect first. If that returned B24_TIMEOUT or a transient error, this
+/// function works all the same.
+/// @param timeout_ms How long to wait for a notification, in milliseconds. 0: do not wait. Negative: no limit.
+/// @param out Receives the batch. Free it with b24_batch_free. If out is NULL, nothing is fetched and the function
+/// returns B24_INVALID_ARGUMENT.
+/// @return B24_OK with a batch; B24_TIMEOUT if the timeout expired and the queue was empty; otherwise same as
+/// b24_client_wait and b24_client_fetch. After a transient error, pause and call again: the next call fetches without
+/// waiting. After any other error it waits for the next notification, at most for `push.poll_interval_ms`; new tokens
+/// (b24_client_set_tokens, b24_client_authorize) count as one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_next(
     client: *mut b24_client,
@@ -57,13 +67,15 @@ pub unsafe extern "C" fn b24_client_next(
     })
 }
 
-/// Fetches records that were marked as failed (b24_batch_fail_records), to process them again. Blocks as
-/// b24_client_fetch.
+/// Fetches records that were marked as failed (b24_batch_fail_records), so that you can process them again. They are
+/// reserved for the batch, like those of b24_client_fetch. Records that you acknowledge leave the portal. Those that
+/// you do not acknowledge, or mark as failed again, are returned by a later call of this function. Blocks for one
+/// request, the first time for two, each at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
 /// @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
 /// @param out Receives the batch, which may be empty. Free it with b24_batch_free.
-/// @return As b24_client_fetch.
+/// @return Same as b24_client_fetch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_fetch_failed(
     client: *mut b24_client,
@@ -80,15 +92,15 @@ pub unsafe extern "C" fn b24_client_fetch_failed(
     })
 }
 
-/// Has the next fetches redeliver records that were handed out and not acknowledged: batches that were freed, and
+/// Makes the next fetches redeliver records that were handed out and not acknowledged: batches that were freed, and
 /// reservations in the portal that no known client owns, as far as the key `recover.orphans` allows. A new client does
-/// this on its own at the first fetch, and a running client looks for such reservations from time to time.
+/// this by itself at the first fetch, and a running client looks for such reservations from time to time.
 ///
 /// Blocks for a few requests, each at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
-/// @param batches Receives how many batches this call has found. May be NULL.
-/// @return B24_OK; an error of a REST call; B24_CLOSED; B24_INVALID_HANDLE.
+/// @param batches Receives the number of batches that this call has found. May be NULL.
+/// @return B24_OK; a REST error; B24_CLOSED; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_recover(client: *mut b24_client, batches: *mut usize) -> b24_status {
     boundary::status(|| {

@@ -16,7 +16,7 @@ use crate::error::Status;
 /// @param params_json The parameters as a JSON object, such as "{\"id\":1}". NULL or "": no parameters.
 /// @param result_json Receives the portal's whole answer, {"result":...,"total":...,"next":...,"time":...}. Free it
 /// with b24_string_free.
-/// @return B24_OK; an error of a REST call, and b24_last_error_code then has the portal's code; B24_CLOSED;
+/// @return B24_OK; a REST error, and b24_last_error_code then returns the portal's code; B24_CLOSED;
 /// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_call(
@@ -40,17 +40,16 @@ pub unsafe extern "C" fn b24_client_call(
     })
 }
 
-/// Makes up to 50 calls in one request (the REST method `batch`). Like b24_client_call, it does not repeat the
-/// request after a network error. Blocks, at most for `http.timeout_ms`.
+/// Makes up to 50 calls in one request (the REST method `batch`). Like b24_client_call, it does not repeat the request
+/// after a network error. Blocks, at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
-/// @param calls_json A JSON object with a name for each call:
-/// {"deal":{"method":"crm.deal.get","params":{"id":7}},...}. A call may use the result of an earlier one:
-/// `$result[deal][CONTACT_ID]`.
+/// @param calls_json A JSON object with a name for each call: {"deal":{"method":"crm.deal.get","params":{"id":7}},...}.
+/// A call may use the result of an earlier one: `$result[deal][CONTACT_ID]`.
 /// @param halt 0: make all calls. Otherwise: stop at the first call that fails.
 /// @param result_json Receives {"results":{"deal":{...}},"errors":{"other":{"error":...,"error_description":...}}}.
 /// Free it with b24_string_free.
-/// @return As b24_client_call. If the request succeeds, the result is B24_OK even if calls in it failed.
+/// @return Same as b24_client_call. If the request succeeds, the result is B24_OK even if calls in it failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_call_batch(
     client: *mut b24_client,

@@ -8,9 +8,12 @@ use super::{boundary, text};
 use crate::error::Status;
 
 /// Returns the client's state as JSON: the tokens, and the batches that are not acknowledged. A host that does not set
-/// `state.dir` stores it in its own database, after every batch and after every new pair of tokens, and passes it to
-/// b24_client_restore when it starts again, on the same machine or another. The state holds secrets: protect it like a
-/// password. Works on a closed client too. Does not block.
+/// `state.dir` stores it in its own database and passes it to b24_client_restore when it starts again, on the same
+/// machine or another. Store it when a batch has been received (before you process it), when it has been acknowledged,
+/// and when there are new tokens (not from inside b24_tokens_fn, but after the call that obtained them). The state
+/// holds secrets: protect it like a password.
+///
+/// Works on a closed client too. Does not use the network, but waits for a write to `state.dir` that is under way.
 ///
 /// @param client The client.
 /// @param json Receives the text. Free it with b24_string_free.
@@ -28,8 +31,9 @@ pub unsafe extern "C" fn b24_client_state(client: *const b24_client, json: *mut 
 }
 
 /// Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
-/// before anything new. Its tokens are used, unless the client has newer tokens or tokens of another authorization.
-/// Call this function once, before the first fetch. Blocks only while the tokens are being renewed, at most for 20 s.
+/// before anything new. Its tokens are used if they are newer than those of the client or if the client has none; see
+/// "Starting again" at the top of this header. Call this function once, before the first fetch. Blocks only while the
+/// tokens are being renewed, at most for 20 s.
 ///
 /// @param client The client.
 /// @param json The state.
@@ -46,15 +50,18 @@ pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *cons
     })
 }
 
-/// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`,
-/// b24_config_on_tokens) and uses it. Needs the keys `auth.client_id` and `auth.client_secret`. Blocks for one
-/// request, at most for `http.timeout_ms`.
+/// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, b24_tokens_fn) and
+/// uses it. Needs the keys `auth.client_id` and `auth.client_secret`.
+///
+/// Blocks for one request to the authorization server, at most for 15 s. b24_client_close does not interrupt that
+/// request, because its tokens would be lost. If the tokens are being renewed at this moment, it first waits for that,
+/// at most for 20 s.
 ///
 /// @param client The client.
-/// @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds
-/// and works once.
+/// @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds and
+/// works once.
 /// @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
-/// error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *const c_char) -> b24_status {
     boundary::status(|| {
@@ -72,9 +79,9 @@ pub unsafe extern "C" fn b24_client_authorize(client: *mut b24_client, code: *co
 /// @param client The client.
 /// @param access_token The access token.
 /// @param refresh_token The refresh token. May be NULL or "".
-/// @param expires When the access token expires, in seconds since 1970. 0 if not known.
-/// @return B24_OK; B24_STATE if the tokens cannot be stored, or if the renewal takes too long; B24_CLOSED;
-/// B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+/// @param expires When the access token expires, in seconds since 1970. 0: unknown.
+/// @return B24_OK; B24_STATE if the tokens cannot be stored (they are used nevertheless), or if the renewal takes too
+/// long; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_set_tokens(
     client: *mut b24_client,

@@ -59,9 +59,11 @@ fn current_user_id(portal: &Portal) -> Result<u64> {
         id: u64,
     }
     let answer = portal.call("profile", &json!({}), Repeat::Yes)?;
-    serde_json::from_str::<Profile>(answer.result())
-        .map(|profile| profile.id)
-        .map_err(|_| Error::protocol("the answer to profile has an unexpected shape"))
+    serde_json::from_str::<Profile>(answer.result()).map(|profile| profile.id).map_err(|_| {
+        Error::protocol(
+            "the answer to profile names no user; check portal.url, and whether a proxy answers in the portal's place",
+        )
+    })
 }
 
 fn check_address(url: &str) -> Result<()> {

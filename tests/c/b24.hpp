@@ -65,7 +65,7 @@ inline Client new_client(const Config &config)
     return Client(client);
 }
 
-// The next batch; nullptr when the time is over.
+// The next batch; nullptr if the timeout expires.
 inline Batch next(const Client &client, int timeout_ms)
 {
     b24_batch *batch;

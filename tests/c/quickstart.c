@@ -11,6 +11,17 @@ static void check(b24_status status)
     exit(EXIT_FAILURE);
 }
 
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    if (value == NULL) {
+        fprintf(stderr, "%s is not set\n", name);
+        exit(EXIT_FAILURE);
+    }
+    return value;
+}
+
 int main(int argc, char **argv)
 {
     size_t wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : SIZE_MAX; /* stop after this many records */
@@ -19,8 +30,8 @@ int main(int argc, char **argv)
     b24_batch *batch;
 
     check(b24_config_new(&config));
-    check(b24_config_set(config, "portal.url", getenv("B24_PORTAL_URL")));
-    check(b24_config_set(config, "auth.access_token", getenv("B24_ACCESS_TOKEN")));
+    check(b24_config_set(config, "portal.url", variable("B24_PORTAL_URL")));
+    check(b24_config_set(config, "auth.access_token", variable("B24_ACCESS_TOKEN")));
     check(b24_client_new(config, &client));
     check(b24_client_bind_event(client, "ONCRMDEALADD"));
     check(b24_client_connect(client, 30000));

@@ -56,10 +56,31 @@ static int becomes_ready(b24_client *client, int timeout_ms)
     return wait_until_ready(b24_client_fd(client), b24_client_wait_handle(client), timeout_ms);
 }
 
+/* What an event loop does as long as it is ready. At rest nothing is ready. */
+static void empties_the_queue(b24_client *client, size_t expected)
+{
+    size_t seen = 0;
+    b24_batch *batch;
+
+    while (becomes_ready(client, seen < expected ? 10000 : 0)) {
+        b24_status status = b24_client_next(client, 0, &batch);
+
+        CHECK(status == B24_OK || status == B24_TIMEOUT);
+        seen += b24_batch_len(batch);
+        if (status == B24_OK)
+            CHECK_OK(b24_batch_ack(batch));
+        b24_batch_free(batch);
+    }
+    CHECK(seen == expected);
+}
+
 void wait_handle(void)
 {
+    b24_config *config = portal_config("wait_handle");
     b24_client *somebody = portal_client("");
     b24_client *client = listening_client("wait_handle", "ONCRMDEALADD");
+    b24_batch *batch;
+    int i;
 
 #ifdef _WIN32
     CHECK(b24_client_fd(client) == -1);
@@ -78,12 +99,34 @@ void wait_handle(void)
     CHECK(becomes_ready(client, 0));
     CHECK_OK(b24_client_wait(client, 0, NULL));
     CHECK(!becomes_ready(client, 0));
+    CHECK_OK(b24_client_fetch(client, 0, &batch));
+    CHECK_OK(b24_batch_ack(batch));
+    b24_batch_free(batch);
     CHECK_OK(b24_client_close(client));
     CHECK(becomes_ready(client, 0));
     CHECK_STATUS(B24_CLOSED, b24_client_wait(client, 0, NULL));
     CHECK(becomes_ready(client, 0));
     b24_client_free(client);
+
+    /* After a full batch it stays ready, because the queue probably holds more. */
+    CHECK_OK(b24_config_set(config, "fetch.limit", "1"));
+    CHECK_OK(b24_client_new(config, &client));
+    CHECK(!becomes_ready(client, 0));
+    for (i = 0; i < 3; i++)
+        add_deal(somebody); /* nothing announces them: the client is not connected yet */
+    CHECK_OK(b24_client_connect(client, 10000));
+    empties_the_queue(client, 3);
+
+    b24_client_free(client);
+
+    /* Somebody who sets new tokens wants to continue with what failed without them. */
+    client = listening_client("wait_handle_tokens", "ONCRMDEALADD");
+    CHECK(!becomes_ready(client, 0));
+    CHECK_OK(b24_client_set_tokens(client, variable("B24_ACCESS_TOKEN"), variable("B24_REFRESH_TOKEN"), 0));
+    CHECK(becomes_ready(client, 0));
+    b24_client_free(client);
     b24_client_free(somebody);
+    b24_config_free(config);
 }
 
 static b24_status wait_without_limit(b24_client *client)
@@ -98,9 +141,15 @@ static b24_status next_without_limit(b24_client *client)
     return b24_client_next(client, -1, &batch);
 }
 
+/* Every negative timeout means no limit. */
 static b24_status connect_without_limit(b24_client *client)
 {
-    return b24_client_connect(client, -1);
+    return b24_client_connect(client, INT32_MIN);
+}
+
+static b24_status wait_with_negative_timeout(b24_client *client)
+{
+    return b24_client_wait(client, -2, NULL);
 }
 
 static b24_status slow_fetch(b24_client *client)
@@ -126,12 +175,20 @@ void closing_without_peer(void)
     unsigned short port;
     intptr_t peer = dead_peer_open(&port);
     b24_client *client;
+    b24_batch *batch;
     char url[64];
     double start;
 
     snprintf(url, sizeof url, "http://127.0.0.1:%u", (unsigned)port);
     CHECK_OK(b24_config_set(config, "portal.url", url));
     CHECK_OK(b24_client_new(config, &client));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_bind_event(client, NULL));
+    CHECK_STATUS(B24_TIMEOUT, b24_client_connect(client, 20));
+    CHECK_TEXT("", b24_last_error_message());
+    CHECK(b24_last_error_is_transient() == 0);
+    /* The library keeps trying, so the client can be waited for. */
+    CHECK_STATUS(B24_TIMEOUT, b24_client_wait(client, 0, NULL));
+    CHECK_STATUS(B24_TIMEOUT, b24_client_next(client, 20, &batch));
     block_in(&in_connect, client, connect_without_limit);
     start = now();
     CHECK_OK(b24_client_close(client));
@@ -151,6 +208,7 @@ void closing(void)
     b24_config *config = portal_config("closing");
     b24_client *nowhere;
     struct blocked in_wait;
+    struct blocked in_negative_wait;
     struct blocked in_next;
     struct blocked in_fetch;
     struct blocked in_connect;
@@ -158,6 +216,7 @@ void closing(void)
     char *answer;
 
     block_in(&in_wait, client, wait_without_limit);
+    block_in(&in_negative_wait, client, wait_with_negative_timeout);
     block_in(&in_next, client, next_without_limit);
     portal_control("{\"delay_next\":{\"method\":\"event.offline.get\",\"ms\":50000}}");
     block_in(&in_fetch, client, slow_fetch);
@@ -165,6 +224,7 @@ void closing(void)
     CHECK_OK(b24_client_close(client));
     CHECK(now() - start < CLOSED_WITHIN_MS);
     ended_by_close(&in_wait, start);
+    ended_by_close(&in_negative_wait, start);
     ended_by_close(&in_next, start);
     ended_by_close(&in_fetch, start);
 

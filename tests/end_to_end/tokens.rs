@@ -83,6 +83,20 @@ fn a_host_that_renews_by_itself_gets_the_error_and_sets_the_pair() {
     assert!(client.set_tokens("", "", 0).is_err());
 }
 
+/// It does not have to wait for the next signal, which may be minutes away.
+#[test]
+fn a_host_that_sets_the_pair_fetches_what_is_queued() {
+    let portal = Portal::start();
+    let client = portal.connected_with(&[("auth.renew", "host"), ("fetch.reserve", "yes")]);
+    portal.control(json!("expire_tokens"));
+    portal.add_deals([7]);
+    assert_eq!(client.next(LONG).map(drop).unwrap_err().code(), "expired_token");
+    assert_eq!(client.wait(AT_ONCE).unwrap(), None, "the signal is used up");
+    let fresh = portal.emulator.issue_tokens(ADMINISTRATOR);
+    client.set_tokens(&fresh.access_token, "", 0).unwrap();
+    assert_eq!(numbers(&mut client.next(LONG).unwrap().unwrap()), [7]);
+}
+
 #[test]
 fn a_code_is_exchanged_for_the_first_pair() {
     let portal = Portal::start();

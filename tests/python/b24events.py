@@ -184,7 +184,12 @@ _FUNCTIONS = {
 def _load() -> ctypes.CDLL:
     names = {"win32": "b24events.dll", "darwin": "libb24events.dylib"}
     name = names.get(sys.platform, f"libb24events.so.{ABI_VERSION}")
-    library = ctypes.CDLL(os.environ.get("B24EVENTS_LIBRARY") or name)
+    path = os.environ.get("B24EVENTS_LIBRARY") or name
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        text = f"cannot load {path} ({error}); set B24EVENTS_LIBRARY to the path of the library"
+        raise ImportError(text) from None
     for name, (result, parameters) in _FUNCTIONS.items():
         function = getattr(library, f"b24_{name}")
         function.restype = result
@@ -233,7 +238,7 @@ def _milliseconds(timeout: Optional[float]) -> int:
 
 
 def _in_pieces(call: Callable[[int], int], timeout: Optional[float]) -> bool:
-    """Makes a call that waits, in pieces: Python handles Ctrl-C only between them. False if the time is over."""
+    """Makes a call that waits, in pieces: Python handles Ctrl-C only between them. False if the timeout expires."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     while True:
         left = max(deadline - time.monotonic(), 0)
@@ -252,7 +257,7 @@ class _Handle:
         self._finalizer = weakref.finalize(self, lambda *_: free(handle), *used)
 
     def free(self) -> None:
-        """Frees the handle. Freeing it again does nothing."""
+        """Frees the handle. Freeing it again has no effect."""
         self._finalizer()
 
     def __enter__(self):
@@ -321,7 +326,7 @@ class Client(_Handle):
         super().__init__(handle, _library.b24_client_free, *config._callbacks)
 
     def connect(self, timeout: Optional[float] = 30) -> bool:
-        """Connects the client. Returns False if the time was too short; the library then keeps trying."""
+        """Connects the client. Returns False if the timeout expires; the library then keeps trying."""
         return _check(_library.b24_client_connect(self, _milliseconds(timeout))) == OK
 
     def bind_event(self, event: str) -> None:
@@ -333,7 +338,7 @@ class Client(_Handle):
         _check(_library.b24_client_unbind_event(self, event.encode()))
 
     def wait(self, timeout: Optional[float] = None) -> Optional[Notification]:
-        """Waits for the next notification. Returns None if the time is over."""
+        """Waits for the next notification. Returns None if the timeout expires."""
         out = _Notification()
         if not _in_pieces(lambda piece: _library.b24_client_wait(self, piece, byref(out)), timeout):
             return None
@@ -346,7 +351,7 @@ class Client(_Handle):
         return Batch(handle)
 
     def next(self, timeout: Optional[float] = None) -> Optional[Batch]:
-        """Waits for the next batch that is not empty. Returns None if the time is over."""
+        """Waits for the next batch that is not empty. Returns None if the timeout expires."""
         handle = c_void_p()
         if not _in_pieces(lambda piece: _library.b24_client_next(self, piece, byref(handle)), timeout):
             return None
@@ -371,7 +376,7 @@ class Client(_Handle):
         return Batch(handle)
 
     def recover(self) -> int:
-        """Has the next fetches redeliver batches that were not acknowledged. Returns how many it has found."""
+        """Makes the next fetches redeliver batches that were not acknowledged. Returns how many it has found."""
         batches = c_size_t()
         _check(_library.b24_client_recover(self, byref(batches)))
         return batches.value

@@ -7,12 +7,16 @@ import sys
 from b24events import B24Error, Client
 
 
+def variable(name: str) -> str:
+    return os.environ.get(name) or sys.exit(f"{name} is not set")
+
+
 def main() -> None:
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else math.inf  # stop after this many records
     seen = 0
     config = {
-        "portal.url": os.environ["B24_PORTAL_URL"],
-        "auth.access_token": os.environ["B24_ACCESS_TOKEN"],
+        "portal.url": variable("B24_PORTAL_URL"),
+        "auth.access_token": variable("B24_ACCESS_TOKEN"),
     }
     with Client(config) as client:
         client.bind_event("ONCRMDEALADD")
@@ -31,3 +35,5 @@ if __name__ == "__main__":
         main()
     except B24Error as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass

@@ -39,7 +39,7 @@ pub static METHODS: &[Method] = &[
         text: Text {
             english: "Sets a key of CONFIGURATION.md at any time. A connection that exists keeps the old values until \
                       the next `Connect`, which then makes a new one. Tokens that `State` does not know replace those \
-                      in it: somebody has authorized the application again.",
+                      in it: someone has authorized the application again.",
             russian: "Задаёт ключ из CONFIGURATION.md; вызывать можно в любой момент. Действующее подключение работает \
                       с прежними значениями до следующего `Подключить`, который создаст новое. Токены, о которых \
                       `Состояние` не знает, заменяют токены в нём: значит, приложение авторизовали заново.",
@@ -69,14 +69,14 @@ pub static METHODS: &[Method] = &[
                       it is kept active in the background. With the key `source` set to `handler` it opens a port for \
                       the portal's calls instead, with `both` it does both. If a connection is active already, it \
                       returns at once; after `SetParameter` or a new `State` it closes the old connection first. \
-                      `TimeoutMs`: 0 does not wait, -1 waits without a limit. When the time is over, it raises an \
-                      exception, and the component keeps trying.",
+                      `TimeoutMs`: 0 does not wait, a negative number waits without a limit. If the timeout expires, \
+                      it raises an exception, and the component keeps trying.",
             russian: "Подключается к push-серверу портала и возвращает управление, когда подключение действует; дальше \
                       компонента поддерживает его в фоне. Если ключ `source` равен `handler`, вместо этого открывает \
                       порт для вызовов портала, если `both` — делает и то и другое. Если подключение уже действует, \
                       сразу возвращает управление; после `УстановитьПараметр` или нового `Состояние` сначала закрывает \
-                      прежнее подключение. `ТаймаутМс`: 0 — не ждать, -1 — ждать без ограничения. Если время вышло, \
-                      вызывает исключение, но компонента продолжает попытки.",
+                      прежнее подключение. `ТаймаутМс`: 0 — не ждать, отрицательное число — ждать без ограничения. \
+                      Если время вышло, вызывает исключение, но компонента продолжает попытки.",
         },
     },
     Method {
@@ -87,7 +87,7 @@ pub static METHODS: &[Method] = &[
         returns: None,
         text: Text {
             english: "Binds an offline event such as `ONCRMDEALADD` (`event.bind`): from now on the portal puts such \
-                      changes into the queue, until `UnbindEvent`. Binding it again changes nothing.",
+                      changes into the queue, until `UnbindEvent`. Binding it again has no effect.",
             russian: "Подписывает очередь на офлайн-событие, например `ONCRMDEALADD` (`event.bind`): с этого момента и \
                       до `ОтписатьсяОтСобытия` портал ставит такие изменения в очередь. Повторный вызов ничего не \
                       меняет.",
@@ -113,9 +113,9 @@ pub static METHODS: &[Method] = &[
         returns: Some(ReturnType::Text),
         text: Text {
             english: "Waits for a notification that the queue may hold new records. Returns JSON \
-                      `{\"connector_id\":\"\",\"count\":1,\"signalled\":true}`, or an empty string when the time is \
-                      over. `signalled` is false when the component itself wants the queue to be checked. `Disconnect` \
-                      in another thread ends the wait.",
+                      `{\"connector_id\":\"\",\"count\":1,\"signalled\":true}`, or an empty string if the timeout \
+                      expires. `signalled` is false when the component itself wants the queue to be checked. \
+                      `Disconnect` in another thread ends the wait.",
             russian: "Ожидает оповещения о том, что в очереди могли появиться записи. Возвращает JSON \
                       `{\"connector_id\":\"\",\"count\":1,\"signalled\":true}` или пустую строку, если время вышло. \
                       `signalled` = false — проверить очередь решила сама компонента. `Отключить` в другом потоке \
@@ -147,8 +147,8 @@ pub static METHODS: &[Method] = &[
         returns: Some(ReturnType::Text),
         text: Text {
             english: "Waits for a notification and fetches records; the main loop is this method and `Acknowledge`. \
-                      Returns the next batch that is not empty, as `Fetch` does, or an empty string when the time is \
-                      over.",
+                      Returns the next batch that is not empty, as `Fetch` does, or an empty string if the timeout \
+                      expires.",
             russian: "Ожидает оповещения и получает записи; основной цикл состоит из этого метода и `Подтвердить`. \
                       Возвращает следующий непустой пакет в том же виде, что и `ПолучитьЗаписи`, или пустую строку, \
                       если время вышло.",
@@ -166,7 +166,7 @@ pub static METHODS: &[Method] = &[
                       the default, means all records that are not acknowledged or marked as failed yet. An empty \
                       string or array names no record. An explicit Undefined is refused, so that a variable without a \
                       value never acknowledges everything. With an empty `BatchId` (from a `Fetch` without records) \
-                      the method does nothing.",
+                      the method has no effect.",
             russian: "Подтверждает записи пакета, и они уходят из очереди. `ИдентификаторыСообщений` — их `MESSAGE_ID` \
                       через запятую, с новой строки или массивом строк JSON. `\"*\"` (по умолчанию) — все записи, \
                       которые ещё не подтверждены и не отмечены ошибочными. Пустая строка и пустой массив не называют \
@@ -268,7 +268,7 @@ pub static METHODS: &[Method] = &[
         ],
         returns: None,
         text: Text {
-            english: "Uses these tokens from now on, without a new connection: after somebody has authorized the \
+            english: "Uses these tokens from now on, without a new connection: after someone has authorized the \
                       application again, or when 1C renews tokens itself (key `auth.renew` = `host`). `Expires` is in \
                       seconds since 1970, 0 when it is not known.",
             russian: "С этого момента компонента работает с этими токенами, не переподключаясь. Нужен после новой \
@@ -286,8 +286,8 @@ pub static METHODS: &[Method] = &[
         ],
         returns: None,
         text: Text {
-            english: "Has the portal call this address whenever the queue has grown (`event.bind` of \
-                      `ONOFFLINEEVENT`), until `UnbindHandler`. Binding it again changes nothing; another address of \
+            english: "Makes the portal call this address whenever the queue has grown (`event.bind` of \
+                      `ONOFFLINEEVENT`), until `UnbindHandler`. Binding it again has no effect; another address of \
                       this application is unbound. `ExternalUrl` is an address that the portal can reach, such as \
                       `https://my-server.example/b24`. `MinPauseS` is the shortest time between two calls in seconds; \
                       0: a call for every change. Set the key `source` to `handler` or `both`.",
@@ -338,7 +338,7 @@ pub static METHODS: &[Method] = &[
         text: Text {
             english: "For client applications, after `Connect`: from now on notifications come as external events with \
                       the source `B24Events`, the event `event_offline` and the data that `WaitEvent` returns. An \
-                      error that somebody has to look at comes as the event `error` with \
+                      error that requires someone to intervene comes as the event `error` with \
                       `{\"code\":\"\",\"text\":\"\"}`. Do not call `WaitEvent` or `NextBatch` meanwhile: each \
                       notification is delivered once.",
             russian: "Для клиентских приложений, после `Подключить`: с этого момента оповещения приходят внешними \

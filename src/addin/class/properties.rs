@@ -76,8 +76,8 @@ pub static PROPERTIES: &[Property] = &[
         english: "IsTransient",
         russian: "ОшибкаВременная",
         text: Text {
-            english: "True if that error may pass without anybody's help (the network, limits of the portal): repeat \
-                      the call later. False if somebody has to fix something, and after a call that succeeded.",
+            english: "True if that error may pass by itself (the network, limits of the portal): repeat \
+                      the call later. False if someone must intervene first, and after a call that succeeded.",
             russian: "Истина, если эта ошибка может пройти сама (сеть, ограничения портала): повторите вызов позже. \
                       Ложь — если нужно что-то исправить, а также после удачного вызова.",
         },

@@ -53,11 +53,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &mut Parser) -> Result<(), lexopt::Error> {
+    // Also behind a command.
+    if std::env::args_os().any(|argument| argument == "--help" || argument == "-h") {
+        return help();
+    }
     match arguments.next()? {
         Some(Arg::Value(command)) if command == "serve" => serve::serve(arguments),
         Some(Arg::Value(command)) if command == "demo" => demo::demo(arguments),
         Some(Arg::Value(command)) if command == "help" => help(),
-        Some(Arg::Short('h') | Arg::Long("help")) | None => help(),
+        None => help(),
         Some(other) => Err(other.unexpected()),
     }
 }

@@ -67,6 +67,9 @@ refresh_token      {refresh_token}
 access_token of a user who is not an administrator
                    {employee}
 
+for the examples in README.md (paste into a shell):
+export B24_PORTAL_URL='{url}' B24_ACCESS_TOKEN='{token}'
+
 bind an event      {bind}
 bind a handler     {handler}
 add a deal         {add}
@@ -89,7 +92,8 @@ Ctrl-C stops the portal.
         employee = employee.access_token,
         bind = call("event.bind", "&event=ONCRMDEALADD&event_type=offline"),
         handler = call("event.bind", "&event=ONOFFLINEEVENT&handler=http://127.0.0.1:8080/b24"),
-        add = call("crm.deal.add", "&fields[TITLE]=From curl"),
+        // What the application itself changes is not put into its queue.
+        add = format_args!("curl -s '{webhook}crm.deal.add' -d 'fields[TITLE]=From curl'"),
         list = call("event.offline.list", ""),
         get = call("event.offline.get", ""),
         reserve = call("event.offline.get", "&clear=0"),

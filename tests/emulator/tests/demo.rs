@@ -1,6 +1,7 @@
 //! `b24-emulator demo` as a person runs it.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 fn demo(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_b24-emulator")).arg("demo").args(arguments).output().unwrap()
@@ -75,4 +76,35 @@ fn every_change_arrives_when_the_portal_calls() {
     assert_eq!(printed.matches("by the library").count(), 1, "{printed}");
     assert_eq!(printed.matches("by the portal").count(), 5, "{printed}");
     assert!(!printed.contains("announces"), "nobody has listened to the push server: {printed}");
+}
+
+#[test]
+fn help_is_printed_behind_every_command() {
+    for arguments in [&["help"][..], &["--help"], &["-h"], &["demo", "--help"], &["serve", "--quiet", "-h"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_b24-emulator")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains("options of demo:") && stdout.contains("options of serve:"), "{arguments:?}: {stdout}");
+    }
+}
+
+/// `serve` prints a line that sets the variables which the examples read.
+#[test]
+fn the_examples_get_their_variables() {
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_b24-emulator"))
+        .args(["serve", "--quiet"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: Vec<_> = BufReader::new(serve.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|line| !line.starts_with("Ctrl-C"))
+        .collect();
+    serve.kill().unwrap();
+    serve.wait().unwrap();
+    let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap();
+    let expected =
+        format!("export B24_PORTAL_URL='{}' B24_ACCESS_TOKEN='{}'", value("portal "), value("access_token "));
+    assert!(lines.contains(&expected), "{lines:#?}");
 }

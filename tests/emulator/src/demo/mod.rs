@@ -77,5 +77,7 @@ fn play(burst: u32, source: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         acknowledged,
         left: emulator.queue("").len() as u64,
         memory: before.zip(after).map(|(before, after)| after.saturating_sub(before)),
-    })
+    })?;
+    println!("\nto try a program of yours: cargo run -p b24-emulator -- serve");
+    Ok(())
 }
