@@ -5,7 +5,7 @@ use crate::error::{Error, Refusal, Status};
 
 /// The error for an answer `{"error": code, "error_description": description}`.
 pub fn to_error(http_status: u16, code: &str, description: &str) -> Error {
-    let (status, advice) = classify(code, http_status);
+    let (status, advice) = classify(code, description, http_status);
     let code = short(code, 64);
     let description = short(description, 300);
     let details =
@@ -14,7 +14,12 @@ pub fn to_error(http_status: u16, code: &str, description: &str) -> Error {
     Error::Refused(Box::new(Refusal { status, code, http_status, text }))
 }
 
-fn classify(code: &str, http_status: u16) -> (Status, &'static str) {
+/// Whether the portal's plan lacks reservations (`clear=0`).
+pub fn is_without_reservations(error: &Error) -> bool {
+    error.code() == "WRONG_LICENSE" && !error.to_string().contains("auth_connector")
+}
+
+fn classify(code: &str, description: &str, http_status: u16) -> (Status, &'static str) {
     match code.to_ascii_uppercase().as_str() {
         "EXPIRED_TOKEN" => (
             Status::Auth,
@@ -52,10 +57,13 @@ fn classify(code: &str, http_status: u16) -> (Status, &'static str) {
             Status::WrongAuthType,
             "this method needs an application's (OAuth) token, not a webhook; register a local application",
         ),
+        "WRONG_LICENSE" if description.contains("auth_connector") => (
+            Status::License,
+            "the portal's plan does not include queues with a connector id; change the plan, or leave connector.id empty",
+        ),
         "WRONG_LICENSE" => (
             Status::License,
-            "the portal's plan does not include this; to fetch records, set fetch.reserve to auto or no; for a queue \
-             of your own, change the plan or leave connector.id empty",
+            "the portal's plan does not include this; to fetch records without it, set fetch.reserve to auto or no",
         ),
         "PAYMENT_REQUIRED" => {
             (Status::License, "the portal's plan or the application's subscription has expired; renew it")

@@ -5,6 +5,7 @@ use b24_emulator::Options;
 use b24events::error::{Error, Status};
 use b24events::portal::offline_events::read_records;
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn an_event_becomes_a_record_and_leaves_the_queue_when_acknowledged() {
@@ -105,6 +106,42 @@ fn a_plan_that_loses_reservations_still_delivers() {
     portal.control(json!({"plan": {"offline_extended": false, "auth_connector": true}}));
     portal.add_deals([1]);
     assert_eq!(client.fetch(0).unwrap().len(), 1);
+}
+
+#[test]
+fn whether_the_plan_has_reservations_is_tried_and_not_asked_for() {
+    let portal = Portal::start();
+    let client = portal.client();
+    let calls = |method: &str| portal.emulator.counters().calls.get(method).copied().unwrap_or_default();
+    let fetched = || {
+        let before = calls("event.offline.get");
+        client.fetch(0).unwrap().acknowledge().unwrap();
+        calls("event.offline.get") - before
+    };
+    assert_eq!(fetched(), 1);
+    portal.control(json!({"plan": {"offline_extended": false, "auth_connector": true}}));
+    assert_eq!(fetched(), 2, "refused, then with clear=1");
+    assert_eq!((fetched(), fetched()), (1, 1), "it is not refused again and again");
+    portal.clock.advance(Duration::from_secs(10 * 60));
+    assert_eq!((fetched(), fetched()), (2, 1), "the portal may be paid for by now");
+    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": true}}));
+    portal.clock.advance(Duration::from_secs(10 * 60));
+    portal.add_deals([1]);
+    assert!(!client.fetch(0).unwrap().process_id().is_empty(), "it is, so records are reserved again");
+    assert_eq!(calls("feature.get"), 0);
+}
+
+#[test]
+fn a_plan_without_connectors_is_not_taken_for_one_without_reservations() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1]);
+    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": false}}));
+    let error = client.fetch(0).err().unwrap();
+    assert_eq!((error.status(), error.code()), (Status::License, "WRONG_LICENSE"));
+    assert!(error.to_string().contains("connector.id") && !error.to_string().contains("fetch.reserve"), "{error}");
+    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": true}}));
+    assert!(!client.fetch(0).unwrap().process_id().is_empty(), "it is still reserved");
 }
 
 #[test]
