@@ -4,6 +4,7 @@ mod shutdown;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, SystemClock, Timeout};
@@ -179,8 +180,10 @@ impl Client {
         let batch = self.delivery.fetch(limit).inspect_err(|error| {
             // The failed fetch used up a notification. The host gets another one if trying again makes sense.
             self.more.store(false, Ordering::Relaxed);
-            if error.is_transient() {
-                self.doorbell.ring_unsignalled();
+            match error.min_pause() {
+                _ if !error.is_transient() => {}
+                Duration::ZERO => self.doorbell.ring_unsignalled(),
+                pause => self.doorbell.check_within(pause),
             }
         })?;
         self.more.store(batch.is_full(), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Files that are generated and committed: the C header and CONFIGURATION.md.
+//! Files that are generated and committed: the C header, CONFIGURATION.md and docs/REFUSALS.md.
 //! `B24_WRITE=1 cargo test --test documents` writes them again.
 
 use std::fs;
@@ -22,6 +22,11 @@ fn the_header_is_current() {
 #[test]
 fn the_list_of_keys_is_current() {
     is_current("CONFIGURATION.md", &b24events::config::markdown());
+}
+
+#[test]
+fn the_list_of_refusals_is_current() {
+    is_current("docs/REFUSALS.md", &b24events::portal::refusal::markdown());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Reserve, Settings};
 use crate::context::Context;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
 use crate::portal::Portal;
@@ -82,7 +82,7 @@ impl Delivery {
         let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
             let error = match self.fetch_once(limit) {
-                Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
+                Err(error) if is_repeated(&error) => error,
                 other => return other,
             };
             let is_last = backoff.failures() as usize >= RETRY_PAUSES.len();
@@ -340,6 +340,11 @@ impl Delivery {
         }
         Ok(adopted)
     }
+}
+
+/// Whether a fetch that failed is tried again at once. What the portal's limits refuse has been repeated already.
+fn is_repeated(error: &Error) -> bool {
+    error.is_transient() && !refusal::is_limit(error) && error.min_pause().is_zero()
 }
 
 fn mode_text(mode: FetchMode) -> (Level, &'static str) {

@@ -84,7 +84,8 @@ impl Answer {
                 text.len()
             )));
         };
-        if !parsed.error.is_empty() {
+        // A method that refuses what it was asked may leave the code empty.
+        if !parsed.error.is_empty() || (parsed.result.is_none() && !parsed.error_description.is_empty()) {
             let error = refusal::to_error(http_status, &redact(&parsed.error), &redact(&parsed.error_description));
             return Err(Failure { error, blocked_until: parsed.time.operating_reset_at });
         }
@@ -123,6 +124,14 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_without_a_code_keeps_the_text_of_the_portal() {
+        let body = r#"{"error":"","error_description":"Not found"}"#;
+        let error = Answer::read("crm.deal.get", 400, body.into(), str::to_owned).err().unwrap().error;
+        assert_eq!((error.status(), error.code(), error.is_transient()), (crate::error::Status::Portal, "", false));
+        assert!(error.to_string().contains("Not found"), "{error}");
+    }
 
     #[test]
     fn the_result_is_extracted_as_it_is_spelled() {

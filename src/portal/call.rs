@@ -7,10 +7,11 @@ use super::answer::{Answer, Failure};
 use super::limiter::Limiter;
 use super::oauth::Tokens;
 use super::params::{Params, check_method};
+use super::refusal;
 use crate::clock::Deadline;
 use crate::config::{Address, Settings};
 use crate::context::Context;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
 use crate::net::http::Http;
@@ -265,8 +266,10 @@ impl Portal {
         deadline: Deadline,
     ) -> Option<Duration> {
         let error = &failure.error;
-        let limited = error.status() == Status::RateLimit && error.is_transient();
-        if !limited && (repeat == Repeat::No || !error.is_transient() || backoff.failures() >= MAX_REPEATS) {
+        let may_repeat = repeat == Repeat::Yes && backoff.failures() < MAX_REPEATS;
+        let passes_soon = error.is_transient() && error.min_pause().is_zero();
+        let is_repeated = refusal::is_limit(error) || (may_repeat && passes_soon);
+        if !is_repeated {
             return None;
         }
         let growing = backoff.failed();

@@ -170,6 +170,47 @@ fn connect_fails_with_what_only_a_person_can_fix() {
 }
 
 #[test]
+fn a_push_server_that_is_switched_off_is_told_at_once() {
+    let portal = without_websocket();
+    let switched_off = |times: u32| {
+        portal.control(json!({"fail_next": {
+            "method": "pull.application.config.get", "times": times, "status": 500,
+            "error": "SERVER_ERROR", "description": "Push & Pull server is not configured"
+        }}));
+    };
+    switched_off(1);
+    let error = portal.client().connect(LONG).unwrap_err();
+    assert_eq!((error.status(), error.is_transient()), (Status::Portal, false));
+    assert!(error.to_string().contains("switched off"), "{error}");
+
+    let client = portal.connected();
+    switched_off(1000);
+    portal.control(json!({"expire_channel": {"command": true, "action": "get_config"}}));
+    let error = loop {
+        match client.next(LONG) {
+            Ok(batch) => assert!(batch.is_some(), "waited in vain"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("switched off"), "{error}");
+    let is_told = |line: &str| line.starts_with("Error ") && line.contains("switched off");
+    assert!(portal.log().lines().any(is_told), "{}", portal.log());
+}
+
+#[test]
+fn connect_goes_on_while_the_portal_does_not_reach_the_authorization_server() {
+    let portal = without_websocket();
+    portal.control(json!({"fail_next": {
+        "method": "pull.application.config.get", "times": 2, "status": 401, "error": "CONNECTION_ERROR"
+    }}));
+    let client = portal.client();
+    client.connect(LONG).unwrap();
+    expect_check(&client);
+    assert_eq!(portal.emulator.counters().faults_applied, 2);
+    assert!(portal.tokens.lock().unwrap().is_empty(), "the tokens are fine");
+}
+
+#[test]
 fn lost_rights_end_a_wait_with_an_error() {
     let portal = without_websocket();
     let client = portal.connected();

@@ -130,6 +130,28 @@ fn a_limit_that_outlasts_the_call_is_an_error() {
 }
 
 #[test]
+fn what_a_method_refuses_without_a_code_reaches_the_host() {
+    let portal = Portal::start();
+    let error = portal.client().call("crm.deal.get", r#"{"id":404}"#).unwrap_err();
+    assert_eq!((error.status(), error.code(), error.is_transient()), (Status::Portal, "", false));
+    assert_eq!(error.http_status(), 400);
+    assert!(error.to_string().contains("Not found"), "{error}");
+}
+
+#[test]
+fn a_closed_portal_is_not_asked_again_and_again() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1]);
+    portal.control(json!({"fail_next": {
+        "method": "event.offline.get", "times": 1, "status": 403, "error": "PORTAL_DELETED"
+    }}));
+    let error = client.fetch(0).err().unwrap();
+    assert_eq!((error.status(), error.is_transient()), (Status::Portal, true));
+    assert_eq!(client.fetch(0).unwrap().len(), 1, "it is open again");
+}
+
+#[test]
 fn calls_are_repeated_only_where_that_is_safe() {
     let portal = Portal::start();
     let client = portal.client();
