@@ -290,6 +290,7 @@ impl Client {
         json.insert("subscribed".into(), self.is_connected().into());
         json.insert("closed".into(), self.ctx.cancel.is_cancelled().into());
         json.insert("handler_address".into(), self.shutdown.port.address().map(|address| address.to_string()).into());
+        json.insert("operating".into(), self.portal.operating());
         let reason = Some(self.ctx.cancel.reason()).filter(|_| self.ctx.cancel.is_cancelled());
         let last_error = reason.or(self.listener.last_error()).filter(|error| *error != Error::Closed);
         json.insert("last_error".into(), last_error.map(|error| error.to_string()).into());

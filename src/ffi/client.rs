@@ -84,6 +84,10 @@ pub extern "C" fn b24_client_connect(client: *mut b24_client, timeout_ms: i32) -
 /// acknowledged, failed, renewals, failures, handler_calls, handler_refused, handler_address, subscribed, closed,
 /// last_error and more. It holds no secrets. Works on a closed client too. Does not block.
 ///
+/// `operating` tells for each REST method what the portal counts towards the method's run time limit:
+/// `operating` (seconds used up), `operating_reset_at` (when the oldest minute no longer counts, Unix time) and
+/// `blocked` (the limit was reached, and the client does not call the method for now).
+///
 /// @param client The client.
 /// @param json Receives the text. Free it with b24_string_free.
 /// @return B24_OK; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.

@@ -7,6 +7,7 @@ pub mod installation;
 pub mod limiter;
 pub mod oauth;
 pub mod offline_events;
+mod operating;
 mod params;
 pub mod php;
 pub mod refusal;
