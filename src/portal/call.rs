@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
 use crate::net::http::Http;
-use crate::retry::{Backoff, Schedule};
+use crate::retry::{Backoff, Schedule, jittered};
 use crate::secret::Secret;
 use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
@@ -295,7 +295,7 @@ impl Portal {
         if !is_repeated {
             return None;
         }
-        let pause = backoff.failed().max(blocked_for);
+        let pause = jittered(backoff.failed(), self.ctx.clock.random()).max(blocked_for);
         if pause >= self.time_left(deadline) {
             return None;
         }

@@ -179,6 +179,26 @@ fn binding_and_unbinding_can_be_repeated() {
 }
 
 #[test]
+fn an_event_that_another_call_binds_at_this_moment_is_bound_after_a_pause() {
+    let portal = Portal::start();
+    let client = portal.client_of(&portal.config());
+    let busy = |times: u32| {
+        portal.control(json!({"fail_next": {
+            "method": "event.bind", "times": times, "status": 400, "error": "ERROR_CORE",
+            "description": "Unable to set event handler: Process of binding the handler has already started"
+        }}));
+    };
+    busy(2);
+    client.bind_event("ONCRMDEALADD").unwrap();
+    portal.add_deals([1]);
+    assert_eq!(portal.queued(), 1);
+    busy(100);
+    let error = client.bind_event("ONCRMDEALUPDATE").unwrap_err();
+    assert_eq!((error.status(), error.is_transient()), (Status::Portal, true));
+    assert!(error.to_string().contains("short pause"), "{error}");
+}
+
+#[test]
 fn changes_through_the_own_connector_do_not_come_back() {
     let portal = Portal::start();
     let client = portal.connected();
