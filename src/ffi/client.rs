@@ -63,6 +63,10 @@ pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mu
 /// `handler.listen` for calls of the portal, `both` does both. With `both`, the port stays open even if the push
 /// server cannot be reached, and an application without tokens subscribes as soon as its installation brings them.
 ///
+/// One request (`batch` of `app.info`, `profile` and `scope`) first finds out whether events can come at all: whether
+/// the application is installed and paid for, belongs to an administrator, and has the scope `pull`. With `timeout_ms`
+/// 0, or while the portal cannot answer, there is no such check.
+///
 /// If the time is over before the client is connected, the library keeps trying. Call the function again to keep
 /// waiting. If the client is already connected, the function returns at once. Blocks.
 ///

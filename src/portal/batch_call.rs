@@ -13,6 +13,7 @@ use super::operating::RunTime;
 use super::params::check_method;
 use super::php;
 use super::refusal;
+use crate::clock::Deadline;
 use crate::error::{Error, Result};
 
 /// The maximum number of calls in one batch.
@@ -89,7 +90,19 @@ impl Portal {
 
     /// Sends a `batch` of commands made by [`command`].
     pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<BatchResults> {
-        let answer = self.call("batch", &json!({"halt": u8::from(halt), "cmd": commands}), repeat)?;
+        self.run_batch_until(commands, halt, repeat, self.deadline())
+    }
+
+    /// The same with a deadline.
+    pub(super) fn run_batch_until(
+        &self,
+        commands: &Value,
+        halt: bool,
+        repeat: Repeat,
+        deadline: Deadline,
+    ) -> Result<BatchResults> {
+        let params = json!({"halt": u8::from(halt), "cmd": commands}).to_string();
+        let answer = self.call_until("batch", &params, repeat, deadline)?;
         let results: BatchResults =
             serde_json::from_str(answer.result()).map_err(|error| unexpected_result("batch", &error))?;
         for (name, command) in commands.as_object().into_iter().flatten() {

@@ -166,18 +166,28 @@ impl Portal {
 
     /// Like [`Portal::call`], with the parameters as JSON text: an object, or `[]` or nothing if there are none.
     pub fn call_json(&self, method: &str, params: &str, repeat: Repeat) -> Result<Answer> {
+        self.call_until(method, params, repeat, self.deadline())
+    }
+
+    /// The deadline of a call that begins now.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout, self.ctx.clock.now())
+    }
+
+    pub(super) fn call_until(&self, method: &str, params: &str, repeat: Repeat, deadline: Deadline) -> Result<Answer> {
         check_method(method)?;
         let params = Params::parse(method, params)?;
-        let deadline = Deadline::after(self.timeout, self.ctx.clock.now());
         let mut renewed = false;
         let mut backoff = Backoff::new(PAUSES);
         loop {
             self.ctx.cancel.check()?;
             let blocked_for = self.operating.blocked_for(method, self.ctx.clock.now());
-            if blocked_for >= self.time_left(deadline) {
-                return Err(operating::too_late(method, blocked_for));
+            if !blocked_for.is_zero() {
+                if blocked_for >= self.time_left(deadline) {
+                    return Err(operating::too_late(method, blocked_for));
+                }
+                self.ctx.cancel.sleep(blocked_for)?;
             }
-            self.ctx.cancel.sleep(blocked_for)?;
             if let Some(limiter) = &self.limiter {
                 limiter.acquire(deadline, &*self.ctx.clock, &self.ctx.cancel)?;
             }

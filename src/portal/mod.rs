@@ -11,5 +11,6 @@ mod operating;
 mod params;
 pub mod php;
 pub mod refusal;
+mod self_check;
 
 pub use call::{Portal, Repeat};

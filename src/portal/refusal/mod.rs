@@ -9,6 +9,9 @@ pub use markdown::markdown;
 use crate::error::{Error, Meaning, Refusal, Status};
 use table::{BY_HTTP_STATUS, OTHER, ROWS};
 
+/// The code of an application whose installation is not finished. The portal itself is silent then.
+pub const NOT_INSTALLED: &str = "APPLICATION_NOT_INSTALLED";
+
 /// The error for an answer `{"error": code, "error_description": description}`.
 pub fn to_error(http_status: u16, code: &str, description: &str) -> Error {
     let meaning = meaning_of(http_status, code, description);
