@@ -507,6 +507,10 @@ b24_status b24_client_new(const struct b24_config *config,
  * port is open. With `both`, the port stays open even if the push server cannot be reached; an application that has no
  * tokens yet counts as connected, and subscribes as soon as its installation brings them.
  *
+ * One request (`batch` of `app.info`, `profile` and `scope`) first finds out whether events can come at all: whether
+ * the application is installed and paid for, belongs to an administrator, and has the scope `pull`. With `timeout_ms`
+ * 0, or while the portal cannot answer, there is no such check.
+ *
  * If the timeout expires first, the library keeps trying. You need not call this function again: b24_client_wait and
  * b24_client_next already work, and return as soon as there is something to report. Call it again if you want to wait
  * for the connection. If the client is already connected, it returns at once. Blocks.
@@ -543,6 +547,9 @@ b24_status b24_client_connect(struct b24_client *client,
  * - "subscribed": true if the client is connected now
  * - "closed": true if the client was closed or the application was uninstalled
  * - "handler_address": where the library accepts calls of the portal, such as "127.0.0.1:8080"; null if it does not
+ * - "operating": for each REST method what the portal counts towards the method's run time limit: "operating" (seconds
+ *   used up), "operating_reset_at" (when the oldest minute no longer counts, Unix time) and "blocked" (the limit was
+ *   reached, and the client does not call the method for now)
  * - "last_error": why the client is not connected; null if it is connected or has not been connected yet
  *
  * @param client The client.

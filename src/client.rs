@@ -3,9 +3,10 @@
 mod shutdown;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cancel::Cancellation;
-use crate::clock::{Clock, SystemClock, Timeout};
+use crate::clock::{Clock, Deadline, SystemClock, Timeout};
 use crate::config::{Config, Settings, Source};
 use crate::context::Context;
 use crate::delivery::{Batch, Delivery};
@@ -17,7 +18,7 @@ use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
 use crate::portal::oauth::{AuthServer, Keeper, Tokens, TokensSetup, TokensSink};
-use crate::portal::{Portal, Repeat};
+use crate::portal::{Portal, Repeat, refusal};
 use crate::push::listener::Listener;
 use crate::secret::Secret;
 use crate::state::storage::Storage;
@@ -107,9 +108,13 @@ impl Client {
         self.portal.connector_id()
     }
 
-    /// Starts what `source` names. When this succeeds, the handler's port is open and the subscription to the push
+    /// Checks that the application can receive events, and starts what `source` names. When this succeeds, the handler's port is open and the subscription to the push
     /// server is active. An application without tokens subscribes later, when its installation brings them.
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
+        let deadline = timeout.deadline(self.ctx.clock.now());
+        if !self.is_connected() && self.portal.has_token() {
+            self.check_application(deadline)?;
+        }
         if self.source != Source::Push && self.receiver.start()? && self.portal.has_token() {
             // Records that were queued before.
             self.doorbell.ring_unsignalled();
@@ -117,10 +122,33 @@ impl Client {
         if self.source == Source::Handler || (self.source == Source::Both && !self.portal.has_token()) {
             return Ok(());
         }
-        self.listener.connect(timeout).map_err(|error| match error {
+        self.listener.connect(deadline.timeout(self.ctx.clock.now())).map_err(|error| match error {
             Error::Closed => self.ctx.cancel.reason(),
             error => error,
         })
+    }
+
+    /// Finds what would silently keep events from coming. A check that fails itself does not stop `connect`: what follows
+    /// works, or says the same.
+    fn check_application(&self, deadline: Deadline) -> Result<()> {
+        let now = self.ctx.clock.now();
+        let time = (deadline.left(now) / 2).min(MAX_CHECK_TIME);
+        if time.is_zero() {
+            return Ok(());
+        }
+        let checked = self.portal.check_application(self.source != Source::Handler, Deadline::after(time, now));
+        self.ctx.cancel.check()?;
+        let (level, error) = match checked {
+            Ok(None) => return Ok(()),
+            // The handler may be what the installation waits for.
+            Ok(Some(error)) if error.code() == refusal::NOT_INSTALLED && self.source != Source::Push => {
+                (Level::Warning, error)
+            }
+            Ok(Some(error)) => return Err(error),
+            Err(error) => (Level::Debug, error),
+        };
+        self.ctx.log.write(level, || format!("the check of the application: {error}"));
+        Ok(())
     }
 
     /// Whether everything that [`Client::connect`] starts is active now.
@@ -174,8 +202,10 @@ impl Client {
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
         let batch = self.delivery.fetch(limit).inspect_err(|error| {
             // The failed fetch used up a notification. The host gets another one if trying again makes sense.
-            if error.is_transient() {
-                self.doorbell.ring_unsignalled();
+            match error.min_pause() {
+                _ if !error.is_transient() => {}
+                Duration::ZERO => self.doorbell.ring_unsignalled(),
+                pause => self.doorbell.check_within(pause),
             }
         })?;
         if batch.is_full() {
@@ -294,6 +324,7 @@ impl Client {
         json.insert("subscribed".into(), self.is_connected().into());
         json.insert("closed".into(), self.ctx.cancel.is_cancelled().into());
         json.insert("handler_address".into(), self.shutdown.port.address().map(|address| address.to_string()).into());
+        json.insert("operating".into(), self.portal.operating());
         let reason = Some(self.ctx.cancel.reason()).filter(|_| self.ctx.cancel.is_cancelled());
         let last_error = reason.or(self.listener.last_error()).filter(|error| *error != Error::Closed);
         json.insert("last_error".into(), last_error.map(|error| error.to_string()).into());
@@ -340,6 +371,9 @@ impl Drop for Client {
         self.join();
     }
 }
+
+/// The maximum time of the check with which `connect` begins; half of its timeout, if that is less.
+const MAX_CHECK_TIME: Duration = Duration::from_secs(10);
 
 /// Name of the file in `state.dir`.
 const STATE_FILE: &str = "b24events-state.json";

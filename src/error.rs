@@ -4,6 +4,7 @@
 //! They name no function of a door: each door adds that itself.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The outcome of a call. Zero is success, positive values are not errors, negative values are errors.
 ///
@@ -133,11 +134,35 @@ pub enum Error {
     Panic(String),
 }
 
+/// Whether a refusal passes by itself, and when it makes sense to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// Somebody has to change something first.
+    Never,
+    /// After growing pauses.
+    Soon,
+    /// Every few minutes.
+    Slowly,
+}
+
+/// What a kind of refusal means.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// What it means for the caller.
+    pub status: Status,
+    /// Whether it passes by itself.
+    pub passes: Passes,
+    /// What is the matter and what to do.
+    pub english: &'static str,
+    /// The same in Russian.
+    pub russian: &'static str,
+}
+
 /// An error answer of the portal or of its authorization server (docs/protocol.md §2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What it means for the caller.
-    pub status: Status,
+    /// What it means.
+    pub meaning: &'static Meaning,
     /// The portal's code, such as `ACCESS_DENIED`.
     pub code: String,
     /// HTTP status of the answer.
@@ -159,7 +184,7 @@ impl Error {
             Error::Network(_) => Status::Network,
             Error::Tls(_) => Status::Tls,
             Error::Protocol { .. } => Status::Protocol,
-            Error::Refused(refusal) => refusal.status,
+            Error::Refused(refusal) => refusal.meaning.status,
             Error::HostMustRenew => Status::Auth,
             Error::NotConnected | Error::State(_) | Error::Busy(_) => Status::State,
             Error::Timeout(_) => Status::Timeout,
@@ -199,11 +224,16 @@ impl Error {
             // An answer that is malformed or too long would be the same again. An incomplete one, or one that a
             // gateway sent, would not.
             Error::Protocol { http_status, .. } => !matches!(http_status, 0 | 300..=399),
-            Error::Refused(refusal) => {
-                // A person sets OVERLOAD_LIMIT, and a person has to lift it.
-                refusal.code != "OVERLOAD_LIMIT" && (refusal.status == Status::RateLimit || refusal.http_status >= 500)
-            }
+            Error::Refused(refusal) => refusal.meaning.passes != Passes::Never,
             _ => false,
+        }
+    }
+
+    /// The same call makes no sense before this time has passed.
+    pub fn min_pause(&self) -> Duration {
+        match self {
+            Error::Refused(refusal) if refusal.meaning.passes == Passes::Slowly => Duration::from_secs(180),
+            _ => Duration::ZERO,
         }
     }
 }

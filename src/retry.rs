@@ -52,9 +52,24 @@ impl Backoff {
     }
 }
 
+/// A pause that is longer by up to a half, so that two that failed together do not try again together.
+pub fn jittered(pause: Duration, random: u64) -> Duration {
+    const PARTS: u32 = 1024;
+    let parts = u32::try_from(random % u64::from(PARTS / 2)).unwrap_or(0);
+    pause.saturating_add(pause / PARTS * parts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jitter_adds_up_to_a_half() {
+        assert_eq!(jittered(millis(1024), 0), millis(1024));
+        assert_eq!(jittered(millis(1024), 511), millis(1535));
+        assert_eq!(jittered(millis(1024), 512), millis(1024));
+        assert_eq!(jittered(Duration::MAX, u64::MAX), Duration::MAX);
+    }
 
     const fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)

@@ -1,4 +1,4 @@
-//! Files that are generated and committed: the C header and CONFIGURATION.md. Links between documents.
+//! Files that are generated and committed: the C header, CONFIGURATION.md and docs/REFUSALS.md. Links between documents.
 //! `B24_WRITE=1 cargo test --test documents` writes the generated files again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,11 @@ fn the_header_describes_every_member_of_the_statistics() {
     let header = fs::read_to_string(concat!(env!("OUT_DIR"), "/b24events.h")).unwrap();
     let described = header.lines().filter_map(|line| line.strip_prefix(" * - \"")?.split_once("\": "));
     assert_eq!(described.map(|(name, _)| name).collect::<BTreeSet<_>>(), stats.keys().map(String::as_str).collect());
+}
+
+#[test]
+fn the_list_of_refusals_is_current() {
+    is_current("docs/REFUSALS.md", &b24events::portal::refusal::markdown());
 }
 
 #[test]

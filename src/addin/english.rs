@@ -98,7 +98,7 @@ fn value(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::addin::class::METHODS;
-    use crate::error::{Refusal, Status};
+    use crate::portal::refusal::to_error;
 
     #[test]
     fn hints_name_methods_of_the_class() {
@@ -106,8 +106,7 @@ mod tests {
             [("expired_token", &["SetTokens"][..]), ("APPLICATION_UNINSTALLED", &["Disconnect", "Connect"])]
         {
             let text = "the portal refused".to_owned();
-            let refusal = Refusal { status: Status::Auth, code: code.into(), http_status: 401, text };
-            let text = core(&Error::Refused(Box::new(refusal)));
+            let text = core(&to_error(401, code, &text));
             assert!(text.contains("the portal refused"), "{text}");
             for name in names {
                 assert!(text.contains(name) && METHODS.iter().any(|method| method.english == *name), "{text}");

@@ -81,7 +81,10 @@ fn core(error: &Error) -> String {
         Some(Hint::Reconnect) => {
             "Приложение удалено с портала. Установите его снова, затем вызовите Отключить и Подключить"
         }
-        None => by_status(error.status()),
+        None => match error {
+            Error::Refused(refusal) => refusal.meaning.russian,
+            error => by_status(error.status()),
+        },
     };
     let code = match (error.code(), error.http_status()) {
         ("", 0) => String::new(),
@@ -147,7 +150,19 @@ fn value(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::addin::class::METHODS;
-    use crate::error::Refusal;
+    use crate::portal::refusal::to_error;
+
+    #[test]
+    fn the_advice_of_the_portals_code_is_told() {
+        for (code, description, advice) in [
+            ("ACCESS_DENIED", "REST is available only on commercial plans", "Смените тариф"),
+            ("SERVER_ERROR", "Push & Pull server is not configured", "source = handler"),
+            ("", "Not found", "Not found"),
+        ] {
+            let text = core(&to_error(500, code, description));
+            assert!(text.contains(advice), "{text}");
+        }
+    }
 
     #[test]
     fn hints_name_methods_of_the_class() {
@@ -155,8 +170,7 @@ mod tests {
             [("expired_token", &["УстановитьТокены"][..]), ("APPLICATION_UNINSTALLED", &["Отключить", "Подключить"])]
         {
             let text = "the portal refused".to_owned();
-            let refusal = Refusal { status: Status::Auth, code: code.into(), http_status: 401, text };
-            let text = core(&Error::Refused(Box::new(refusal)));
+            let text = core(&to_error(401, code, &text));
             assert!(text.contains("the portal refused"), "{text}");
             for name in names {
                 assert!(text.contains(name) && METHODS.iter().any(|method| method.russian == *name), "{text}");

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::clock::Timeout;
 use crate::config::Source;
 use crate::context::Context;
-use crate::error::{Error, Refusal, Status};
+use crate::error::Error;
 use crate::handler::InstallationCallbacks;
 use crate::handler::port::Port;
 use crate::notify::Doorbell;
-use crate::portal::Portal;
+use crate::portal::{Portal, refusal};
 use crate::push::listener::Listener;
 
 /// Everything that has to be woken when the client ends.
@@ -52,12 +52,5 @@ impl Shutdown {
 }
 
 fn uninstalled() -> Error {
-    Error::Refused(Box::new(Refusal {
-        status: Status::Auth,
-        code: "APPLICATION_UNINSTALLED".into(),
-        http_status: 0,
-        text: "the application was uninstalled from the portal, which closed this client; install the application \
-               again and create a new client"
-            .into(),
-    }))
+    refusal::foreseen("APPLICATION_UNINSTALLED", "the portal reports that the application was uninstalled")
 }

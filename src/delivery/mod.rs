@@ -5,9 +5,11 @@
 //! redelivered before anything new is fetched.
 
 mod batch;
+mod plan;
 
 pub use batch::Batch;
 use batch::BatchKind;
+use plan::Plan;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -15,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Reserve, Settings};
 use crate::context::Context;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
 use crate::portal::Portal;
 use crate::portal::offline_events::{FetchMode, Fetched, MAX_RECORDS};
+use crate::portal::refusal;
 use crate::retry::{Backoff, Schedule};
 use crate::state::store::{self, PendingBatch, Store};
 
@@ -27,10 +30,8 @@ use crate::state::store::{self, PendingBatch, Store};
 pub struct Delivery {
     portal: Arc<Portal>,
     store: Arc<Store>,
-    reserve: Reserve,
+    plan: Plan,
     limit: u32,
-    /// What the portal's plan was found to allow, and when.
-    plan: Mutex<Option<(FetchMode, Instant)>>,
     /// Read-locked from the fetching request until the batch is in the store; write-locked while the portal's
     /// reservations are compared with the store. So a reservation on its way into the store never counts as an orphan.
     fetch_gate: RwLock<()>,
@@ -47,9 +48,6 @@ pub struct Delivery {
     ctx: Context,
 }
 
-/// A plan without reservations is checked again after this time: a payment may only have been late.
-const PLAN_LIFETIME: Duration = Duration::from_secs(600);
-
 /// Pauses between the attempts of one fetch; after the last one the fetch fails.
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
@@ -62,11 +60,10 @@ impl Delivery {
         Delivery {
             portal,
             store,
-            reserve: settings.reserve,
+            plan: Plan::new(settings.reserve),
             limit: settings.fetch_limit,
-            plan: Mutex::new(None),
             fetch_gate: RwLock::new(()),
-            orphan_age: settings.orphans,
+            orphan_age: settings.orphans.filter(|_| settings.reserve != Reserve::No),
             next_search: Mutex::new(Some(ctx.clock.now())),
             reserved_ahead: Mutex::default(),
             attempts: Mutex::default(),
@@ -85,12 +82,12 @@ impl Delivery {
         let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
             let error = match self.fetch_once(limit) {
-                Err(error) if error.is_transient() && error.status() != Status::RateLimit => error,
+                Err(error) if is_repeated(&error) => error,
                 other => return other,
             };
             let is_last = backoff.failures() as usize >= RETRY_PAUSES.len();
             // A call that removes records may have run, and each repetition would remove more.
-            if is_last || self.known_mode() == Some(FetchMode::Remove) {
+            if is_last || self.mode() == FetchMode::Remove {
                 return Err(error);
             }
             let pause = backoff.failed();
@@ -136,32 +133,42 @@ impl Delivery {
     }
 
     fn fetch_from_queue(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
-        let mode = self.fetch_mode()?;
         // Records that cannot be stored stay in the queue.
         self.store.reserve_space(limit)?;
         let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
-        match self.portal.fetch_records(limit, mode, failed) {
-            // The plan has changed since it was checked.
-            Err(error)
-                if error.status() == Status::License && mode == FetchMode::Reserve && self.reserve == Reserve::Auto =>
-            {
-                self.remember_mode(FetchMode::Remove);
-                self.new_batch(
-                    self.portal.fetch_records(limit, FetchMode::Remove, failed)?,
-                    FetchMode::Remove,
-                    limit,
-                    failed,
-                )
-            }
-            Err(error) => {
-                if mode == FetchMode::Reserve && error.is_transient() {
-                    // A lost answer may have named a reservation.
-                    *lock(&self.next_search) = Some(self.ctx.clock.now());
+        if self.mode() == FetchMode::Reserve {
+            match self.reserve(|| self.portal.fetch_records(limit, FetchMode::Reserve, failed)) {
+                Err(error) if self.plan.may_remove() && refusal::is_without_reservations(&error) => {}
+                Err(error) => {
+                    if error.is_transient() {
+                        // A lost answer may have named a reservation.
+                        *lock(&self.next_search) = Some(self.ctx.clock.now());
+                    }
+                    return Err(error);
                 }
-                Err(error)
+                Ok(fetched) => return self.new_batch(fetched, FetchMode::Reserve, limit, failed),
             }
-            Ok(fetched) => self.new_batch(fetched, mode, limit, failed),
         }
+        let fetched = self.portal.fetch_records(limit, FetchMode::Remove, failed)?;
+        self.new_batch(fetched, FetchMode::Remove, limit, failed)
+    }
+
+    /// Makes a call with `clear=0`, and remembers what it tells about the plan. Refused for its sake, it has done nothing.
+    fn reserve(&self, call: impl FnOnce() -> Result<Fetched>) -> Result<Fetched> {
+        let outcome = call();
+        let is_refused = outcome.as_ref().is_err_and(refusal::is_without_reservations);
+        if is_refused || outcome.is_ok() {
+            let refused_at = is_refused.then(|| self.ctx.clock.now());
+            if let Some(mode) = self.plan.learned(refused_at) {
+                let (level, text) = mode_text(mode);
+                self.ctx.log.write(level, || text.into());
+            }
+        }
+        outcome
+    }
+
+    fn mode(&self) -> FetchMode {
+        self.plan.mode(self.ctx.clock.now())
     }
 
     /// Adds what was fetched to the store and makes a batch of it.
@@ -257,7 +264,14 @@ impl Delivery {
             PendingBatch::Reserved(process_id) => (process_id, false),
             PendingBatch::ReservedFailed(process_id) => (process_id, true),
         };
-        let fetched = self.portal.fetch_reservation(&process_id, self.limit, failed)?;
+        let reserved = match self.mode() {
+            FetchMode::Reserve => Some(self.reserve(|| self.portal.fetch_reservation(&process_id, self.limit, failed)))
+                .filter(|outcome| !outcome.as_ref().is_err_and(refusal::is_without_reservations)),
+            FetchMode::Remove => None,
+        };
+        // Without the plan, `event.offline.get` would delete the whole reservation before anybody has its records. The
+        // list shows them on every plan and changes nothing.
+        let fetched = reserved.unwrap_or_else(|| self.portal.list_reservation(&process_id, self.limit, failed))?;
         let partial = fetched.message_ids.len() as u64 >= u64::from(self.limit);
         // The answer to an empty reservation may lack its name.
         Ok((Fetched { process_id: Some(process_id), ..fetched }, partial))
@@ -265,7 +279,11 @@ impl Delivery {
 
     /// Acknowledges a whole reservation. With `fetch_more`, the same request reserves the next records.
     fn acknowledge_reservation(&self, process_id: &str, fetch_more: bool) -> Result<()> {
-        if !fetch_more || !self.may_reserve_ahead || self.store.reserve_space(self.limit).is_err() {
+        if !fetch_more
+            || !self.may_reserve_ahead
+            || self.mode() == FetchMode::Remove
+            || self.store.reserve_space(self.limit).is_err()
+        {
             return self.portal.clear(process_id, None);
         }
         let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
@@ -305,15 +323,12 @@ impl Delivery {
 
     /// Makes orphaned reservations due for redelivery. Returns how many.
     fn search_for_orphans(&self) -> Result<usize> {
-        let Some(age) = self.orphan_age.filter(|_| self.reserve != Reserve::No) else {
+        let Some(age) = self.orphan_age else {
             *lock(&self.next_search) = None;
             return Ok(0);
         };
         let interval = (age / 2).max(MIN_SEARCH_INTERVAL);
         *lock(&self.next_search) = Some(self.ctx.clock.now() + interval);
-        if self.fetch_mode()? == FetchMode::Remove {
-            return Ok(0);
-        }
         let reservations = self.portal.reservations()?;
         // Reservations that were on their way while the portal answered are in the store once the gate is ours.
         let _gate = self.fetch_gate.write().unwrap_or_else(PoisonError::into_inner);
@@ -325,51 +340,19 @@ impl Delivery {
         }
         Ok(adopted)
     }
+}
 
-    /// The fetch mode, if it is known without a request.
-    fn known_mode(&self) -> Option<FetchMode> {
-        match self.reserve {
-            Reserve::Yes => Some(FetchMode::Reserve),
-            Reserve::No => Some(FetchMode::Remove),
-            Reserve::Auto => {
-                let now = self.ctx.clock.now();
-                let known = *lock(&self.plan);
-                known
-                    .filter(|(mode, at)| *mode == FetchMode::Reserve || now < *at + PLAN_LIFETIME)
-                    .map(|(mode, _)| mode)
-            }
-        }
-    }
+/// Whether a fetch that failed is tried again at once. What the portal's limits refuse has been repeated already.
+fn is_repeated(error: &Error) -> bool {
+    error.is_transient() && !refusal::is_limit(error) && error.min_pause().is_zero()
+}
 
-    fn fetch_mode(&self) -> Result<FetchMode> {
-        if let Some(mode) = self.known_mode() {
-            return Ok(mode);
-        }
-        match self.portal.has_feature("rest_offline_extended") {
-            Ok(true) => Ok(self.remember_mode(FetchMode::Reserve)),
-            Ok(false) => Ok(self.remember_mode(FetchMode::Remove)),
-            // The portal does not know `feature.get`: if it cannot reserve, it refuses the fetch.
-            Err(Error::Refused(refusal)) if refusal.status == Status::Portal && refusal.http_status < 500 => {
-                Ok(self.remember_mode(FetchMode::Reserve))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn remember_mode(&self, mode: FetchMode) -> FetchMode {
-        let (level, text) = match mode {
-            FetchMode::Reserve => {
-                (Level::Info, "fetched records stay reserved in the portal until they are acknowledged")
-            }
-            FetchMode::Remove => (
-                Level::Warning,
-                "the portal's plan does not allow to reserve records: the portal deletes them when they are fetched",
-            ),
-        };
-        let before = lock(&self.plan).replace((mode, self.ctx.clock.now()));
-        if before.is_none_or(|(before, _)| before != mode) {
-            self.ctx.log.write(level, || text.into());
-        }
-        mode
+fn mode_text(mode: FetchMode) -> (Level, &'static str) {
+    match mode {
+        FetchMode::Reserve => (Level::Info, "fetched records stay reserved in the portal until they are acknowledged"),
+        FetchMode::Remove => (
+            Level::Warning,
+            "the portal's plan does not allow to reserve records: the portal deletes them when they are fetched",
+        ),
     }
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::operating::RunTime;
 use super::{php, refusal};
 use crate::error::{Error, Result};
 
@@ -11,20 +12,7 @@ use crate::error::{Error, Result};
 pub struct Answer {
     text: String,
     result: std::ops::Range<usize>,
-}
-
-/// Why one request failed.
-pub(super) struct Failure {
-    /// What the caller gets if the call is not repeated.
-    pub(super) error: Error,
-    /// When the portal lets the method run again, in seconds since 1970; 0: unknown.
-    pub(super) blocked_until: u64,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure { error, blocked_until: 0 }
-    }
+    pub(super) time: RunTime,
 }
 
 #[derive(Deserialize)]
@@ -36,14 +24,7 @@ struct AnswerBody<'a> {
     #[serde(default, deserialize_with = "php::text")]
     error_description: String,
     #[serde(default, deserialize_with = "php::map")]
-    time: Time,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Time {
-    #[serde(deserialize_with = "php::number")]
-    operating_reset_at: u64,
+    time: RunTime,
 }
 
 const CHECK_URL: &str = "check that portal.url is the address of a Bitrix24 portal";
@@ -63,8 +44,8 @@ impl Answer {
         http_status: u16,
         body: Vec<u8>,
         redact: impl Fn(&str) -> String,
-    ) -> Result<Answer, Failure> {
-        let malformed = |text: String| Failure::from(Error::Protocol { text, http_status });
+    ) -> Result<Answer> {
+        let malformed = |text: String| Error::Protocol { text, http_status };
         if (300..=399).contains(&http_status) {
             return Err(malformed(format!(
                 "the portal answered {method} with a redirect (HTTP {http_status}), which is not followed because the \
@@ -84,17 +65,18 @@ impl Answer {
                 text.len()
             )));
         };
-        if !parsed.error.is_empty() {
-            let error = refusal::to_error(http_status, &redact(&parsed.error), &redact(&parsed.error_description));
-            return Err(Failure { error, blocked_until: parsed.time.operating_reset_at });
+        // A method that refuses what it was asked may leave the code empty.
+        if !parsed.error.is_empty() || (parsed.result.is_none() && !parsed.error_description.is_empty()) {
+            return Err(refusal::to_error(http_status, &redact(&parsed.error), &redact(&parsed.error_description)));
         }
+        let time = parsed.time;
         // `result` is a slice of `text`, so the difference of their addresses is its position.
         let range = parsed.result.filter(|_| http_status < 400).map(|result| {
             let start = result.get().as_ptr() as usize - text.as_ptr() as usize;
             start..start + result.get().len()
         });
         match range {
-            Some(result) => Ok(Answer { text, result }),
+            Some(result) => Ok(Answer { text, result, time }),
             None => Err(malformed(format!(
                 "the answer to {method} (HTTP {http_status}) contains neither result nor error; if this persists, \
                  {CHECK_URL}"
@@ -125,9 +107,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_without_a_code_keeps_the_text_of_the_portal() {
+        let body = r#"{"error":"","error_description":"Not found"}"#;
+        let error = Answer::read("crm.deal.get", 400, body.into(), str::to_owned).unwrap_err();
+        assert_eq!((error.status(), error.code(), error.is_transient()), (crate::error::Status::Portal, "", false));
+        assert!(error.to_string().contains("Not found"), "{error}");
+    }
+
+    #[test]
     fn the_result_is_extracted_as_it_is_spelled() {
         let body = r#"{"result": {"a":[1]} ,"time":{}}"#;
-        let read = || Answer::read("m", 200, body.into(), str::to_owned).ok().unwrap();
+        let read = || Answer::read("m", 200, body.into(), str::to_owned).unwrap();
         assert_eq!(read().result(), r#"{"a":[1]}"#);
         assert_eq!(read().into_result(), r#"{"a":[1]}"#);
         assert_eq!(read().into_text(), body);

@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::answer::unexpected_result;
 use super::call::{Portal, Repeat};
+use super::operating::RunTime;
 use super::params::check_method;
 use super::php;
 use super::refusal;
+use crate::clock::Deadline;
 use crate::error::{Error, Result};
 
 /// The maximum number of calls in one batch.
@@ -32,6 +34,8 @@ pub(super) struct BatchResults {
     pub(super) result: BTreeMap<String, Box<RawValue>>,
     #[serde(deserialize_with = "php::map")]
     pub(super) result_error: BTreeMap<String, Box<RawValue>>,
+    #[serde(deserialize_with = "php::map")]
+    result_time: BTreeMap<String, RunTime>,
 }
 
 impl BatchResults {
@@ -86,8 +90,30 @@ impl Portal {
 
     /// Sends a `batch` of commands made by [`command`].
     pub(super) fn run_batch(&self, commands: &Value, halt: bool, repeat: Repeat) -> Result<BatchResults> {
-        let answer = self.call("batch", &json!({"halt": u8::from(halt), "cmd": commands}), repeat)?;
-        serde_json::from_str(answer.result()).map_err(|error| unexpected_result("batch", &error))
+        self.run_batch_until(commands, halt, repeat, self.deadline())
+    }
+
+    /// The same with a deadline.
+    pub(super) fn run_batch_until(
+        &self,
+        commands: &Value,
+        halt: bool,
+        repeat: Repeat,
+        deadline: Deadline,
+    ) -> Result<BatchResults> {
+        let params = json!({"halt": u8::from(halt), "cmd": commands}).to_string();
+        let answer = self.call_until("batch", &params, repeat, deadline)?;
+        let results: BatchResults =
+            serde_json::from_str(answer.result()).map_err(|error| unexpected_result("batch", &error))?;
+        for (name, command) in commands.as_object().into_iter().flatten() {
+            let method = command.as_str().and_then(|command| command.split('?').next()).unwrap_or_default();
+            match (results.result_time.get(name), results.error(name)) {
+                (Some(time), None) => self.note_run_time(method, Ok(*time)),
+                (_, Some(error)) => self.note_run_time(method, Err(&error)),
+                (None, None) => {}
+            }
+        }
+        Ok(results)
     }
 }
 

@@ -3,18 +3,20 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::answer::{Answer, Failure};
+use super::answer::Answer;
 use super::limiter::Limiter;
 use super::oauth::Tokens;
+use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
+use super::refusal;
 use crate::clock::Deadline;
 use crate::config::{Address, Settings};
 use crate::context::Context;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
 use crate::net::http::Http;
-use crate::retry::{Backoff, Schedule};
+use crate::retry::{Backoff, Schedule, jittered};
 use crate::secret::Secret;
 use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
@@ -39,6 +41,7 @@ pub struct Portal {
     http: Http,
     tokens: Tokens,
     limiter: Option<Arc<Limiter>>,
+    operating: Operating,
     /// `https://…/rest`, without a trailing slash.
     rest_url: Mutex<Arc<str>>,
     connector_id: String,
@@ -58,6 +61,7 @@ impl Portal {
         let portal = Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
+            operating: Operating::default(),
             rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),
@@ -151,7 +155,7 @@ impl Portal {
         if let Some(limiter) = &self.limiter {
             limiter.acquire(deadline, &*self.ctx.clock, &self.ctx.cancel)?;
         }
-        self.send(method, &Params::parse(method, "")?, token, deadline).map_err(|failure| failure.error)
+        self.send(method, &Params::parse(method, "")?, token, deadline)
     }
 
     /// Calls a method. `params` is a JSON object; token and connector id are added. Blocks for at most
@@ -162,29 +166,45 @@ impl Portal {
 
     /// Like [`Portal::call`], with the parameters as JSON text: an object, or `[]` or nothing if there are none.
     pub fn call_json(&self, method: &str, params: &str, repeat: Repeat) -> Result<Answer> {
+        self.call_until(method, params, repeat, self.deadline())
+    }
+
+    /// The deadline of a call that begins now.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout, self.ctx.clock.now())
+    }
+
+    pub(super) fn call_until(&self, method: &str, params: &str, repeat: Repeat, deadline: Deadline) -> Result<Answer> {
         check_method(method)?;
         let params = Params::parse(method, params)?;
-        let deadline = Deadline::after(self.timeout, self.ctx.clock.now());
         let mut renewed = false;
         let mut backoff = Backoff::new(PAUSES);
         loop {
             self.ctx.cancel.check()?;
+            let blocked_for = self.operating.blocked_for(method, self.ctx.clock.now());
+            if !blocked_for.is_zero() {
+                if blocked_for >= self.time_left(deadline) {
+                    return Err(operating::too_late(method, blocked_for));
+                }
+                self.ctx.cancel.sleep(blocked_for)?;
+            }
             if let Some(limiter) = &self.limiter {
                 limiter.acquire(deadline, &*self.ctx.clock, &self.ctx.cancel)?;
             }
             // Read the token only now: the limiter may have waited longer than it is valid.
             let token = self.token(deadline)?;
-            let failure = match self.send(method, &params, &token, deadline) {
+            let error = match self.send(method, &params, &token, deadline) {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
+                Err(error) => error,
             };
-            let expired = failure.error.code().eq_ignore_ascii_case("expired_token");
+            let expired = error.code().eq_ignore_ascii_case("expired_token");
             if expired && !renewed && self.tokens.can_renew() {
                 renewed = true;
                 self.renew(&token, deadline)?;
                 continue;
             }
-            let pause = self.pause_before_repeat(&failure, repeat, &mut backoff, deadline).ok_or(failure.error)?;
+            let blocked_for = self.operating.blocked_for(method, self.ctx.clock.now());
+            let pause = self.pause_before_repeat(&error, blocked_for, repeat, &mut backoff, deadline).ok_or(error)?;
             self.ctx.cancel.sleep(pause)?;
         }
     }
@@ -237,7 +257,7 @@ impl Portal {
         deadline.left(self.ctx.clock.now())
     }
 
-    fn send(&self, method: &str, params: &Params, token: &Secret, deadline: Deadline) -> Result<Answer, Failure> {
+    fn send(&self, method: &str, params: &Params, token: &Secret, deadline: Deadline) -> Result<Answer> {
         let body = params.body(token, &self.connector_id);
         let url = format!("{}/{method}.json", lock(&self.rest_url));
         self.ctx.stats.requests.add(1);
@@ -245,33 +265,47 @@ impl Portal {
         let (status, length) = (response.status, response.body.len());
         self.ctx.log.write(Level::Debug, || format!("{method}: HTTP {status}, {length} bytes"));
         let outcome = Answer::read(method, status, response.body, |text| self.tokens.redact(text));
+        self.note_run_time(method, outcome.as_ref().map(|answer| answer.time));
         if let Some(limiter) = &self.limiter {
             match &outcome {
-                Err(failure) if failure.error.code() == "QUERY_LIMIT_EXCEEDED" => {
-                    limiter.slow_down(self.ctx.clock.now())
-                }
+                Err(error) if error.code() == "QUERY_LIMIT_EXCEEDED" => limiter.slow_down(self.ctx.clock.now()),
                 _ => limiter.speed_up(),
             }
         }
         outcome
     }
 
+    /// Remembers what an answer tells about the run time of its method.
+    pub(super) fn note_run_time(&self, method: &str, outcome: Result<RunTime, &Error>) {
+        let now = self.ctx.clock.now();
+        match outcome {
+            Ok(time) => self.operating.succeeded(method, time, now, self.ctx.clock.unix()),
+            Err(error) if error.code() == "OPERATION_TIME_LIMIT" => self.operating.refused(method, now),
+            Err(_) => {}
+        }
+    }
+
+    /// The run time of methods, for the statistics.
+    pub fn operating(&self) -> serde_json::Value {
+        self.operating.to_json(self.ctx.clock.now())
+    }
+
     /// How long to wait before the call is repeated; `None`: it is not repeated.
     fn pause_before_repeat(
         &self,
-        failure: &Failure,
+        error: &Error,
+        blocked_for: Duration,
         repeat: Repeat,
         backoff: &mut Backoff,
         deadline: Deadline,
     ) -> Option<Duration> {
-        let error = &failure.error;
-        let limited = error.status() == Status::RateLimit && error.is_transient();
-        if !limited && (repeat == Repeat::No || !error.is_transient() || backoff.failures() >= MAX_REPEATS) {
+        let may_repeat = repeat == Repeat::Yes && backoff.failures() < MAX_REPEATS;
+        let passes_soon = error.is_transient() && error.min_pause().is_zero();
+        let is_repeated = refusal::is_limit(error) || (may_repeat && passes_soon);
+        if !is_repeated {
             return None;
         }
-        let growing = backoff.failed();
-        let unblocked_in = Duration::from_secs(failure.blocked_until.saturating_sub(self.ctx.clock.unix()));
-        let pause = if error.code() == "OPERATION_TIME_LIMIT" { growing.max(unblocked_in) } else { growing };
+        let pause = jittered(backoff.failed(), self.ctx.clock.random()).max(blocked_for);
         if pause >= self.time_left(deadline) {
             return None;
         }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
+use super::refusal;
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
-use crate::error::{Error, Refusal, Result, Status};
+use crate::error::{Error, Result};
 use crate::lock;
 
 static LIMITERS: Lazy<Mutex<HashMap<String, Weak<Limiter>>>> = Lazy::new(Mutex::default);
@@ -72,14 +73,9 @@ impl Limiter {
 }
 
 fn too_late() -> Error {
-    let text = "the request was not sent, because rate.burst and rate.per_second do not allow it before the call times \
-                out; repeat the call later, or raise http.timeout_ms";
-    Error::Refused(Box::new(Refusal {
-        status: Status::RateLimit,
-        code: "QUERY_LIMIT_EXCEEDED".into(),
-        http_status: 0,
-        text: text.into(),
-    }))
+    let text =
+        "the request was not sent, because rate.burst and rate.per_second do not allow it within http.timeout_ms";
+    refusal::foreseen("QUERY_LIMIT_EXCEEDED", text)
 }
 
 /// Each request adds one to the level; `per_second` drain away.

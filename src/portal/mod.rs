@@ -7,8 +7,10 @@ pub mod installation;
 pub mod limiter;
 pub mod oauth;
 pub mod offline_events;
+mod operating;
 mod params;
 pub mod php;
 pub mod refusal;
+mod self_check;
 
 pub use call::{Portal, Repeat};

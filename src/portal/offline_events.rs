@@ -81,15 +81,7 @@ impl Fetched {
 
     /// From stored records, without a reservation.
     pub fn from_records(records: &[(String, Box<RawValue>)]) -> Fetched {
-        #[derive(Serialize)]
-        struct StoredRecords<'a> {
-            process_id: Option<&'a str>,
-            events: Vec<&'a RawValue>,
-        }
-        let stored =
-            StoredRecords { process_id: None, events: records.iter().map(|(_, json)| json.as_ref()).collect() };
-        // This was parsed from JSON, so writing it as JSON cannot fail.
-        let json = serde_json::to_string(&stored).unwrap_or_default();
+        let json = to_json(None, records.iter().map(|(_, json)| json.as_ref()));
         Fetched { json, process_id: None, message_ids: records.iter().map(|(id, _)| id.clone()).collect() }
     }
 
@@ -103,6 +95,17 @@ impl Fetched {
         let raw: RawRecords = parse("event.offline.get", &self.json)?;
         Ok(self.message_ids.iter().cloned().zip(raw.events).collect())
     }
+}
+
+/// Records as `event.offline.get` returns them.
+fn to_json<'a>(process_id: Option<&str>, records: impl Iterator<Item = &'a RawValue>) -> String {
+    #[derive(Serialize)]
+    struct Records<'a> {
+        process_id: Option<&'a str>,
+        events: Vec<&'a RawValue>,
+    }
+    // These were parsed from JSON, so writing them as JSON cannot fail.
+    serde_json::to_string(&Records { process_id, events: records.collect() }).unwrap_or_default()
 }
 
 /// What `event.offline.get` does with the records that it returns.
@@ -187,6 +190,27 @@ impl Portal {
         Fetched::parse(answer.into_result())
     }
 
+    /// The same by `event.offline.list`, which works on every plan.
+    pub fn list_reservation(&self, process_id: &str, limit: u32, failed: bool) -> Result<Fetched> {
+        #[derive(Deserialize)]
+        struct RawPage {
+            #[serde(default)]
+            result: Vec<Box<RawValue>>,
+            next: Option<u64>,
+        }
+        let limit = limit as usize;
+        let filter = json!({"PROCESS_ID": process_id, "ERROR": u8::from(failed)});
+        let mut records = Vec::new();
+        let mut start = Some(0);
+        while let Some(from) = start.filter(|_| records.len() < limit) {
+            let page: RawPage = parse("event.offline.list", &self.list_page(&filter, from)?)?;
+            records.extend(page.result);
+            start = page.next.filter(|next| *next > from);
+        }
+        records.truncate(limit);
+        Fetched::parse(to_json(Some(process_id), records.iter().map(Box::as_ref)))
+    }
+
     /// `event.offline.list`: all reservations in this queue.
     pub fn reservations(&self) -> Result<BTreeSet<Reservation>> {
         let mut found = BTreeSet::new();
@@ -211,9 +235,13 @@ impl Portal {
             result: Vec<Record>,
             next: Option<u64>,
         }
-        let answer = self.call("event.offline.list", &json!({"filter": filter, "start": start}), Repeat::Yes)?;
-        let page: QueuePage = parse("event.offline.list", &answer.into_text())?;
+        let page: QueuePage = parse("event.offline.list", &self.list_page(filter, start)?)?;
         Ok(Page { records: page.result, next: page.next })
+    }
+
+    fn list_page(&self, filter: &serde_json::Value, start: u64) -> Result<String> {
+        let answer = self.call("event.offline.list", &json!({"filter": filter, "start": start}), Repeat::Yes)?;
+        Ok(answer.into_text())
     }
 
     /// `event.offline.clear`: acknowledges records of a reservation, or all of it if `message_ids` is `None`.
@@ -244,24 +272,6 @@ impl Portal {
     pub fn mark_failed(&self, process_id: &str, message_ids: &[&str]) -> Result<()> {
         let params = json!({"process_id": process_id, "message_id": message_ids});
         self.call("event.offline.error", &params, Repeat::Yes).map(drop)
-    }
-
-    /// `feature.get`: whether the portal's plan includes a feature, such as `rest_offline_extended`.
-    pub fn has_feature(&self, code: &str) -> Result<bool> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Feature {
-            Object { value: serde_json::Value },
-            Value(serde_json::Value),
-        }
-        let answer = self.call("feature.get", &json!({"CODE": code}), Repeat::Yes)?;
-        let (Feature::Object { value } | Feature::Value(value)) = parse("feature.get", answer.result())?;
-        Ok(match value {
-            serde_json::Value::Bool(yes) => yes,
-            serde_json::Value::String(text) => matches!(text.as_str(), "Y" | "y" | "1" | "true"),
-            serde_json::Value::Number(number) => number.as_u64() == Some(1),
-            _ => false,
-        })
     }
 }
 

@@ -37,7 +37,8 @@ impl<'a> Params<'a> {
             #[serde(flatten)]
             params: &'a BTreeMap<String, &'a RawValue>,
         }
-        let has_own = self.0.keys().any(|name| name.eq_ignore_ascii_case("auth_connector"));
+        // PHP ignores other spellings of this name.
+        let has_own = self.0.contains_key("auth_connector");
         let auth_connector = Some(connector_id).filter(|id| !id.is_empty() && !has_own);
         let body = Body { auth: token.expose(), auth_connector, params: &self.0 };
         // Texts, and values that were parsed from JSON: writing them as JSON cannot fail.
@@ -71,8 +72,15 @@ mod tests {
         );
         let repeated = Params::parse("m", r#"{"id":1,"id":2}"#).unwrap();
         assert_eq!(repeated.body(&Secret::new("t"), ""), r#"{"auth":"t","id":2}"#, "as PHP reads it");
-        let own = Params::parse("m", r#"{"AUTH_CONNECTOR":"other"}"#).unwrap();
-        assert_eq!(own.body(&Secret::new("t"), "OneC"), r#"{"auth":"t","AUTH_CONNECTOR":"other"}"#);
+    }
+
+    #[test]
+    fn a_connector_id_of_the_caller_counts_only_if_the_portal_reads_it() {
+        let body = |params: &str| Params::parse("m", params).unwrap().body(&Secret::new("t"), "OneC");
+        assert_eq!(body(r#"{"auth_connector":"other"}"#), r#"{"auth":"t","auth_connector":"other"}"#);
+        assert_eq!(body(r#"{"auth_connector":""}"#), r#"{"auth":"t","auth_connector":""}"#);
+        let ignored = r#"{"auth":"t","auth_connector":"OneC","AUTH_CONNECTOR":"other"}"#;
+        assert_eq!(body(r#"{"AUTH_CONNECTOR":"other"}"#), ignored, "the portal does not look at it");
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Erro
     Ok(text.split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or(0))
 }
 
+/// A number, or a text in its place. Anything else is 0.
+pub fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = text(deserializer)?.parse().unwrap_or(0.0);
+    Ok(if f64::is_finite(number) { number } else { 0.0 })
+}
+
 /// A time, as a number or in ISO 8601, in seconds since 1970. Anything else is 0.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = text(deserializer)?;
@@ -103,6 +109,12 @@ mod tests {
         assert_eq!(read(r#"{"id":2,"count":"7"}"#), read(r#"{"id":"2","count":7}"#));
         assert_eq!(read(r#"{"id":null,"count":"x"}"#), Answer::default());
         assert_eq!(read(r#"{"count":1795485144.12}"#).count, 1795485144);
+    }
+
+    #[test]
+    fn a_number_with_a_fraction_may_be_a_text() {
+        let read = |json: &str| super::float(&mut serde_json::Deserializer::from_str(json)).unwrap();
+        assert_eq!([read("1.5"), read("\"1.5\""), read("2"), read("null"), read("\"inf\"")], [1.5, 1.5, 2.0, 0.0, 0.0]);
     }
 
     #[test]

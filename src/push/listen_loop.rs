@@ -121,9 +121,11 @@ impl ListenLoop {
             Err(error) => error,
         };
         let has_channels = self.machine.config().is_some();
-        let pause = self.machine.configuration_failed(now);
+        let pause = self.machine.configuration_failed(now).max(error.min_pause());
+        self.machine.configure_not_before(now + error.min_pause());
         if has_channels {
-            self.log(Level::Warning, || {
+            let level = if error.is_transient() { Level::Warning } else { Level::Error };
+            self.log(level, || {
                 format!("cannot renew the subscription, next attempt in {} ms: {error}", pause.as_millis())
             });
         } else {

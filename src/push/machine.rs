@@ -212,6 +212,14 @@ impl Machine {
         self.failed(now, None)
     }
 
+    /// The portal is not asked for the configuration before `at`.
+    pub fn configure_not_before(&mut self, at: Instant) {
+        match self.config {
+            Some(_) => self.renewal.not_before(at),
+            None => self.paused_until = self.paused_until.max(Some(at)),
+        }
+    }
+
     /// A poll that was sent at `started` was answered.
     pub fn poll_answered(
         &mut self,

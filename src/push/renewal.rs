@@ -65,6 +65,11 @@ impl RenewalTimer {
         pause
     }
 
+    /// The renewal is not tried before `at`.
+    pub fn not_before(&mut self, at: Instant) {
+        self.renew_at = self.renew_at.map(|renew_at| renew_at.max(at));
+    }
+
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let (unix, at) = self.server_clock?;
         let server_time = unix.saturating_add(now.saturating_duration_since(at).as_secs());
@@ -119,7 +124,10 @@ mod tests {
         let mut timer = RenewalTimer::new(Duration::from_secs(300));
         assert_eq!(timer.failed(now), Duration::from_millis(100));
         assert_eq!(timer.failed(now), Duration::from_secs(15));
+        timer.not_before(now);
         assert_eq!(seconds_left(&timer, now), Some(15));
+        timer.not_before(now + Duration::from_secs(180));
+        assert_eq!(seconds_left(&timer, now), Some(180));
     }
 
     #[test]

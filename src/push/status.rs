@@ -103,9 +103,9 @@ impl ListenerStatus {
             state.subscribed = false;
             state.last_error = Some(error.clone());
         }
-        self.ctx
-            .log
-            .write(Level::Warning, || format!("no subscription, next attempt in {} ms: {error}", pause.as_millis()));
+        // What does not pass, somebody has to read.
+        let level = if error.is_transient() { Level::Warning } else { Level::Error };
+        self.ctx.log.write(level, || format!("no subscription, next attempt in {} ms: {error}", pause.as_millis()));
     }
 
     /// The thread ends with this error. Returns whether callers that wait for notifications have to learn of it: no

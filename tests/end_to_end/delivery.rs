@@ -5,6 +5,7 @@ use b24_emulator::Options;
 use b24events::error::{Error, Status};
 use b24events::portal::offline_events::read_records;
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn an_event_becomes_a_record_and_leaves_the_queue_when_acknowledged() {
@@ -108,6 +109,42 @@ fn a_plan_that_loses_reservations_still_delivers() {
 }
 
 #[test]
+fn whether_the_plan_has_reservations_is_tried_and_not_asked_for() {
+    let portal = Portal::start();
+    let client = portal.client();
+    let calls = |method: &str| portal.emulator.counters().calls.get(method).copied().unwrap_or_default();
+    let fetched = || {
+        let before = calls("event.offline.get");
+        client.fetch(0).unwrap().acknowledge().unwrap();
+        calls("event.offline.get") - before
+    };
+    assert_eq!(fetched(), 1);
+    portal.control(json!({"plan": {"offline_extended": false, "auth_connector": true}}));
+    assert_eq!(fetched(), 2, "refused, then with clear=1");
+    assert_eq!((fetched(), fetched()), (1, 1), "it is not refused again and again");
+    portal.clock.advance(Duration::from_secs(10 * 60));
+    assert_eq!((fetched(), fetched()), (2, 1), "the portal may be paid for by now");
+    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": true}}));
+    portal.clock.advance(Duration::from_secs(10 * 60));
+    portal.add_deals([1]);
+    assert!(!client.fetch(0).unwrap().process_id().is_empty(), "it is, so records are reserved again");
+    assert_eq!(calls("feature.get"), 0);
+}
+
+#[test]
+fn a_plan_without_connectors_is_not_taken_for_one_without_reservations() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1]);
+    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": false}}));
+    let error = client.fetch(0).err().unwrap();
+    assert_eq!((error.status(), error.code()), (Status::License, "WRONG_LICENSE"));
+    assert!(error.to_string().contains("connector.id") && !error.to_string().contains("fetch.reserve"), "{error}");
+    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": true}}));
+    assert!(!client.fetch(0).unwrap().process_id().is_empty(), "it is still reserved");
+}
+
+#[test]
 fn a_batch_without_acknowledgement_stays_reserved() {
     let portal = Portal::start();
     let client = portal.client();
@@ -139,6 +176,26 @@ fn binding_and_unbinding_can_be_repeated() {
     let error = client.bind_event("ONNOSUCHTHING").unwrap_err();
     assert_eq!((error.status(), error.code()), (Status::Portal, "ERROR_EVENT_NOT_FOUND"));
     assert!(matches!(client.bind_event("no event"), Err(Error::InvalidArgument(_))));
+}
+
+#[test]
+fn an_event_that_another_call_binds_at_this_moment_is_bound_after_a_pause() {
+    let portal = Portal::start();
+    let client = portal.client_of(&portal.config());
+    let busy = |times: u32| {
+        portal.control(json!({"fail_next": {
+            "method": "event.bind", "times": times, "status": 400, "error": "ERROR_CORE",
+            "description": "Unable to set event handler: Process of binding the handler has already started"
+        }}));
+    };
+    busy(2);
+    client.bind_event("ONCRMDEALADD").unwrap();
+    portal.add_deals([1]);
+    assert_eq!(portal.queued(), 1);
+    busy(100);
+    let error = client.bind_event("ONCRMDEALUPDATE").unwrap_err();
+    assert_eq!((error.status(), error.is_transient()), (Status::Portal, true));
+    assert!(error.to_string().contains("short pause"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::support::*;
-use b24_emulator::Options;
+use b24_emulator::{EMPLOYEE, Options};
 use b24events::error::{Error, Status};
 use b24events::notify::Notification;
 use serde_json::json;
@@ -167,6 +167,109 @@ fn connect_fails_with_what_only_a_person_can_fix() {
     portal.control(json!({"scope": {"scope": "crm,pull"}}));
     client.connect(LONG).unwrap();
     expect_check(&client);
+}
+
+/// The portal's answer to the next check with which `connect` begins.
+fn answer_check(portal: &Portal, application: &str, profile: &str, scope: &str) {
+    let results = format!(r#"{{"application":{application},"profile":{profile},"scope":{scope}}}"#);
+    let body = format!(r#"{{"result":{{"result":{results},"result_error":[]}}}}"#);
+    portal.control(json!({"fail_next": {"method": "batch", "status": 200, "body": body}}));
+}
+
+#[test]
+fn connect_tells_what_would_keep_events_from_coming() {
+    const FINE: &str = r#"{"INSTALLED":true,"PAYMENT_EXPIRED":"N"}"#;
+    const ADMIN: &str = r#"{"ADMIN":true}"#;
+    let portal = without_websocket();
+    let client = portal.client();
+    let refused = |application: &str, profile: &str, scope: &str| {
+        answer_check(&portal, application, profile, scope);
+        let error = client.connect(LONG).unwrap_err();
+        assert!(!error.is_transient() && !client.is_connected());
+        (error.status(), error.to_string())
+    };
+    for (application, profile, scope, status, advice) in [
+        (r#"{"INSTALLED":false}"#, ADMIN, "[]", Status::Auth, "finish its installation"),
+        (r#"{"INSTALLED":true,"PAYMENT_EXPIRED":"Y"}"#, ADMIN, "[]", Status::License, "renew it"),
+        (FINE, r#"{"ADMIN":false}"#, "[]", Status::AccessDenied, "administrator's token"),
+        (FINE, ADMIN, r#"["crm"]"#, Status::AccessDenied, "scope pull"),
+    ] {
+        let (found, text) = refused(application, profile, scope);
+        assert_eq!(found, status);
+        assert!(text.contains(advice), "{text}");
+    }
+    assert_eq!(client.wait(AT_ONCE), Err(Error::NotConnected), "nothing was started");
+    client.connect(LONG).unwrap();
+    let calls = || portal.emulator.counters().calls.get("batch").copied();
+    assert_eq!(calls(), Some(1));
+    client.connect(LONG).unwrap();
+    assert_eq!(calls(), Some(1), "what is connected is not checked again");
+    let impatient = portal.client();
+    assert_eq!(impatient.connect(AT_ONCE).unwrap_err().status(), Status::Timeout);
+    assert_eq!(calls(), Some(1), "there is no time for a check");
+}
+
+#[test]
+fn an_employee_learns_at_once_that_events_need_an_administrator() {
+    let portal = without_websocket();
+    let mut config = portal.config();
+    config.set("auth.access_token", &portal.emulator.issue_tokens(EMPLOYEE).access_token).unwrap();
+    let error = portal.client_of(&config).connect(LONG).unwrap_err();
+    assert_eq!((error.status(), error.code()), (Status::AccessDenied, "ACCESS_DENIED"));
+}
+
+#[test]
+fn a_check_that_fails_does_not_keep_connect_from_succeeding() {
+    let portal = without_websocket();
+    for fault in [
+        json!({"fail_next": {"method": "batch", "status": 502, "body": "<html>"}}),
+        json!({"fail_next": {"method": "batch", "status": 400, "error": "ERROR_BATCH_METHOD_NOT_ALLOWED"}}),
+        json!({"drop_next": {"method": "batch", "when": "after_handling"}}),
+    ] {
+        portal.control(fault);
+        portal.client().connect(LONG).unwrap();
+    }
+}
+
+#[test]
+fn a_push_server_that_is_switched_off_is_told_at_once() {
+    let portal = without_websocket();
+    let switched_off = |times: u32| {
+        portal.control(json!({"fail_next": {
+            "method": "pull.application.config.get", "times": times, "status": 500,
+            "error": "SERVER_ERROR", "description": "Push & Pull server is not configured"
+        }}));
+    };
+    switched_off(1);
+    let error = portal.client().connect(LONG).unwrap_err();
+    assert_eq!((error.status(), error.is_transient()), (Status::Portal, false));
+    assert!(error.to_string().contains("switched off"), "{error}");
+
+    let client = portal.connected();
+    switched_off(1000);
+    portal.control(json!({"expire_channel": {"command": true, "action": "get_config"}}));
+    let error = loop {
+        match client.next(LONG) {
+            Ok(batch) => assert!(batch.is_some(), "waited in vain"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("switched off"), "{error}");
+    let is_told = |line: &str| line.starts_with("Error ") && line.contains("switched off");
+    assert!(portal.log().lines().any(is_told), "{}", portal.log());
+}
+
+#[test]
+fn connect_goes_on_while_the_portal_does_not_reach_the_authorization_server() {
+    let portal = without_websocket();
+    portal.control(json!({"fail_next": {
+        "method": "pull.application.config.get", "times": 2, "status": 401, "error": "CONNECTION_ERROR"
+    }}));
+    let client = portal.client();
+    client.connect(LONG).unwrap();
+    expect_check(&client);
+    assert_eq!(portal.emulator.counters().faults_applied, 2);
+    assert!(portal.tokens.lock().unwrap().is_empty(), "the tokens are fine");
 }
 
 #[test]

@@ -238,26 +238,95 @@ fn a_reservation_that_is_larger_than_a_batch_comes_in_parts() {
     assert_eq!(portal.queued(), 0);
 }
 
+/// From now on the portal's plan has reservations, or not.
+fn set_reservations(portal: &Portal, available: bool) {
+    portal.control(json!({"plan": {"offline_extended": available, "auth_connector": true}}));
+}
+
+#[test]
+fn reservations_that_a_lost_plan_has_stranded_are_delivered_and_stay_until_acknowledged() {
+    let portal = Portal::start();
+    let folder = Folder::new();
+    let config = |limit: &str| {
+        let mut config = in_folder(&portal, &folder);
+        config.set("fetch.limit", limit).unwrap();
+        config
+    };
+    let first = portal.client_of(&config("200"));
+    first.bind_event("ONCRMDEALADD").unwrap();
+    portal.add_deals(1..=120);
+    drop(first.fetch(0).unwrap());
+    drop(first);
+    set_reservations(&portal, false);
+    portal.add_deals([121]);
+
+    // The reservation exceeds the limit, and the limit is no whole number of pages of `event.offline.list`.
+    let second = portal.client_of(&config("70"));
+    let calls = || portal.emulator.counters().calls["event.offline.get"];
+    let before = calls();
+    let mut seen = Vec::new();
+    for (expected, left) in [(70, 51), (50, 1)] {
+        let mut batch = second.fetch(0).unwrap();
+        assert_eq!((batch.len(), batch.process_id().is_empty()), (expected, false));
+        assert_eq!(portal.queued(), left + expected, "nothing is deleted before it is acknowledged");
+        seen.extend(numbers(&mut batch));
+        batch.acknowledge().unwrap();
+        assert_eq!(portal.queued(), left);
+    }
+    assert_eq!(calls() - before, 1, "one refusal is enough to know");
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=120).collect::<Vec<_>>());
+    assert_eq!(numbers(&mut second.fetch(0).unwrap()), [121]);
+    assert_eq!(portal.queued(), 0, "what is new is deleted when it is fetched");
+}
+
+#[test]
+fn orphans_that_a_lost_plan_has_stranded_are_found() {
+    let portal = Portal::start();
+    let other = portal.client();
+    portal.add_deals([1, 2]);
+    drop(other.fetch(1).unwrap());
+    let mut failing = other.fetch(1).unwrap();
+    let ids = message_ids(&mut failing);
+    failing.fail_records(&[&ids[0]]).unwrap();
+    drop(other.fetch_failed(1).unwrap());
+    set_reservations(&portal, false);
+    let client = portal.client_of(&exclusive(&portal));
+    let mut orphan = client.fetch(0).unwrap();
+    assert_eq!(numbers(&mut orphan), [1]);
+    orphan.acknowledge().unwrap();
+    let mut failed = client.fetch_failed(0).unwrap();
+    assert_eq!((numbers(&mut failed), portal.queued()), (vec![2], 1));
+    failed.acknowledge().unwrap();
+    assert_eq!(portal.queued(), 0);
+}
+
+#[test]
+fn stranded_records_can_still_be_marked_as_failed() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1]);
+    client.fetch(0).unwrap().redeliver();
+    set_reservations(&portal, false);
+    let mut batch = client.fetch(0).unwrap();
+    let ids = message_ids(&mut batch);
+    batch.fail_records(&[&ids[0]]).unwrap();
+    assert!(portal.emulator.queue("OneC")[0].error);
+}
+
 #[test]
 fn records_that_cannot_be_read_again_do_not_stop_new_ones() {
     let portal = Portal::start();
-    let folder = Folder::new();
-    let config = in_folder(&portal, &folder);
-    let first = portal.client_of(&config);
-    first.bind_event("ONCRMDEALADD").unwrap();
+    let client = portal.client();
     portal.add_deals([1]);
-    drop(first.fetch(0).unwrap());
-    drop(first);
-    portal.control(json!({"plan": {"offline_extended": false, "auth_connector": true}}));
+    client.fetch(0).unwrap().redeliver();
     portal.add_deals([2]);
-    let second = portal.client_of(&config);
-    assert_eq!(numbers(&mut second.fetch(0).unwrap()), [2]);
-    drop(second);
-    portal.control(json!({"plan": {"offline_extended": true, "auth_connector": true}}));
-    let third = portal.client_of(&config);
-    let mut seen = [numbers(&mut third.fetch(0).unwrap()), numbers(&mut third.fetch(0).unwrap())].concat();
-    seen.sort_unstable();
-    assert_eq!(seen, [1, 2], "neither was acknowledged");
+    portal.control(
+        json!({"fail_next": {"method": "event.offline.get", "error": "SOMETHING", "status": 400, "times": 1}}),
+    );
+    let mut new = client.fetch(0).unwrap();
+    assert_eq!(numbers(&mut new), [2]);
+    assert_eq!(numbers(&mut client.fetch(0).unwrap()), [1], "they are tried again");
 }
 
 #[test]

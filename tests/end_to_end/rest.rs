@@ -107,15 +107,71 @@ fn the_request_limit_is_waited_for_with_growing_pauses() {
     assert_eq!(call(&client, "crm.deal.list", json!({}))["total"], 1);
 }
 
+/// The next call of `profile` succeeds, with 480 s of run time that fall after `seconds`; the one after that is refused.
+fn use_up_profile(portal: &Portal, seconds: u64) {
+    let time = json!({"operating": 480.0, "operating_reset_at": 1_000_000 + seconds, "finish": 1_000_000.5});
+    let success = json!({"result": {"ID": "1"}, "time": time}).to_string();
+    portal.control(json!({"fail_next": {"method": "profile", "status": 200, "body": success}}));
+    portal.control(json!({"fail_next": {"method": "profile", "status": 429, "error": "OPERATION_TIME_LIMIT"}}));
+}
+
 #[test]
-fn the_operating_limit_is_waited_for_until_the_time_that_the_portal_states() {
+fn the_operating_limit_is_waited_for_until_the_time_that_the_last_success_told() {
     let portal = Portal::start();
     let client = portal.client();
-    portal.control(json!({"operating_limit": {"method": "profile", "seconds": 3}}));
+    use_up_profile(&portal, 3);
+    call(&client, "profile", json!({}));
+    let known = stats(&client)["operating"]["profile"].clone();
+    assert_eq!(known, json!({"operating": 480.0, "operating_reset_at": 1_000_003, "blocked": false}));
     let start = Instant::now();
     call(&client, "profile", json!({}));
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
-    assert_eq!(portal.emulator.counters().operating_refusals, 1, "it is not asked in between");
+    assert_eq!(portal.emulator.counters().faults_applied, 2);
+    assert_eq!(portal.emulator.counters().calls["profile"], 1, "it is not asked in between");
+}
+
+#[test]
+fn a_blocked_method_is_not_called_again_before_its_reset() {
+    let portal = Portal::start();
+    let mut config = portal.config();
+    config.set("http.timeout_ms", "30000").unwrap();
+    let client = portal.client_of(&config);
+    use_up_profile(&portal, 300);
+    call(&client, "profile", json!({}));
+    let refused = || client.call("profile", "").unwrap_err();
+    assert_eq!((refused().code().to_owned(), refused().is_transient()), ("OPERATION_TIME_LIMIT".into(), true));
+    let requests = || portal.emulator.counters().requests;
+    let before = requests();
+    let error = refused();
+    assert_eq!((error.status(), error.code()), (Status::RateLimit, "OPERATION_TIME_LIMIT"));
+    assert!(error.to_string().contains("blocks it for"), "{error}");
+    assert_eq!(requests(), before, "nothing was sent");
+    assert_eq!(stats(&client)["operating"]["profile"]["blocked"], true);
+    client.call("user.current", "").unwrap();
+    portal.clock.advance(Duration::from_secs(300));
+    client.call("profile", "").unwrap();
+}
+
+#[test]
+fn the_run_time_of_calls_in_a_batch_counts_too() {
+    let portal = Portal::start();
+    let client = portal.client();
+    client.call_batch(r#"{"me":{"method":"user.current"}}"#, false).unwrap();
+    assert!(stats(&client)["operating"]["user.current"]["operating_reset_at"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn closing_ends_the_wait_for_a_blocked_method() {
+    let portal = Portal::start();
+    let client = portal.client();
+    use_up_profile(&portal, 50);
+    call(&client, "profile", json!({}));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.call("profile", ""));
+        until("the method is blocked", || stats(&client)["operating"]["profile"]["blocked"] == true);
+        client.close();
+        assert_eq!(waiting.join().unwrap(), Err(Error::Closed));
+    });
 }
 
 #[test]
@@ -127,6 +183,28 @@ fn a_limit_that_outlasts_the_call_is_an_error() {
     portal.control(json!({"operating_limit": {"method": "profile", "seconds": 600}}));
     let error = client.call("profile", "").unwrap_err();
     assert_eq!((error.status(), error.code()), (Status::RateLimit, "OPERATION_TIME_LIMIT"));
+}
+
+#[test]
+fn what_a_method_refuses_without_a_code_reaches_the_host() {
+    let portal = Portal::start();
+    let error = portal.client().call("crm.deal.get", r#"{"id":404}"#).unwrap_err();
+    assert_eq!((error.status(), error.code(), error.is_transient()), (Status::Portal, "", false));
+    assert_eq!(error.http_status(), 400);
+    assert!(error.to_string().contains("Not found"), "{error}");
+}
+
+#[test]
+fn a_closed_portal_is_not_asked_again_and_again() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1]);
+    portal.control(json!({"fail_next": {
+        "method": "event.offline.get", "times": 1, "status": 403, "error": "PORTAL_DELETED"
+    }}));
+    let error = client.fetch(0).err().unwrap();
+    assert_eq!((error.status(), error.is_transient()), (Status::Portal, true));
+    assert_eq!(client.fetch(0).unwrap().len(), 1, "it is open again");
 }
 
 #[test]

@@ -70,13 +70,16 @@ pub static METHODS: &[Method] = &[
                       the portal's calls instead, with `both` it does both. If a connection is active already, it \
                       returns at once; after `SetParameter` or a new `State` it closes the old connection first. \
                       `TimeoutMs`: 0 does not wait, a negative number waits without a limit. If the timeout expires, \
-                      it raises an exception, and the component keeps trying.",
+                      it raises an exception, and the component keeps trying. Before it connects, it checks that the \
+                      application is installed and paid for, belongs to an administrator, and has the scope `pull`.",
             russian: "Подключается к push-серверу портала и возвращает управление, когда подключение действует; дальше \
                       компонента поддерживает его в фоне. Если ключ `source` равен `handler`, вместо этого открывает \
                       порт для вызовов портала, если `both` — делает и то и другое. Если подключение уже действует, \
                       сразу возвращает управление; после `УстановитьПараметр` или нового `Состояние` сначала закрывает \
                       прежнее подключение. `ТаймаутМс`: 0 — не ждать, отрицательное число — ждать без ограничения. \
-                      Если время вышло, вызывает исключение, но компонента продолжает попытки.",
+                      Если время вышло, вызывает исключение, но компонента продолжает попытки. Перед подключением \
+                      проверяет, что приложение установлено, оплачено, авторизовано администратором и имеет право (scope) \
+                      `pull`.",
         },
     },
     Method {

@@ -44,8 +44,12 @@ pub static PROPERTIES: &[Property] = &[
         english: "Statistics",
         russian: "Статистика",
         text: Text {
-            english: "Counters of the connection as JSON; `{}` before the first one.",
-            russian: "Счётчики подключения в JSON; до первого подключения — `{}`.",
+            english: "Counters of the connection as JSON; `{}` before the first one. `operating`: what the portal counts \
+                      towards the run time limit of each REST method (seconds), when the oldest minute no longer \
+                      counts (`operating_reset_at`, Unix time), and whether the method is `blocked`.",
+            russian: "Счётчики подключения в JSON; до первого подключения — `{}`. `operating`: сколько секунд работы \
+                      каждого метода REST портал засчитал в лимит, когда самая старая минута перестанет считаться \
+                      (`operating_reset_at`, время Unix) и заблокирован ли метод (`blocked`).",
         },
         is_writable: false,
     },

@@ -172,6 +172,19 @@ fn requests_for_the_configuration_follow_the_same_table() {
 }
 
 #[test]
+fn the_portal_is_not_asked_for_the_configuration_before_a_pause_has_passed() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let mut run = Run::new();
+    run.step();
+    run.machine.configuration_failed(run.now);
+    run.machine.configure_not_before(run.now + minutes(3));
+    assert_eq!(run.step().0, minutes(3));
+    run.machine.configuration_failed(run.now);
+    run.machine.configure_not_before(run.now);
+    assert_eq!(run.step().0, Duration::from_secs(15), "a pause only gets longer");
+}
+
+#[test]
 fn a_refused_channel_leads_to_new_channels() {
     let mut run = Run::configured();
     run.poll();
