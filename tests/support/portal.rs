@@ -41,7 +41,8 @@ impl Portal {
             // The test may be over while a poll is still answered.
             let _ = sender.lock().unwrap().send(line.to_owned());
         };
-        let options = Options { access_log: Some(Box::new(note)), ..options };
+        let on_premise = options.on_premise || on_premise();
+        let options = Options { access_log: Some(Box::new(note)), on_premise, ..options };
         Portal {
             emulator: Emulator::start(options).expect("loopback has a free port"),
             clock: Arc::default(),
@@ -57,8 +58,8 @@ impl Portal {
         let application = self.emulator.application();
         let tokens = self.emulator.issue_tokens(ADMINISTRATOR);
         host.envs([
-            ("B24_PORTAL_URL", url.clone()),
-            ("B24_AUTH_SERVER", url),
+            ("B24_PORTAL_URL", url),
+            ("B24_AUTH_SERVER", self.emulator.auth_server_url()),
             ("B24_CLIENT_ID", application.client_id),
             ("B24_CLIENT_SECRET", application.client_secret),
             ("B24_MEMBER_ID", application.member_id),
@@ -94,7 +95,7 @@ impl Portal {
             ("auth.refresh_token", tokens.refresh_token),
             ("auth.client_id", application.client_id),
             ("auth.client_secret", application.client_secret),
-            ("auth.server", self.emulator.portal_url()),
+            ("auth.server", self.emulator.auth_server_url()),
             ("connector.id", connector.into()),
             ("log.level", "debug".into()),
         ]
@@ -177,6 +178,11 @@ impl Portal {
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
+}
+
+/// Whether the tests are to run against an installation of the portal's owner: `B24_ON_PREMISE=1`.
+pub fn on_premise() -> bool {
+    std::env::var_os("B24_ON_PREMISE").is_some_and(|value| value == "1")
 }
 
 pub fn config_of(keys: &[(&str, String)]) -> Config {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::caller::Handler;
 use crate::faults::{DelayNext, DropNext, FailNext};
 use crate::options::Limits;
+use crate::portal::conditions::Conditions;
 use crate::portal::limits::Blocked;
 use crate::portal::pull::{ConfigSpelling, ExpireAction};
 use crate::portal::{ADMINISTRATOR, Plan};
@@ -71,7 +72,7 @@ pub enum Control {
     ExpireChannel {
         #[serde(default)]
         command: bool,
-        #[serde(default = "reconnect")]
+        #[serde(default = "get_config")]
         action: ExpireAction,
     },
     /// Access tokens expire, refresh tokens stay valid.
@@ -90,6 +91,20 @@ pub enum Control {
     NoOperatingLimit,
     ConfigSpelling(ConfigSpelling),
     Plan(Plan),
+    /// Rare states of the portal; those that are left out become usual again.
+    Conditions(Conditions),
+    /// Records are deleted this long after their last change.
+    RecordTtl {
+        seconds: u64,
+    },
+    /// How long `event.offline.get` lets others in before it reserves what it has selected.
+    ReservationRace {
+        ms: u64,
+    },
+    /// How long `event.bind` holds its lock.
+    BindingTime {
+        ms: u64,
+    },
     /// Scopes of the application, separated by commas.
     Scope {
         scope: String,
@@ -110,7 +125,7 @@ pub enum Control {
         handler: String,
     },
     /// What a change in the portal does. Without a `user_id` in `additional` handlers get no token, as with a change
-    /// that no user made.
+    /// that no user made. With `by_connector` the application itself makes it, in a call with that key.
     MakeEvent {
         event: String,
         data: Value,
@@ -144,8 +159,8 @@ fn yes() -> bool {
     true
 }
 
-fn reconnect() -> ExpireAction {
-    ExpireAction::Reconnect
+fn get_config() -> ExpireAction {
+    ExpireAction::GetConfig
 }
 
 pub(crate) fn by_administrator() -> Value {
@@ -192,16 +207,21 @@ impl Control {
             }
             Self::NoOperatingLimit => portal().operating.unblock_all(),
             Self::ConfigSpelling(spelling) => portal().spelling = spelling,
-            Self::Plan(plan) => portal().plan = plan,
+            Self::Plan(plan) => portal().set_plan(plan),
+            Self::Conditions(conditions) => portal().conditions = conditions,
+            Self::RecordTtl { seconds } => portal().timing.record_ttl = Duration::from_secs(seconds),
+            Self::ReservationRace { ms } => portal().timing.reservation_race = Duration::from_millis(ms),
+            Self::BindingTime { ms } => portal().timing.binding = Duration::from_millis(ms),
             Self::Scope { scope } => portal().scope = scope,
             Self::ClearQueue => portal().queue.clear(),
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
-            Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
-            Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
+            Self::Install { handler, user } => portal().install(handler_of(&handler)?, user),
+            Self::Uninstall { handler } => portal().uninstall(handler_of(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();
-                portal.raise(&event.to_uppercase(), &data, &additional, &by_connector);
+                let own_connector = (!by_connector.is_empty()).then_some(by_connector.as_str());
+                portal.raise(&event.to_uppercase(), &data, &additional, own_connector);
                 portal.end_hit();
             }
             Self::Publish { module_id, command, params } => publish(server, &module_id, &command, &params),
@@ -215,6 +235,10 @@ impl Control {
 fn publish(server: &Server, module_id: &str, command: &str, params: &Value) {
     let portal = lock(&server.portal);
     server.push.publish(&portal.channels.shared.id, module_id, command, params);
+}
+
+fn handler_of(address: &str) -> Result<Handler, String> {
+    Handler::parse(address).map_err(|refusal| refusal.to_string())
 }
 
 /// Reads the body of `POST /control`: one item or an array of them.
@@ -244,6 +268,8 @@ mod tests {
             r#"{"send_binary": {"bytes": [1, 255]}}"#,
             r#"{"refuse_upgrades": {}}"#,
             r#""config_expire""#,
+            r#"{"conditions": {"installed": false, "auth_server": "unreachable"}}"#,
+            r#"{"reservation_race": {"ms": 5}}"#,
             r#"{"handler_tokens": false}"#,
             r#"{"install": {"handler": "http://127.0.0.1:1/"}}"#,
             r#"{"make_event": {"event": "ONCRMDEALADD", "data": false, "additional": []}}"#,
