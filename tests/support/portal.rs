@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
+use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Kindness, Options};
 use b24events::client::{Client, Hooks};
 use b24events::config::Config;
 use serde_json::{Value, json};
@@ -41,8 +41,11 @@ impl Portal {
             // The test may be over while a poll is still answered.
             let _ = sender.lock().unwrap().send(line.to_owned());
         };
-        let on_premise = options.on_premise || on_premise();
-        let options = Options { access_log: Some(Box::new(note)), on_premise, ..options };
+        // Plans are the cloud's.
+        let is_of_a_plan = !options.offline_extended || !options.auth_connector_allowed;
+        let on_premise = options.on_premise || (on_premise() && !is_of_a_plan);
+        let kindness = if is_set("B24_AS_PHP") { Kindness::NONE } else { options.kindness };
+        let options = Options { access_log: Some(Box::new(note)), on_premise, kindness, ..options };
         Portal {
             emulator: Emulator::start(options).expect("loopback has a free port"),
             clock: Arc::default(),
@@ -182,7 +185,11 @@ impl Portal {
 
 /// Whether the tests are to run against an installation of the portal's owner: `B24_ON_PREMISE=1`.
 pub fn on_premise() -> bool {
-    std::env::var_os("B24_ON_PREMISE").is_some_and(|value| value == "1")
+    is_set("B24_ON_PREMISE")
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
 pub fn config_of(keys: &[(&str, String)]) -> Config {

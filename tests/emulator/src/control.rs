@@ -10,7 +10,6 @@ use crate::caller::Handler;
 use crate::faults::{DelayNext, DropNext, FailNext};
 use crate::options::Limits;
 use crate::portal::conditions::Conditions;
-use crate::portal::limits::Blocked;
 use crate::portal::pull::{ConfigSpelling, ExpireAction};
 use crate::portal::{ADMINISTRATOR, Plan};
 use crate::push::subscription::{CloseReason, Order};
@@ -81,15 +80,17 @@ pub enum Control {
     RevokeTokens,
     Limits(Limits),
     NoLimits,
-    /// Blocks a method. By the vendor's documentation the refusal states when the block ends; its code leaves that out.
+    /// Blocks a method at once, or, if `announced`, after its next success, which tells when the block ends.
     OperatingLimit {
         method: String,
         seconds: u32,
-        #[serde(default = "yes")]
-        tells_time: bool,
+        #[serde(default)]
+        announced: bool,
     },
     NoOperatingLimit,
     ConfigSpelling(ConfigSpelling),
+    /// What the portal has paid for. On-premise there are no plans; the emulator changes it there too, so that tests of
+    /// plans run against both kinds of portals.
     Plan(Plan),
     /// Rare states of the portal; those that are left out become usual again.
     Conditions(Conditions),
@@ -119,6 +120,10 @@ pub enum Control {
         handler: String,
         #[serde(default = "administrator")]
         user: u32,
+    },
+    /// The application is one of the Marketplace, with this code.
+    Marketplace {
+        code: String,
     },
     /// The application is removed with its tokens, bindings and queues, and its handler is called.
     Uninstall {
@@ -153,10 +158,6 @@ fn unavailable() -> u16 {
 
 fn administrator() -> u32 {
     ADMINISTRATOR
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn get_config() -> ExpireAction {
@@ -201,13 +202,14 @@ impl Control {
             Self::RevokeTokens => portal().tokens.revoke(),
             Self::Limits(limits) => portal().set_limits(Some(limits)),
             Self::NoLimits => portal().set_limits(None),
-            Self::OperatingLimit { method, seconds, tells_time } => {
+            Self::OperatingLimit { method, seconds, announced } => {
                 let until = time::unix_now() + i64::from(seconds);
-                portal().operating.block(&method, Blocked { until, tells_time });
+                let operating = &mut portal().operating;
+                if announced { operating.exhaust(&method, until) } else { operating.block(&method, until) }
             }
             Self::NoOperatingLimit => portal().operating.unblock_all(),
             Self::ConfigSpelling(spelling) => portal().spelling = spelling,
-            Self::Plan(plan) => portal().set_plan(plan),
+            Self::Plan(plan) => portal().plan = plan,
             Self::Conditions(conditions) => portal().conditions = conditions,
             Self::RecordTtl { seconds } => portal().timing.record_ttl = Duration::from_secs(seconds),
             Self::ReservationRace { ms } => portal().timing.reservation_race = Duration::from_millis(ms),
@@ -217,6 +219,7 @@ impl Control {
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
             Self::Install { handler, user } => portal().install(handler_of(&handler)?, user),
+            Self::Marketplace { code } => portal().application.code = code,
             Self::Uninstall { handler } => portal().uninstall(handler_of(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();

@@ -19,6 +19,7 @@ pub struct Options {
     pub on_premise: bool,
     pub conditions: Conditions,
     pub timing: Timing,
+    pub kindness: Kindness,
     /// `server.version` of the push server: 1 to 5.
     pub push_version: u32,
     /// Whether many portals share the push server (as in the cloud): then subscriptions must carry `clientId`. Never
@@ -64,18 +65,33 @@ pub struct Timing {
     pub reservation_race: Duration,
     /// How long `event.bind` holds its lock.
     pub binding: Duration,
-    /// Whether `options[minTimeout]` of a handler is obeyed. PHP does not obey it.
-    pub min_timeout_obeyed: bool,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            record_ttl: Duration::from_secs(2_952_000),
-            reservation_race: Duration::ZERO,
-            binding: Duration::ZERO,
-            min_timeout_obeyed: true,
-        }
+        Self { record_ttl: Duration::from_secs(2_952_000), reservation_race: Duration::ZERO, binding: Duration::ZERO }
+    }
+}
+
+/// Where the emulator is kinder than PHP, because the library still relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kindness {
+    /// `options[minTimeout]` of a handler is obeyed. PHP stores it and does not read it back.
+    pub min_timeout: bool,
+    /// On-premise `feature.get` says `Y`. PHP says `ru_selfhosted`.
+    pub feature_get: bool,
+    /// `OPERATION_TIME_LIMIT` tells when the block ends. PHP tells it in successful answers only.
+    pub time_in_errors: bool,
+}
+
+impl Kindness {
+    /// As PHP is.
+    pub const NONE: Self = Self { min_timeout: false, feature_get: false, time_in_errors: false };
+}
+
+impl Default for Kindness {
+    fn default() -> Self {
+        Self { min_timeout: true, feature_get: true, time_in_errors: true }
     }
 }
 
@@ -94,6 +110,7 @@ impl Default for Options {
             on_premise: false,
             conditions: Conditions::default(),
             timing: Timing::default(),
+            kindness: Kindness::default(),
             push_version: 4,
             push_shared: true,
             hold: Duration::from_secs(40),

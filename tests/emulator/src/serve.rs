@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use b24_emulator::{ADMINISTRATOR, AuthServer, EMPLOYEE, Emulator, Limits, Options};
+use b24_emulator::{ADMINISTRATOR, AuthServer, EMPLOYEE, Emulator, Kindness, Limits, Options};
 use lexopt::{Arg, Error, Parser, ValueExt};
 
 pub fn serve(arguments: &mut Parser) -> Result<(), Error> {
@@ -36,7 +36,7 @@ fn options(arguments: &mut Parser) -> Result<Options, Error> {
             Arg::Long("record-ttl") => options.timing.record_ttl = seconds(arguments)?,
             Arg::Long("reservation-race") => options.timing.reservation_race = millis(arguments)?,
             Arg::Long("binding-time") => options.timing.binding = millis(arguments)?,
-            Arg::Long("no-min-timeout") => options.timing.min_timeout_obeyed = false,
+            Arg::Long("as-php") => options.kindness = Kindness::NONE,
             Arg::Long("limits") => options.limits = Some(arguments.value()?.parse_with(limits)?),
             Arg::Long("quiet") => options.access_log = None,
             other => return Err(other.unexpected()),
@@ -70,8 +70,6 @@ fn introduction(emulator: &Emulator) -> String {
     let webhook = emulator.webhook_url();
     let token = &administrator.access_token;
     let call = |method: &str, fields: &str| format!("curl -s '{url}/rest/{method}' -d 'auth={token}{fields}'");
-    // Not the application's own call, whose change its queue would leave out.
-    let add = format!("curl -s '{webhook}crm.deal.add' -d 'fields[TITLE]=From curl'");
     format!(
         "\
 portal             {url}
@@ -108,6 +106,8 @@ Ctrl-C stops the portal.
         employee = employee.access_token,
         bind = call("event.bind", "&event=ONCRMDEALADD&event_type=offline"),
         handler = call("event.bind", "&event=ONOFFLINEEVENT&handler=http://127.0.0.1:8080/b24"),
+        // What the application itself changes is not put into its queue.
+        add = format_args!("curl -s '{webhook}crm.deal.add' -d 'fields[TITLE]=From curl'"),
         list = call("event.offline.list", ""),
         get = call("event.offline.get", ""),
         reserve = call("event.offline.get", "&clear=0"),

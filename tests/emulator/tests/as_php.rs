@@ -2,7 +2,7 @@
 
 mod common;
 
-use b24_emulator::{Control, EMPLOYEE, ExpireAction, Options, Plan};
+use b24_emulator::{Control, EMPLOYEE, ExpireAction, Kindness, Options, Plan};
 use common::{Client, SendJson, json_of, messages, quick, text_of};
 use serde_json::{Value, json};
 
@@ -225,4 +225,19 @@ fn the_token_answer_names_the_authorization_server() {
     assert_ne!(pair["domain"], portal);
     assert_eq!(pair["server_endpoint"], format!("http://{}/rest/", pair["domain"].as_str().unwrap()));
     assert_eq!(pair["client_endpoint"], format!("http://{portal}/rest/"));
+}
+
+#[test]
+fn the_last_success_tells_when_a_blocked_method_is_free_again() {
+    let client = Client::new(Options { kindness: Kindness::NONE, ..quick() });
+    let limit = Control::OperatingLimit { method: "profile".into(), seconds: 60, announced: true };
+    client.emulator.control(limit);
+    let (status, last) = client.rest("profile", json!({}));
+    assert_eq!((status, &last["time"]["operating"]), (200, &json!(420.0)));
+    let ends_in = last["time"]["operating_reset_at"].as_i64().unwrap() - last["time"]["start"].as_f64().unwrap() as i64;
+    assert!((59..=61).contains(&ends_in), "{last}");
+    let text = "Method is blocked due to operation time limit.";
+    let blocked = json!({"error": "OPERATION_TIME_LIMIT", "error_description": text});
+    assert_eq!(client.rest("profile", json!({})), (429, blocked));
+    client.call("server.time", json!({}));
 }

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options, Timing};
+use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Kindness, Options};
 use common::{Client, SendJson, quick, wait_until};
 use serde_json::{Value, json};
 
@@ -81,6 +81,11 @@ fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
 }
 
+/// Handlers are called as often as their minTimeout allows.
+fn often() -> Options {
+    Options { kindness: Kindness { min_timeout: true, ..Kindness::NONE }, ..quick() }
+}
+
 fn bound(options: Options) -> Client {
     let client = Client::new(options);
     client.bind("ONCRMDEALADD", "");
@@ -129,7 +134,7 @@ fn a_call_has_the_vendors_shape() {
 
 #[test]
 fn tokens_may_be_missing() {
-    let client = bound(Options { handler_tokens: false, ..quick() });
+    let client = bound(Options { handler_tokens: false, ..often() });
     let site = Site::new("200 OK");
     site.bind(&client, &json!({"minTimeout": 0}));
     client.add_deal("x");
@@ -168,7 +173,7 @@ fn the_token_is_of_the_bound_user_or_of_the_one_who_did_it() {
 
 #[test]
 fn a_call_for_every_hit_without_a_pause() {
-    let client = bound(quick());
+    let client = bound(often());
     let (first, second) = (Site::new("200 OK"), Site::new("200 OK"));
     first.bind(&client, &json!({"minTimeout": "0"}));
     second.bind(&client, &json!({"minTimeout": 0}));
@@ -184,7 +189,7 @@ fn a_call_for_every_hit_without_a_pause() {
 
 #[test]
 fn calls_in_the_pause_are_not_made() {
-    let client = bound(quick());
+    let client = bound(often());
     let site = Site::new("200 OK");
     site.bind(&client, &json!({"minTimeout": 2}));
     let clock = Instant::now();
@@ -273,9 +278,8 @@ fn addresses_that_the_vendor_refuses() {
 
 #[test]
 fn min_timeout_is_not_read_back() {
-    let timing = Timing { min_timeout_obeyed: false, ..Timing::default() };
     for min_timeout in [0, 3600] {
-        let client = bound(Options { timing, ..quick() });
+        let client = bound(Options { kindness: Kindness::NONE, ..quick() });
         let site = Site::new("200 OK");
         site.bind(&client, &json!({"minTimeout": min_timeout}));
         let clock = Instant::now();

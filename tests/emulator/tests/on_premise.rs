@@ -2,12 +2,12 @@
 
 mod common;
 
-use b24_emulator::{Control, Options, Plan};
+use b24_emulator::{Kindness, Options};
 use common::{Client, quick};
 use serde_json::{Value, json};
 
 fn on_premise() -> Client {
-    Client::new(Options { on_premise: true, ..quick() })
+    Client::new(Options { on_premise: true, kindness: Kindness::NONE, ..quick() })
 }
 
 fn sorted_keys(value: &Value) -> Vec<&str> {
@@ -23,8 +23,8 @@ fn there_are_no_plans() {
         assert_eq!(client.call("feature.get", json!({"CODE": code})), json!({"value": "ru_selfhosted"}));
     }
     assert_eq!(client.refusal("feature.get", json!({})), (400, "CODE_EMPTY".to_owned()));
-    client.emulator.control(Control::Plan(Plan { offline_extended: false, auth_connector: false }));
-    client.call("event.offline.get", json!({"clear": 0, "auth_connector": "OneC"}));
+    let none = Options { offline_extended: false, auth_connector_allowed: false, on_premise: true, ..quick() };
+    Client::new(none).call("event.offline.get", json!({"clear": 0, "auth_connector": "OneC"}));
 }
 
 #[test]

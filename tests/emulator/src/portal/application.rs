@@ -14,6 +14,8 @@ const SELF_HOSTED: &str = "ru_selfhosted";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     pub client_id: String,
+    /// What `app.info` calls it: a local application by its `client_id`, one of the Marketplace by another name.
+    pub code: String,
     pub client_secret: String,
     /// Proves that a call of a handler comes from the portal.
     pub application_token: String,
@@ -23,8 +25,10 @@ pub struct Application {
 
 impl Application {
     pub fn new() -> Self {
+        let client_id = format!("local.{}.{:08}", random::hex(14), time::unix_now() % 100_000_000);
         Self {
-            client_id: format!("local.{}.{:08}", random::hex(14), time::unix_now() % 100_000_000),
+            code: client_id.clone(),
+            client_id,
             client_secret: random::hex(50),
             application_token: random::hex(32),
             member_id: random::hex(32),
@@ -48,9 +52,9 @@ pub fn app_info(portal: &Portal, caller: &Caller) -> Outcome {
     let mut info = Map::new();
     let mut put = |name: &str, value: Value| info.insert(name.to_owned(), value);
     put("ID", json!("1"));
-    put("CODE", json!(portal.application.client_id));
+    put("CODE", json!(portal.application.code));
     put("VERSION", json!(1));
-    put("STATUS", json!("L"));
+    put("STATUS", json!(if portal.application.code == portal.application.client_id { "L" } else { "F" }));
     put("INSTALLED", json!(conditions.installed));
     put("PAYMENT_EXPIRED", json!(if conditions.payment_expired { "Y" } else { "N" }));
     put("DAYS", json!(null));
@@ -115,9 +119,9 @@ pub fn server_time() -> Outcome {
 pub fn feature_get(portal: &Portal, params: &Params) -> Outcome {
     let available = match params.text("code").as_str() {
         "" | "0" => return Err(RestError::bad_request("CODE_EMPTY", "CODE can't be empty")),
-        _ if portal.on_premise => return Ok(json!({"value": SELF_HOSTED}).into()),
-        "rest_offline_extended" => portal.plan().offline_extended,
-        "rest_auth_connector" => portal.plan().auth_connector,
+        _ if portal.on_premise && !portal.kindness.feature_get => return Ok(json!({"value": SELF_HOSTED}).into()),
+        "rest_offline_extended" => portal.plan.offline_extended,
+        "rest_auth_connector" => portal.plan.auth_connector,
         _ => true,
     };
     Ok(json!({"value": if available { "Y" } else { "N" }}).into())

@@ -49,11 +49,11 @@ pub fn scope_of(method: &str) -> Option<&'static str> {
 pub fn run(hit: &mut Hit, caller: &Caller, method: &str, mut params: Params) -> Result<Timed, RestError> {
     let started = time::now();
     let clock = Instant::now();
-    if let Some(blocked) = hit.operating.blocked(method) {
+    if let Some(until) = hit.operating.blocked(method) {
         hit.operating_refusals += 1;
         let mut error = RestError::operation_time_limit();
-        if blocked.tells_time {
-            error.additional.push(("time", json!({"operating_reset_at": blocked.until})));
+        if hit.kindness.time_in_errors {
+            error.additional.push(("time", json!({"operating_reset_at": until})));
         }
         return Err(error);
     }

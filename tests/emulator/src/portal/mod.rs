@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::caller::Call;
-use crate::options::{Limits, Options, Timing};
+use crate::options::{Kindness, Limits, Options, Timing};
 use crate::push::PushServer;
 use crate::push::message::event_offline_params;
 use crate::{random, time};
@@ -58,6 +58,16 @@ pub struct Plan {
     pub auth_connector: bool,
 }
 
+impl Plan {
+    /// On-premise everything is allowed.
+    fn of(options: &Options) -> Self {
+        Self {
+            offline_extended: options.offline_extended || options.on_premise,
+            auth_connector: options.auth_connector_allowed || options.on_premise,
+        }
+    }
+}
+
 pub struct Portal {
     /// `host:port`
     pub address: String,
@@ -67,10 +77,11 @@ pub struct Portal {
     pub on_premise: bool,
     pub conditions: Conditions,
     pub timing: Timing,
+    pub kindness: Kindness,
     pub application: Application,
     pub webhook_secret: String,
     pub scope: String,
-    plan: Plan,
+    pub plan: Plan,
     pub tokens: TokenStore,
     pub bindings: Bindings,
     pub queue: OfflineQueue,
@@ -114,10 +125,11 @@ impl Portal {
             on_premise: options.on_premise,
             conditions: options.conditions,
             timing: options.timing,
+            kindness: options.kindness,
             application,
             webhook_secret: random::hex(16),
             scope: options.scope.clone(),
-            plan: Plan { offline_extended: options.offline_extended, auth_connector: options.auth_connector_allowed },
+            plan: Plan::of(options),
             tokens: TokenStore::new(options.token_ttl),
             bindings: Bindings::default(),
             queue: OfflineQueue::default(),
@@ -153,15 +165,6 @@ impl Portal {
     /// Whether the application has a scope; everybody has the empty one.
     pub fn grants(&self, scope: &str) -> bool {
         scope.is_empty() || self.scope.split(',').any(|granted| granted.trim() == scope)
-    }
-
-    /// What the portal has paid for; on-premise everything is allowed.
-    pub fn plan(&self) -> Plan {
-        if self.on_premise { Plan { offline_extended: true, auth_connector: true } } else { self.plan }
-    }
-
-    pub fn set_plan(&mut self, plan: Plan) {
-        self.plan = plan;
     }
 
     /// The REST address of the portal, as the authorization server tells it.

@@ -22,7 +22,7 @@ fn check(caller: &Caller) -> Result<(), RestError> {
 pub fn get(hit: &mut Hit, caller: &Caller, params: &Params) -> Outcome {
     check(caller)?;
     let clear = params.int("clear").unwrap_or(1) != 0;
-    if !clear && !hit.plan().offline_extended {
+    if !clear && !hit.plan.offline_extended {
         return Err(RestError::wrong_license("extended offline events handling"));
     }
     let limit = params.int("limit").unwrap_or(PAGE as i64);

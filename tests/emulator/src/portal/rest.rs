@@ -127,7 +127,7 @@ fn authorize(portal: &mut Portal, route: &Route, request: &Request, params: &mut
         Authorization::Application => params.take_exact("auth_connector").and_then(|connector| php::text(&connector)),
         Authorization::Webhook => None,
     };
-    if connector.is_some() && !portal.plan().auth_connector {
+    if connector.is_some() && !portal.plan.auth_connector {
         return Err(RestError::wrong_license("auth_connector"));
     }
     Ok(Caller { user, is_admin: user == ADMINISTRATOR, by, connector: connector.unwrap_or_default() })
