@@ -53,6 +53,12 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl From<Refusal> for String {
+    fn from(refusal: Refusal) -> Self {
+        refusal.to_string()
+    }
+}
+
 impl Handler {
     /// Accepts `http://` addresses on loopback.
     pub fn parse(address: &str) -> Result<Self, Refusal> {

@@ -218,9 +218,9 @@ impl Control {
             Self::ClearQueue => portal().queue.clear(),
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
-            Self::Install { handler, user } => portal().install(handler_of(&handler)?, user),
+            Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
             Self::Marketplace { code } => portal().application.code = code,
-            Self::Uninstall { handler } => portal().uninstall(handler_of(&handler)?),
+            Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();
                 let own_connector = (!by_connector.is_empty()).then_some(by_connector.as_str());
@@ -238,10 +238,6 @@ impl Control {
 fn publish(server: &Server, module_id: &str, command: &str, params: &Value) {
     let portal = lock(&server.portal);
     server.push.publish(&portal.channels.shared.id, module_id, command, params);
-}
-
-fn handler_of(address: &str) -> Result<Handler, String> {
-    Handler::parse(address).map_err(|refusal| refusal.to_string())
 }
 
 /// Reads the body of `POST /control`: one item or an array of them.
