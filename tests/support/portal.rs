@@ -34,18 +34,23 @@ impl Portal {
         Portal::with(Options::default())
     }
 
+    /// In the cloud or on-premise, as the environment says. Plans are the cloud's.
     pub fn with(options: Options) -> Portal {
+        let is_of_a_plan = !options.offline_extended || !options.auth_connector_allowed;
+        let on_premise = options.on_premise || (on_premise() && !is_of_a_plan);
+        let kindness = if is_set("B24_AS_PHP") { Kindness::NONE } else { options.kindness };
+        Portal::exactly(Options { on_premise, kindness, ..options })
+    }
+
+    /// As these options say, whatever the environment says.
+    pub fn exactly(options: Options) -> Portal {
         let (sender, answered) = mpsc::channel();
         let sender = Mutex::new(sender);
         let note = move |line: &str| {
             // The test may be over while a poll is still answered.
             let _ = sender.lock().unwrap().send(line.to_owned());
         };
-        // Plans are the cloud's.
-        let is_of_a_plan = !options.offline_extended || !options.auth_connector_allowed;
-        let on_premise = options.on_premise || (on_premise() && !is_of_a_plan);
-        let kindness = if is_set("B24_AS_PHP") { Kindness::NONE } else { options.kindness };
-        let options = Options { access_log: Some(Box::new(note)), on_premise, kindness, ..options };
+        let options = Options { access_log: Some(Box::new(note)), ..options };
         Portal {
             emulator: Emulator::start(options).expect("loopback has a free port"),
             clock: Arc::default(),

@@ -8,6 +8,7 @@
 //! | `/rest/{method}` | the portal, for applications | `portal/rest.rs`, `portal/methods.rs` |
 //! | `/rest/{user}/{secret}/{method}` | the portal, for webhooks | the same |
 //! | `/oauth/token/` | the authorization server, on a port of its own; a portal in the cloud too | `portal/oauth.rs` |
+//! | `/rest/app.info` | the authorization server, on its port | the same |
 //! | `/sub/` | the push server, long polling | `push/long_polling.rs` |
 //! | `/subws/` | the push server, WebSocket; on-premise `/bitrix/sub/`, `/bitrix/subws/` | `push/websocket.rs` |
 //! | `/control` | [`Control`] in JSON: whatever a test needs to happen | `control.rs` |

@@ -52,6 +52,8 @@ pub enum Origin {
 enum Endpoint {
     Rest(Route),
     OAuth,
+    /// `app.info` of the authorization server.
+    AuthInfo,
     Push,
     WebSocket,
     Control,
@@ -64,6 +66,7 @@ impl Endpoint {
         let tokens = origin == Origin::AuthServer || !on_premise;
         match path {
             "/oauth/token" | "/oauth/token/" if tokens => Self::OAuth,
+            "/rest/app.info" | "/rest/app.info.json" if origin == Origin::AuthServer => Self::AuthInfo,
             _ if origin == Origin::AuthServer => Self::Nobody,
             "/sub" | "/sub/" | "/bitrix/sub/" => Self::Push,
             "/subws" | "/subws/" | "/bitrix/subws/" => Self::WebSocket,
@@ -76,7 +79,7 @@ impl Endpoint {
     fn target(&self) -> Option<&str> {
         match self {
             Self::Rest(route) => Some(&route.method),
-            Self::OAuth => Some("oauth"),
+            Self::OAuth | Self::AuthInfo => Some("oauth"),
             Self::Push => Some("sub"),
             Self::WebSocket => Some("subws"),
             Self::Control | Self::Nobody => None,
@@ -180,6 +183,10 @@ impl Server {
             Endpoint::OAuth => {
                 let params = rest::params(request);
                 let (status, body) = oauth::token(&mut lock(&self.portal), &params);
+                Ok(rest::answer(status, &body))
+            }
+            Endpoint::AuthInfo => {
+                let (status, body) = oauth::app_info(&lock(&self.portal), &rest::params(request));
                 Ok(rest::answer(status, &body))
             }
             Endpoint::Push => {

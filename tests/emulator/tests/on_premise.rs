@@ -2,7 +2,7 @@
 
 mod common;
 
-use b24_emulator::{Kindness, Options};
+use b24_emulator::{Control, Kindness, Options};
 use common::{Client, quick};
 use serde_json::{Value, json};
 
@@ -62,6 +62,25 @@ fn the_push_server_is_the_portals_own() {
         let poll = client.agent.get(client.url(&format!("/bitrix/sub/?{}", client.subscription()))).call().unwrap();
         assert_eq!(poll.status(), 304);
     }
+}
+
+#[test]
+fn the_authorization_server_knows_whose_a_token_is() {
+    let client = on_premise();
+    let application = client.emulator.application();
+    let info = |token: &str| {
+        let request = client.agent.post(format!("{}/rest/app.info", client.emulator.auth_server_url()));
+        let form = request.content_type("application/x-www-form-urlencoded").send(format!("auth={token}"));
+        common::json_of(form.unwrap())
+    };
+    let (status, body) = info(&client.tokens.access_token);
+    let result = &body["result"];
+    assert_eq!((status, &result["client_id"]), (200, &json!(application.client_id)));
+    assert_eq!(result["install"]["member_id"], application.member_id);
+    assert_eq!((&result["install"]["status"], &result["user_id"]), (&json!("L"), &json!(1)));
+    assert_eq!((info("nonsense").0, info("").0), (401, 401));
+    client.emulator.control(Control::ExpireTokens);
+    assert_eq!(info(&client.tokens.access_token).1["error"], "expired_token");
 }
 
 #[test]

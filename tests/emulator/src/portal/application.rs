@@ -36,6 +36,13 @@ impl Application {
     }
 }
 
+impl Application {
+    /// `L`: local; `F`: free, of the Marketplace.
+    pub fn status(&self) -> &'static str {
+        if self.code == self.client_id { "L" } else { "F" }
+    }
+}
+
 impl Default for Application {
     fn default() -> Self {
         Self::new()
@@ -54,7 +61,7 @@ pub fn app_info(portal: &Portal, caller: &Caller) -> Outcome {
     put("ID", json!("1"));
     put("CODE", json!(portal.application.code));
     put("VERSION", json!(1));
-    put("STATUS", json!(if portal.application.code == portal.application.client_id { "L" } else { "F" }));
+    put("STATUS", json!(portal.application.status()));
     put("INSTALLED", json!(conditions.installed));
     put("PAYMENT_EXPIRED", json!(if conditions.payment_expired { "Y" } else { "N" }));
     put("DAYS", json!(null));

@@ -109,7 +109,7 @@ impl Portal {
         self.put_auth(&mut form, Some(&tokens), true);
         form.put("auth[expires]", &tokens.expires.to_string());
         form.put("auth[scope]", &self.scope);
-        form.put("auth[status]", "L");
+        form.put("auth[status]", self.application.status());
         form.put("auth[user_id]", &user.to_string());
         form.put("auth[client_id]", &self.application.client_id);
         self.calling.hand_over(handler, form);

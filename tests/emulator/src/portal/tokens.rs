@@ -40,6 +40,13 @@ struct Issued {
     refresh_token: String,
 }
 
+impl Issued {
+    fn access(&self) -> Access {
+        let good = self.good_until.is_some_and(|end| Instant::now() < end);
+        if good { Access::User(self.user) } else { Access::Expired }
+    }
+}
+
 pub struct TokenStore {
     ttl: Duration,
     access: HashMap<String, Issued>,
@@ -104,8 +111,12 @@ impl TokenStore {
         }
         let Some(issued) = issued else { return Access::Unknown };
         issued.remembered = true;
-        let good = issued.good_until.is_some_and(|end| Instant::now() < end);
-        if good { Access::User(issued.user) } else { Access::Expired }
+        issued.access()
+    }
+
+    /// Whose token it is, by the authorization server itself.
+    pub fn owner(&self, access_token: &str) -> Access {
+        self.access.get(access_token).map_or(Access::Unknown, Issued::access)
     }
 
     /// A new pair for an old one, which is dead from now on. Whoever uses an old one again kills the whole authorization.
