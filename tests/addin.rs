@@ -125,6 +125,8 @@ fn from_parameters_to_an_acknowledged_batch() {
     let deal = format!(r#"{{"id":{}}}"#, answer["result"]);
     let deal = parsed(&call!(object, "CallMethod", "crm.deal.get", &deal).unwrap());
     assert_eq!(deal["result"]["TITLE"], "Сделка");
+    assert_eq!(emulator.queue(""), [], "the portal does not queue an application's own changes for it");
+    emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "2"}}), "");
     let batch = parsed(&call!(object, "NextBatch", 10_000).unwrap());
     assert_eq!(batch["events"][0]["EVENT_NAME"], "ONCRMDEALADD");
 

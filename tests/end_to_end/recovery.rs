@@ -67,7 +67,7 @@ fn another_client_continues_from_the_state() {
         ("connector.id", "OneC".into()),
         ("auth.client_id", application.client_id),
         ("auth.client_secret", application.client_secret),
-        ("auth.server", portal.emulator.portal_url()),
+        ("auth.server", portal.emulator.auth_server_url()),
     ] {
         config.set(key, &value).unwrap();
     }

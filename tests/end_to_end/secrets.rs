@@ -63,7 +63,7 @@ fn look_for_secrets(websocket: bool, push_version: u32) {
     // The requests that the portal received hold the secrets.
     for request in portal.emulator.requests() {
         let query = request.target.split_once('?').map_or("", |(_, query)| query);
-        if request.target.starts_with("/sub") {
+        if request.target.contains("/sub") {
             let id = query.split('&').find(|pair| pair.starts_with("CHANNEL_ID=") || pair.starts_with("token="));
             let (_, channel) = id.unwrap().split_once('=').unwrap();
             secrets.extend(channel.split(['/', '.']).map(|part| part.replace("%3A", ":")));

@@ -52,6 +52,15 @@ export class Emulator {
     }
   }
 
+  /** Calls a method of the portal with the administrator's webhook. */
+  async byWebhook(method, params) {
+    const headers = { 'Content-Type': 'application/json' }
+    const response = await fetch(`${this.fact('webhook')}${method}`, { method: 'POST', headers, body: JSON.stringify(params) })
+    if (!response.ok) {
+      throw new Error(await response.text())
+    }
+  }
+
   async counters() {
     const response = await fetch(`${this.url}/control`)
     return (await response.json()).counters

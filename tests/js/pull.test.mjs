@@ -91,14 +91,22 @@ for (const version of Object.keys(MODES)) {
       }))
 
     test('receives a change made over REST', () =>
-      connected(version, [], async ({ b24, received }) => {
+      connected(version, [], async ({ emulator, b24, received }) => {
         const call = (method, params) => b24.actions.v2.call.make({ method, params })
         await call('event.bind', { event: 'ONCRMDEALADD', event_type: 'offline' })
-        await call('crm.deal.add', { fields: { TITLE: 'x' } })
+        // By somebody else: an application's own changes are not queued for it.
+        await emulator.byWebhook('crm.deal.add', { fields: { TITLE: 'x' } })
         await until(() => received.length === 1)
         assert.deepEqual(received[0].params, [{ connector_id: '', count: 1 }])
         const queue = await call('event.offline.get', {})
         assert.equal(queue.getData().result.events[0].EVENT_NAME, 'ONCRMDEALADD')
+      }))
+
+    test('receives what a portal on-premise publishes', () =>
+      connected(version, ['--on-premise', '--as-php'], async ({ emulator, client, received }) => {
+        assert.match(client.getConnectionPath('webSocket'), /\/bitrix\/subws\/\?/)
+        await emulator.publish([{ connector_id: 'OneC', count: 1 }])
+        await until(() => received.length === 1)
       }))
 
     test('misses nothing while its connection is broken', () =>

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
+use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Kindness, Options};
 use b24events::client::{Client, Hooks};
 use b24events::config::Config;
 use serde_json::{Value, json};
@@ -34,7 +34,16 @@ impl Portal {
         Portal::with(Options::default())
     }
 
+    /// In the cloud or on-premise, as the environment says. Plans are the cloud's.
     pub fn with(options: Options) -> Portal {
+        let is_of_a_plan = !options.offline_extended || !options.auth_connector_allowed;
+        let on_premise = options.on_premise || (on_premise() && !is_of_a_plan);
+        let kindness = if is_set("B24_AS_PHP") { Kindness::NONE } else { options.kindness };
+        Portal::exactly(Options { on_premise, kindness, ..options })
+    }
+
+    /// As these options say, whatever the environment says.
+    pub fn exactly(options: Options) -> Portal {
         let (sender, answered) = mpsc::channel();
         let sender = Mutex::new(sender);
         let note = move |line: &str| {
@@ -57,8 +66,8 @@ impl Portal {
         let application = self.emulator.application();
         let tokens = self.emulator.issue_tokens(ADMINISTRATOR);
         host.envs([
-            ("B24_PORTAL_URL", url.clone()),
-            ("B24_AUTH_SERVER", url),
+            ("B24_PORTAL_URL", url),
+            ("B24_AUTH_SERVER", self.emulator.auth_server_url()),
             ("B24_CLIENT_ID", application.client_id),
             ("B24_CLIENT_SECRET", application.client_secret),
             ("B24_MEMBER_ID", application.member_id),
@@ -94,7 +103,7 @@ impl Portal {
             ("auth.refresh_token", tokens.refresh_token),
             ("auth.client_id", application.client_id),
             ("auth.client_secret", application.client_secret),
-            ("auth.server", self.emulator.portal_url()),
+            ("auth.server", self.emulator.auth_server_url()),
             ("connector.id", connector.into()),
             ("log.level", "debug".into()),
         ]
@@ -177,6 +186,15 @@ impl Portal {
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
+}
+
+/// Whether the tests are to run against an installation of the portal's owner: `B24_ON_PREMISE=1`.
+pub fn on_premise() -> bool {
+    is_set("B24_ON_PREMISE")
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
 pub fn config_of(keys: &[(&str, String)]) -> Config {

@@ -2,7 +2,8 @@
 //!
 //! The emulator connects to loopback addresses only and follows no redirects.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,23 +32,52 @@ pub struct Handler {
     target: Uri,
 }
 
+/// Why an address cannot be that of a handler.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The vendor's check: its host has no dot, as `localhost` and `[::1]`.
+    WrongUrl,
+    /// The vendor's check too.
+    UnsupportedProtocol,
+    /// The emulator itself does not call it.
+    NotHere(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WrongUrl => "Wrong handler URL",
+            Self::UnsupportedProtocol => "Unsupported handler protocol",
+            Self::NotHere(reason) => reason,
+        })
+    }
+}
+
+impl From<Refusal> for String {
+    fn from(refusal: Refusal) -> Self {
+        refusal.to_string()
+    }
+}
+
 impl Handler {
-    /// Accepts `http://` addresses on loopback. The error says why any other address is refused.
-    pub fn parse(address: &str) -> Result<Self, String> {
-        let refuse = |reason: &str| Err(format!("{reason} {address}"));
-        let Ok(uri) = address.parse::<Uri>() else { return refuse("Wrong handler URL") };
+    /// Accepts `http://` addresses on loopback.
+    pub fn parse(address: &str) -> Result<Self, Refusal> {
+        let not_here = |reason: &str| Err(Refusal::NotHere(format!("{reason} {address}")));
+        let uri = address.parse::<Uri>().map_err(|_| Refusal::WrongUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return refuse("Wrong handler URL");
+            return Err(Refusal::WrongUrl);
         };
-        if scheme != "http" {
-            return refuse("The emulator has no TLS; use an http:// address instead of");
+        let host = authority.host();
+        if host.find('.').is_none_or(|at| at == 0) {
+            return Err(Refusal::WrongUrl);
         }
-        let ip = match authority.host().trim_matches(['[', ']']) {
-            "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            host => host.parse().ok(),
-        };
-        let Some(ip) = ip.filter(IpAddr::is_loopback) else {
-            return refuse("The emulator calls handlers on 127.0.0.1, [::1] and localhost only; it does not call");
+        match scheme {
+            "http" => {}
+            "https" => return not_here("The emulator has no TLS; use an http:// address instead of"),
+            _ => return Err(Refusal::UnsupportedProtocol),
+        }
+        let Some(ip) = host.parse().ok().filter(IpAddr::is_loopback) else {
+            return not_here("The emulator calls handlers on 127.0.0.1 only; it does not call");
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(Self {
@@ -115,22 +145,25 @@ mod tests {
         let address = |text| Handler::parse(text).map(|handler| handler.address.to_string());
         assert_eq!(address("http://127.0.0.1:8080/b24").as_deref(), Ok("127.0.0.1:8080"));
         assert_eq!(address("http://127.1.2.3/?a=b").as_deref(), Ok("127.1.2.3:80"));
-        assert_eq!(address("http://[::1]:81/").as_deref(), Ok("[::1]:81"));
-        assert_eq!(address("http://localhost:82").as_deref(), Ok("127.0.0.1:82"));
         let refused = [
             "https://127.0.0.1/",
             "http://example.com/",
             "http://10.0.0.1/",
             "http://127.0.0.1.example.com/",
             "http://localhost@example.com/",
-            "http://[::ffff:10.0.0.1]/",
             "http://0.0.0.0/",
-            "ftp://127.0.0.1/",
-            "/b24",
-            "",
         ];
         for text in refused {
-            assert!(address(text).is_err(), "{text}");
+            assert!(matches!(address(text), Err(Refusal::NotHere(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_vendor_refuses() {
+        let refusal = |text| Handler::parse(text).unwrap_err();
+        for text in ["http://localhost/", "http://[::1]:81/", "http://.com/", "http://1c/b24", "/b24", ""] {
+            assert_eq!(refusal(text), Refusal::WrongUrl, "{text}");
+        }
+        assert_eq!(refusal("ftp://127.0.0.1/"), Refusal::UnsupportedProtocol);
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::caller::Handler;
 use crate::faults::{DelayNext, DropNext, FailNext};
 use crate::options::Limits;
-use crate::portal::limits::Blocked;
+use crate::portal::conditions::Conditions;
 use crate::portal::pull::{ConfigSpelling, ExpireAction};
 use crate::portal::{ADMINISTRATOR, Plan};
 use crate::push::subscription::{CloseReason, Order};
@@ -71,7 +71,7 @@ pub enum Control {
     ExpireChannel {
         #[serde(default)]
         command: bool,
-        #[serde(default = "reconnect")]
+        #[serde(default = "get_config")]
         action: ExpireAction,
     },
     /// Access tokens expire, refresh tokens stay valid.
@@ -80,16 +80,32 @@ pub enum Control {
     RevokeTokens,
     Limits(Limits),
     NoLimits,
-    /// Blocks a method. By the vendor's documentation the refusal states when the block ends; its code leaves that out.
+    /// Blocks a method at once, or, if `announced`, after its next success, which tells when the block ends.
     OperatingLimit {
         method: String,
         seconds: u32,
-        #[serde(default = "yes")]
-        tells_time: bool,
+        #[serde(default)]
+        announced: bool,
     },
     NoOperatingLimit,
     ConfigSpelling(ConfigSpelling),
+    /// What the portal has paid for. On-premise there are no plans; the emulator changes it there too, so that tests of
+    /// plans run against both kinds of portals.
     Plan(Plan),
+    /// Rare states of the portal; those that are left out become usual again.
+    Conditions(Conditions),
+    /// Records are deleted this long after their last change.
+    RecordTtl {
+        seconds: u64,
+    },
+    /// How long `event.offline.get` lets others in before it reserves what it has selected.
+    ReservationRace {
+        ms: u64,
+    },
+    /// How long `event.bind` holds its lock.
+    BindingTime {
+        ms: u64,
+    },
     /// Scopes of the application, separated by commas.
     Scope {
         scope: String,
@@ -105,12 +121,16 @@ pub enum Control {
         #[serde(default = "administrator")]
         user: u32,
     },
+    /// The application is one of the Marketplace, with this code.
+    Marketplace {
+        code: String,
+    },
     /// The application is removed with its tokens, bindings and queues, and its handler is called.
     Uninstall {
         handler: String,
     },
     /// What a change in the portal does. Without a `user_id` in `additional` handlers get no token, as with a change
-    /// that no user made.
+    /// that no user made. With `by_connector` the application itself makes it, in a call with that key.
     MakeEvent {
         event: String,
         data: Value,
@@ -140,12 +160,8 @@ fn administrator() -> u32 {
     ADMINISTRATOR
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn reconnect() -> ExpireAction {
-    ExpireAction::Reconnect
+fn get_config() -> ExpireAction {
+    ExpireAction::GetConfig
 }
 
 pub(crate) fn by_administrator() -> Value {
@@ -186,22 +202,29 @@ impl Control {
             Self::RevokeTokens => portal().tokens.revoke(),
             Self::Limits(limits) => portal().set_limits(Some(limits)),
             Self::NoLimits => portal().set_limits(None),
-            Self::OperatingLimit { method, seconds, tells_time } => {
+            Self::OperatingLimit { method, seconds, announced } => {
                 let until = time::unix_now() + i64::from(seconds);
-                portal().operating.block(&method, Blocked { until, tells_time });
+                let operating = &mut portal().operating;
+                if announced { operating.exhaust(&method, until) } else { operating.block(&method, until) }
             }
             Self::NoOperatingLimit => portal().operating.unblock_all(),
             Self::ConfigSpelling(spelling) => portal().spelling = spelling,
             Self::Plan(plan) => portal().plan = plan,
+            Self::Conditions(conditions) => portal().conditions = conditions,
+            Self::RecordTtl { seconds } => portal().timing.record_ttl = Duration::from_secs(seconds),
+            Self::ReservationRace { ms } => portal().timing.reservation_race = Duration::from_millis(ms),
+            Self::BindingTime { ms } => portal().timing.binding = Duration::from_millis(ms),
             Self::Scope { scope } => portal().scope = scope,
             Self::ClearQueue => portal().queue.clear(),
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
             Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
+            Self::Marketplace { code } => portal().application.code = code,
             Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();
-                portal.raise(&event.to_uppercase(), &data, &additional, &by_connector);
+                let own_connector = (!by_connector.is_empty()).then_some(by_connector.as_str());
+                portal.raise(&event.to_uppercase(), &data, &additional, own_connector);
                 portal.end_hit();
             }
             Self::Publish { module_id, command, params } => publish(server, &module_id, &command, &params),
@@ -244,6 +267,8 @@ mod tests {
             r#"{"send_binary": {"bytes": [1, 255]}}"#,
             r#"{"refuse_upgrades": {}}"#,
             r#""config_expire""#,
+            r#"{"conditions": {"installed": false, "auth_server": "unreachable"}}"#,
+            r#"{"reservation_race": {"ms": 5}}"#,
             r#"{"handler_tokens": false}"#,
             r#"{"install": {"handler": "http://127.0.0.1:1/"}}"#,
             r#"{"make_event": {"event": "ONCRMDEALADD", "data": false, "additional": []}}"#,

@@ -1,4 +1,4 @@
-//! A Bitrix24 portal on loopback, for tests: REST, the authorization server and the push server on one port.
+//! A Bitrix24 portal on loopback, for tests: REST and the push server on one port, the authorization server on another.
 //!
 //! [`Emulator::start`] returns when the port is open; dropping the emulator ends everything and frees the port.
 //! The calls block, none of them for long, and may come from any thread that is not a thread of a tokio runtime.
@@ -7,9 +7,10 @@
 //! |---|---|---|
 //! | `/rest/{method}` | the portal, for applications | `portal/rest.rs`, `portal/methods.rs` |
 //! | `/rest/{user}/{secret}/{method}` | the portal, for webhooks | the same |
-//! | `/oauth/token/` | the authorization server | `portal/oauth.rs` |
+//! | `/oauth/token/` | the authorization server, on a port of its own; a portal in the cloud too | `portal/oauth.rs` |
+//! | `/rest/app.info` | the authorization server, on its port | the same |
 //! | `/sub/` | the push server, long polling | `push/long_polling.rs` |
-//! | `/subws/` | the push server, WebSocket | `push/websocket.rs` |
+//! | `/subws/` | the push server, WebSocket; on-premise `/bitrix/sub/`, `/bitrix/subws/` | `push/websocket.rs` |
 //! | `/control` | [`Control`] in JSON: whatever a test needs to happen | `control.rs` |
 
 #![forbid(unsafe_code)]
@@ -38,17 +39,18 @@ use tokio::runtime::Runtime;
 pub use control::Control;
 pub use faults::{DelayNext, DropNext, DropWhen, FailNext};
 pub use journal::{Counters, RecordedRequest};
-pub use options::{AccessLog, Limits, Options};
+pub use options::{AccessLog, Kindness, Limits, Options, Timing};
 pub use php::value::Value;
 pub use portal::application::Application;
+pub use portal::conditions::{AuthServer, Conditions};
 pub use portal::offline::QueueRecord;
 pub use portal::pull::{ConfigSpelling, ExpireAction};
 pub use portal::tokens::Tokens;
 pub use portal::{ADMINISTRATOR, EMPLOYEE, Plan};
 
-use portal::Portal;
+use portal::{Addresses, Portal};
 use push::{PushServer, Settings};
-use server::Server;
+use server::{Origin, Server};
 use sync::lock;
 
 /// How long dropping waits for the threads at most. Connections are closed at once, so they end sooner.
@@ -59,12 +61,13 @@ const MIN_CHANNEL_TTL: Duration = Duration::from_millis(100);
 /// A running portal.
 pub struct Emulator {
     address: SocketAddr,
+    auth_server: SocketAddr,
     server: Arc<Server>,
     runtime: Option<Runtime>,
 }
 
 impl Emulator {
-    /// Opens the port and starts to answer.
+    /// Opens the ports and starts to answer.
     ///
     /// # Errors
     /// The address is in use or not a loopback address, the push version is not between 1 and 5, the lifetime of
@@ -72,8 +75,10 @@ impl Emulator {
     pub fn start(options: Options) -> io::Result<Self> {
         check(&options)?;
         let listener = TcpListener::bind(options.listen)?;
+        let auth_listener = TcpListener::bind((options.listen.ip(), 0))?;
         listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        auth_listener.set_nonblocking(true)?;
+        let (address, auth_server) = (listener.local_addr()?, auth_listener.local_addr()?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("b24-emulator")
@@ -81,9 +86,10 @@ impl Emulator {
             .build()?;
         let entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let auth_listener = tokio::net::TcpListener::from_std(auth_listener)?;
         let push = Arc::new(PushServer::new(Settings {
             version: options.push_version,
-            client_id: options.push_shared.then(|| "43253464643".to_owned()),
+            client_id: (options.push_shared && !options.on_premise).then(|| "43253464643".to_owned()),
             hold: options.hold,
             websocket: options.websocket,
             ping_interval: options.ping_interval,
@@ -92,18 +98,25 @@ impl Emulator {
             server_name: address.to_string(),
         }));
         let (calls, calls_to_make) = tokio::sync::mpsc::unbounded_channel();
-        let portal = Portal::new(&options, address.to_string(), Arc::clone(&push), calls);
+        let addresses = Addresses { portal: address.to_string(), auth_server: auth_server.to_string() };
+        let portal = Portal::new(&options, addresses, Arc::clone(&push), calls);
         let server = Arc::new(Server::new(options, portal, push));
         runtime.spawn(caller::make_calls(calls_to_make, Arc::clone(&server.tally)));
-        runtime.spawn(server::accept(Arc::clone(&server), listener));
+        runtime.spawn(server::accept(Arc::clone(&server), Origin::Portal, listener));
+        runtime.spawn(server::accept(Arc::clone(&server), Origin::AuthServer, auth_listener));
         runtime.spawn(server::renew_channels(Arc::clone(&server)));
         drop(entered);
-        Ok(Self { address, server, runtime: Some(runtime) })
+        Ok(Self { address, auth_server, server, runtime: Some(runtime) })
     }
 
     /// `http://127.0.0.1:PORT`
     pub fn portal_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `http://127.0.0.1:PORT` of the authorization server.
+    pub fn auth_server_url(&self) -> String {
+        format!("http://{}", self.auth_server)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -158,8 +171,7 @@ impl Emulator {
     /// All records of a connector's queue, reserved and failed ones included. The empty name is the queue without a
     /// connector id.
     pub fn queue(&self, connector: &str) -> Vec<QueueRecord> {
-        let portal = lock(&self.server.portal);
-        portal.queue.records().iter().filter(|record| record.connector_id == connector).cloned().collect()
+        self.server.queue().into_iter().filter(|record| record.connector_id == connector).collect()
     }
 
     pub fn counters(&self) -> Counters {

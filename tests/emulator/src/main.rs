@@ -21,9 +21,11 @@ options of demo:
   --events N             how many deals the last step adds (default: 3)
   --handler              the portal calls the client; the client does not listen to the push server
   --both                 the portal calls the client, and the client listens to the push server as well
+  --on-premise           the portal is an installation of its owner, not the cloud
 
 options of serve:
   --listen ADDRESS       address on loopback; port 0 means any free port (default: 127.0.0.1:0)
+  --on-premise           an installation of the portal's owner, not the cloud
   --push-version N       version of the push server, 1 to 5 (default: 4)
   --push-personal        the portal has a push server of its own: no clientId
   --hold SECONDS         how long a poll waits for a message (default: 40)
@@ -35,6 +37,17 @@ options of serve:
   --no-connector         a plan that does not allow auth_connector
   --no-handler-tokens    call handlers without an access token
   --limits BURST/RATE    limit the requests; the cloud has 50/2 (default: no limit)
+  --as-php               no kindness: minTimeout is not obeyed, feature.get on-premise says ru_selfhosted, errors tell no
+                         time
+  --record-ttl SECONDS   delete records this long after their last change (default: 2952000)
+  --reservation-race MS  event.offline.get selects records, and reserves them only after this time (default: 0)
+  --binding-time MS      event.bind holds its lock for this time (default: 0)
+  --not-installed        the installation is not finished: nothing is queued
+  --payment-expired      the application is not paid for: nothing is queued
+  --license-expired      the portal is not paid for: ACCESS_DENIED
+  --closed               the public part is closed: PORTAL_DELETED
+  --no-push-server       the push server is switched off: SERVER_ERROR
+  --no-auth-server       the portal does not reach the authorization server: CONNECTION_ERROR
   --quiet                do not log requests
 ";
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::portal::conditions::Conditions;
+
 /// Called with one line per answered request.
 pub type AccessLog = Box<dyn Fn(&str) + Send + Sync>;
 
@@ -12,9 +14,16 @@ pub type AccessLog = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Options {
     /// A loopback address; port 0 means any free port.
     pub listen: SocketAddr,
+    /// An installation of the portal's owner, not the cloud: no plans, no limits of load, a push server of its own at
+    /// other addresses, and tokens only from the authorization server.
+    pub on_premise: bool,
+    pub conditions: Conditions,
+    pub timing: Timing,
+    pub kindness: Kindness,
     /// `server.version` of the push server: 1 to 5.
     pub push_version: u32,
-    /// Whether many portals share the push server (as in the cloud): then subscriptions must carry `clientId`.
+    /// Whether many portals share the push server (as in the cloud): then subscriptions must carry `clientId`. Never
+    /// on-premise.
     pub push_shared: bool,
     /// How long a poll waits for a message.
     pub hold: Duration,
@@ -27,9 +36,9 @@ pub struct Options {
     /// How long a WebSocket stays open after its channel has expired with a message: the client has this time to
     /// move.
     pub expire_grace: Duration,
-    /// Whether the plan has `clear=0` (feature `rest_offline_extended`).
+    /// Whether the plan has `clear=0` (feature `rest_offline_extended`). On-premise it always is there.
     pub offline_extended: bool,
-    /// Whether the plan has `auth_connector` (feature `rest_auth_connector`).
+    /// Whether the plan has `auth_connector` (feature `rest_auth_connector`). On-premise it always is there.
     pub auth_connector_allowed: bool,
     /// Scopes of the application, separated by commas.
     pub scope: String,
@@ -47,6 +56,45 @@ pub struct Options {
     pub access_log: Option<AccessLog>,
 }
 
+/// How long things last that tests cannot wait for, or that are usually over at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Records are deleted this long after their last change.
+    pub record_ttl: Duration,
+    /// Between the moment when `event.offline.get` selects free records and the moment when it reserves them.
+    pub reservation_race: Duration,
+    /// How long `event.bind` holds its lock.
+    pub binding: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { record_ttl: Duration::from_secs(2_952_000), reservation_race: Duration::ZERO, binding: Duration::ZERO }
+    }
+}
+
+/// Where the emulator is kinder than PHP, because the library still relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kindness {
+    /// `options[minTimeout]` of a handler is obeyed. PHP stores it and does not read it back.
+    pub min_timeout: bool,
+    /// On-premise `feature.get` says `Y`. PHP says `ru_selfhosted`.
+    pub feature_get: bool,
+    /// `OPERATION_TIME_LIMIT` tells when the block ends. PHP tells it in successful answers only.
+    pub time_in_errors: bool,
+}
+
+impl Kindness {
+    /// As PHP is.
+    pub const NONE: Self = Self { min_timeout: false, feature_get: false, time_in_errors: false };
+}
+
+impl Default for Kindness {
+    fn default() -> Self {
+        Self { min_timeout: true, feature_get: true, time_in_errors: true }
+    }
+}
+
 /// A leaky bucket: how many calls it holds and how many drain in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +107,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            on_premise: false,
+            conditions: Conditions::default(),
+            timing: Timing::default(),
+            kindness: Kindness::default(),
             push_version: 4,
             push_shared: true,
             hold: Duration::from_secs(40),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use b24_emulator::{ADMINISTRATOR, EMPLOYEE, Emulator, Limits, Options};
+use b24_emulator::{ADMINISTRATOR, AuthServer, EMPLOYEE, Emulator, Kindness, Limits, Options};
 use lexopt::{Arg, Error, Parser, ValueExt};
 
 pub fn serve(arguments: &mut Parser) -> Result<(), Error> {
@@ -16,6 +16,7 @@ fn options(arguments: &mut Parser) -> Result<Options, Error> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("listen") => options.listen = arguments.value()?.parse()?,
+            Arg::Long("on-premise") => options.on_premise = true,
             Arg::Long("push-version") => options.push_version = arguments.value()?.parse()?,
             Arg::Long("push-personal") => options.push_shared = false,
             Arg::Long("hold") => options.hold = seconds(arguments)?,
@@ -26,6 +27,16 @@ fn options(arguments: &mut Parser) -> Result<Options, Error> {
             Arg::Long("no-reserve") => options.offline_extended = false,
             Arg::Long("no-connector") => options.auth_connector_allowed = false,
             Arg::Long("no-handler-tokens") => options.handler_tokens = false,
+            Arg::Long("not-installed") => options.conditions.installed = false,
+            Arg::Long("payment-expired") => options.conditions.payment_expired = true,
+            Arg::Long("license-expired") => options.conditions.license_expired = true,
+            Arg::Long("closed") => options.conditions.closed = true,
+            Arg::Long("no-push-server") => options.conditions.push_server = false,
+            Arg::Long("no-auth-server") => options.conditions.auth_server = AuthServer::UnreachableAndForgotten,
+            Arg::Long("record-ttl") => options.timing.record_ttl = seconds(arguments)?,
+            Arg::Long("reservation-race") => options.timing.reservation_race = millis(arguments)?,
+            Arg::Long("binding-time") => options.timing.binding = millis(arguments)?,
+            Arg::Long("as-php") => options.kindness = Kindness::NONE,
             Arg::Long("limits") => options.limits = Some(arguments.value()?.parse_with(limits)?),
             Arg::Long("quiet") => options.access_log = None,
             other => return Err(other.unexpected()),
@@ -38,6 +49,10 @@ fn seconds(arguments: &mut Parser) -> Result<Duration, Error> {
     Ok(Duration::from_secs(arguments.value()?.parse()?))
 }
 
+fn millis(arguments: &mut Parser) -> Result<Duration, Error> {
+    Ok(Duration::from_millis(arguments.value()?.parse()?))
+}
+
 fn limits(text: &str) -> Result<Limits, String> {
     let (burst, per_second) = text.split_once('/').ok_or("expected BURST/RATE, such as 50/2")?;
     Ok(Limits {
@@ -48,6 +63,7 @@ fn limits(text: &str) -> Result<Limits, String> {
 
 fn introduction(emulator: &Emulator) -> String {
     let url = emulator.portal_url();
+    let auth_server = emulator.auth_server_url();
     let application = emulator.application();
     let administrator = emulator.issue_tokens(ADMINISTRATOR);
     let employee = emulator.issue_tokens(EMPLOYEE);
@@ -57,6 +73,7 @@ fn introduction(emulator: &Emulator) -> String {
     format!(
         "\
 portal             {url}
+auth_server        {auth_server}
 client_id          {client_id}
 client_secret      {client_secret}
 application_token  {application_token}
@@ -78,7 +95,7 @@ fetch and delete   {get}
 fetch and reserve  {reserve}
 acknowledge        {clear}
 get the channels   {config}
-renew the tokens   curl -s '{url}/oauth/token/' -d 'grant_type=refresh_token&client_id={client_id}&client_secret={client_secret}&refresh_token={refresh_token}'
+renew the tokens   curl -s '{auth_server}/oauth/token/' -d 'grant_type=refresh_token&client_id={client_id}&client_secret={client_secret}&refresh_token={refresh_token}'
 make calls fail    curl -s '{url}/control' -d '{{\"fail_next\": {{\"method\": \"event.offline.get\", \"times\": 3, \"status\": 502, \"body\": \"<h1>Bad Gateway</h1>\"}}}}'
 show the counters  curl -s '{url}/control'
 

@@ -1,4 +1,4 @@
-//! The one port: receives requests, finds who answers them, applies faults.
+//! The ports: receives requests, finds who answers them, applies faults.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,7 @@ use crate::faults::{DropWhen, Faults};
 use crate::http::{Answer, AnswerBody, NoAnswer, Request};
 use crate::journal::{Counters, Journal};
 use crate::options::{AccessLog, Options};
+use crate::portal::offline::QueueRecord;
 use crate::portal::rest::Route;
 use crate::portal::{Portal, oauth, rest};
 use crate::push::{PushServer, long_polling, websocket};
@@ -36,13 +37,23 @@ pub struct Server {
     pub journal: Mutex<Journal>,
     pub delay: Mutex<Duration>,
     pub tally: Arc<Tally>,
+    on_premise: bool,
     access_log: Option<AccessLog>,
+}
+
+/// Who listens on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Portal,
+    AuthServer,
 }
 
 /// Who a request is for.
 enum Endpoint {
     Rest(Route),
     OAuth,
+    /// `app.info` of the authorization server.
+    AuthInfo,
     Push,
     WebSocket,
     Control,
@@ -50,11 +61,15 @@ enum Endpoint {
 }
 
 impl Endpoint {
-    fn of(path: &str) -> Self {
+    /// A portal in the cloud gives out tokens too; one on-premise does not.
+    fn of(origin: Origin, on_premise: bool, path: &str) -> Self {
+        let tokens = origin == Origin::AuthServer || !on_premise;
         match path {
-            "/oauth/token" | "/oauth/token/" => Self::OAuth,
-            "/sub" | "/sub/" => Self::Push,
-            "/subws" | "/subws/" => Self::WebSocket,
+            "/oauth/token" | "/oauth/token/" if tokens => Self::OAuth,
+            "/rest/app.info" | "/rest/app.info.json" if origin == Origin::AuthServer => Self::AuthInfo,
+            _ if origin == Origin::AuthServer => Self::Nobody,
+            "/sub" | "/sub/" | "/bitrix/sub/" => Self::Push,
+            "/subws" | "/subws/" | "/bitrix/subws/" => Self::WebSocket,
             "/control" | "/control/" => Self::Control,
             path => Route::parse(path).map_or(Self::Nobody, Self::Rest),
         }
@@ -64,7 +79,7 @@ impl Endpoint {
     fn target(&self) -> Option<&str> {
         match self {
             Self::Rest(route) => Some(&route.method),
-            Self::OAuth => Some("oauth"),
+            Self::OAuth | Self::AuthInfo => Some("oauth"),
             Self::Push => Some("sub"),
             Self::WebSocket => Some("subws"),
             Self::Control | Self::Nobody => None,
@@ -81,6 +96,7 @@ impl Server {
             journal: Mutex::default(),
             delay: Mutex::new(options.delay),
             tally: Arc::default(),
+            on_premise: options.on_premise,
             access_log: options.access_log,
         }
     }
@@ -121,11 +137,15 @@ impl Server {
         counters
     }
 
-    async fn respond(&self, request: hyper::Request<Incoming>) -> Result<Response<AnswerBody>, NoAnswer> {
+    async fn respond(
+        &self,
+        origin: Origin,
+        request: hyper::Request<Incoming>,
+    ) -> Result<Response<AnswerBody>, NoAnswer> {
         let clock = Instant::now();
         let request = read(request).await?;
         lock(&self.journal).record(&request);
-        let outcome = self.outcome(&request).await;
+        let outcome = self.outcome(origin, &request).await;
         if let Some(log) = &self.access_log {
             // The path only: a query may carry a token.
             let ended = outcome.as_ref().map_or("dropped".to_owned(), |answer| answer.status().as_str().to_owned());
@@ -134,8 +154,8 @@ impl Server {
         outcome
     }
 
-    async fn outcome(&self, request: &Request) -> Result<Response<AnswerBody>, NoAnswer> {
-        let endpoint = Endpoint::of(&request.path);
+    async fn outcome(&self, origin: Origin, request: &Request) -> Result<Response<AnswerBody>, NoAnswer> {
+        let endpoint = Endpoint::of(origin, self.on_premise, &request.path);
         let fate = endpoint.target().map(|target| lock(&self.faults).fate(target)).unwrap_or_default();
         if fate.drop == Some(DropWhen::BeforeHandling) {
             return Err(NoAnswer);
@@ -159,10 +179,14 @@ impl Server {
 
     async fn answer(&self, endpoint: &Endpoint, request: &Request) -> Result<Answer, NoAnswer> {
         match endpoint {
-            Endpoint::Rest(route) => Ok(rest::handle(&mut lock(&self.portal), route, request)),
+            Endpoint::Rest(route) => Ok(rest::handle(&self.portal, route, request)),
             Endpoint::OAuth => {
                 let params = rest::params(request);
                 let (status, body) = oauth::token(&mut lock(&self.portal), &params);
+                Ok(rest::answer(status, &body))
+            }
+            Endpoint::AuthInfo => {
+                let (status, body) = oauth::app_info(&lock(&self.portal), &rest::params(request));
                 Ok(rest::answer(status, &body))
             }
             Endpoint::Push => {
@@ -184,11 +208,18 @@ impl Server {
         }
     }
 
+    /// The records that are left: old ones are deleted first.
+    pub fn queue(&self) -> Vec<QueueRecord> {
+        let mut portal = lock(&self.portal);
+        portal.clean_queue();
+        portal.queue.records().to_vec()
+    }
+
     /// `POST` does what the body says, `GET` shows the counters and the queue.
     fn control(&self, request: &Request) -> Answer {
         if request.method == Method::GET {
             let counters = self.counters();
-            let queue = lock(&self.portal).queue.records().to_vec();
+            let queue = self.queue();
             let shown = serde_json::json!({"counters": counters, "queue": queue});
             return Answer::new(StatusCode::OK, "application/json", shown.to_string());
         }
@@ -218,24 +249,24 @@ async fn read(mut request: hyper::Request<Incoming>) -> Result<Request, NoAnswer
 }
 
 /// Takes connections until the runtime ends.
-pub async fn accept(server: Arc<Server>, listener: TcpListener) {
+pub async fn accept(server: Arc<Server>, origin: Origin, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 lock(&server.journal).connections += 1;
-                tokio::spawn(serve_connection(Arc::clone(&server), stream));
+                tokio::spawn(serve_connection(Arc::clone(&server), origin, stream));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-async fn serve_connection(server: Arc<Server>, stream: TcpStream) {
+async fn serve_connection(server: Arc<Server>, origin: Origin, stream: TcpStream) {
     // Without it the answer to a held poll could wait for an acknowledgement. A failure only costs time.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let server = Arc::clone(&server);
-        async move { server.respond(request).await }
+        async move { server.respond(origin, request).await }
     });
     // An error is a client that went away or a connection dropped on purpose.
     let _ = http1::Builder::new()

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
+use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Kindness, Options};
 use common::{Client, SendJson, quick, wait_until};
 use serde_json::{Value, json};
 
@@ -81,6 +81,11 @@ fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
 }
 
+/// Handlers are called as often as their minTimeout allows.
+fn often() -> Options {
+    Options { kindness: Kindness { min_timeout: true, ..Kindness::NONE }, ..quick() }
+}
+
 fn bound(options: Options) -> Client {
     let client = Client::new(options);
     client.bind("ONCRMDEALADD", "");
@@ -102,6 +107,7 @@ fn a_call_has_the_vendors_shape() {
     let names: Vec<&str> = call.fields.iter().map(|(name, _)| name.as_str()).collect();
     let of_the_vendor = [
         "event",
+        "event_handler_id",
         "data",
         "ts",
         "auth[access_token]",
@@ -116,6 +122,8 @@ fn a_call_has_the_vendors_shape() {
     let fields: BTreeMap<String, String> = call.fields.into_iter().collect();
     let application = client.emulator.application();
     assert_eq!((fields["event"].as_str(), fields["data"].as_str()), ("ONOFFLINEEVENT", ""));
+    assert_eq!(fields["event_handler_id"], "2", "the second binding");
+    assert_eq!(fields["auth[server_endpoint]"], format!("{}/rest/", client.emulator.auth_server_url()));
     assert_eq!(fields["auth[application_token]"], application.application_token);
     assert_eq!(fields["auth[member_id]"], application.member_id);
     assert_eq!(fields["auth[client_endpoint]"], client.url("/rest/"));
@@ -126,7 +134,7 @@ fn a_call_has_the_vendors_shape() {
 
 #[test]
 fn tokens_may_be_missing() {
-    let client = bound(Options { handler_tokens: false, ..quick() });
+    let client = bound(Options { handler_tokens: false, ..often() });
     let site = Site::new("200 OK");
     site.bind(&client, &json!({"minTimeout": 0}));
     client.add_deal("x");
@@ -165,11 +173,11 @@ fn the_token_is_of_the_bound_user_or_of_the_one_who_did_it() {
 
 #[test]
 fn a_call_for_every_hit_without_a_pause() {
-    let client = bound(quick());
+    let client = bound(often());
     let (first, second) = (Site::new("200 OK"), Site::new("200 OK"));
     first.bind(&client, &json!({"minTimeout": "0"}));
     second.bind(&client, &json!({"minTimeout": 0}));
-    client.call("batch", json!({"cmd": ["crm.deal.add", "crm.deal.add", "crm.deal.add"]}));
+    client.by_webhook("batch", json!({"cmd": ["crm.deal.add", "crm.deal.add", "crm.deal.add"]}));
     client.add_deal("x");
     first.next();
     first.next();
@@ -181,7 +189,7 @@ fn a_call_for_every_hit_without_a_pause() {
 
 #[test]
 fn calls_in_the_pause_are_not_made() {
-    let client = bound(quick());
+    let client = bound(often());
     let site = Site::new("200 OK");
     site.bind(&client, &json!({"minTimeout": 2}));
     let clock = Instant::now();
@@ -239,12 +247,51 @@ fn unbound_handlers_are_not_called() {
 #[test]
 fn only_loopback() {
     let client = Client::new(quick());
-    for handler in ["https://127.0.0.1/", "http://example.com/", "http://10.0.0.1/", "nonsense"] {
+    for handler in ["https://127.0.0.1/", "http://example.com/", "http://10.0.0.1/"] {
         let (status, body) = client.rest("event.bind", json!({"event": "ONOFFLINEEVENT", "handler": handler}));
         assert_eq!((status, &body["error"], &body["argument"]), (400, &json!("ERROR_ARGUMENT"), &json!("HANDLER")));
         assert!(body["error_description"].as_str().unwrap().contains(handler), "{body}");
         let control = json!({"install": {"handler": handler}});
         assert_eq!(client.agent.post(client.url("/control")).send_json(control).unwrap().status(), 400);
+    }
+}
+
+#[test]
+fn addresses_that_the_vendor_refuses() {
+    let client = Client::new(quick());
+    let refused = |handler: &str| {
+        let (status, body) = client.rest("event.bind", json!({"event": "ONOFFLINEEVENT", "handler": handler}));
+        assert_eq!(status, 400, "{handler}: {body}");
+        (body["error"].as_str().unwrap().to_owned(), body["error_description"].as_str().unwrap().to_owned())
+    };
+    let wrong = ("ERROR_WRONG_HANDLER_URL".to_owned(), "Wrong handler URL".to_owned());
+    for handler in ["http://localhost:8080/b24", "http://server1c/b24", "http://[::1]/b24", "nonsense"] {
+        assert_eq!(refused(handler), wrong, "{handler}");
+    }
+    let protocol = ("ERROR_UNSUPPORTED_PROTOCOL".to_owned(), "Unsupported handler protocol".to_owned());
+    assert_eq!(refused("ftp://127.0.0.1/"), protocol);
+    let site = Site::new("200 OK");
+    site.bind(&client, &json!({}));
+    let again = ("ERROR_CORE".to_owned(), "Unable to set event handler: Handler already binded".to_owned());
+    assert_eq!(refused(&site.address), again, "other options change nothing");
+}
+
+#[test]
+fn min_timeout_is_not_read_back() {
+    for min_timeout in [0, 3600] {
+        let client = bound(Options { kindness: Kindness::NONE, ..quick() });
+        let site = Site::new("200 OK");
+        site.bind(&client, &json!({"minTimeout": min_timeout}));
+        let clock = Instant::now();
+        client.add_deal("x");
+        site.next();
+        client.add_deal("x");
+        assert!(site.has_nothing(), "what falls into the second is not announced");
+        std::thread::sleep(Duration::from_millis(1050).saturating_sub(clock.elapsed()));
+        assert!(site.has_nothing(), "nor when it is over");
+        client.add_deal("x");
+        site.next();
+        assert_eq!(client.emulator.counters().handler_calls_skipped, 1);
     }
 }
 

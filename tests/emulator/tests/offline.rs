@@ -34,7 +34,7 @@ fn one_hit_is_one_message_that_counts_per_queue() {
     client.bind("ONCRMDEALADD", "OneC");
     client.bind("ONCRMLEADADD", "OneC");
     let poll = client.poll_held(&client.subscription());
-    client.call("batch", json!({"cmd": {"a": "crm.deal.add", "b": "crm.lead.add", "c": "crm.deal.add"}}));
+    client.by_webhook("batch", json!({"cmd": {"a": "crm.deal.add", "b": "crm.lead.add", "c": "crm.deal.add"}}));
     let announced = messages(&text_of(poll.join().unwrap().unwrap()));
     assert_eq!(announced.len(), 1);
     assert_eq!(
@@ -118,12 +118,12 @@ fn pages_filters_and_orders_with_brackets() {
     let client = Client::new(quick());
     client.bind("ONCRMDEALADD", "");
     let commands: Vec<&str> = (0..50).map(|_| "crm.deal.add").collect();
-    client.call("batch", json!({"cmd": commands}));
+    client.by_webhook("batch", json!({"cmd": commands}));
     (0..3).for_each(|_| drop(client.add_deal("x")));
     let token = &client.tokens.access_token;
     let (_, page) = client.form("/rest/event.offline.list", &format!("auth={token}"));
     assert_eq!((&page["total"], &page["next"]), (&json!(53), &json!(50)));
-    let (_, page) = client.form("/rest/event.offline.list.json", &format!("AUTH={token}&START=50"));
+    let (_, page) = client.form("/rest/event.offline.list.json", &format!("auth={token}&start=50"));
     assert_eq!((&page["total"], &page["next"], ids(&page["result"]).len()), (&json!(53), &Value::Null, 3));
     let (_, page) = client.form(
         "/rest/event.offline.list",
@@ -201,25 +201,49 @@ fn bindings() {
 }
 
 #[test]
-fn workers_get_disjoint_records() {
+fn workers_share_a_queue_and_lose_nothing() {
     let client = Client::new(quick());
     client.bind("ONCRMDEALADD", "");
     for id in 0..40 {
         client.emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": id}}), "");
     }
-    let mut fetched: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let batches = (0..2).map(|_| client.call("event.offline.get", json!({"clear": 0, "limit": 5})));
-                    let events = batches.flat_map(|batch| batch["events"].as_array().unwrap().clone());
-                    events.map(|event| event["ID"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-                })
-            })
-            .collect();
+    assert_eq!(fetched_by_workers(&client).0, 40);
+    assert_eq!(client.emulator.queue(""), []);
+}
+
+#[test]
+fn reservations_at_the_same_moment_take_the_same_records() {
+    let client = Client::new(quick());
+    client.emulator.control(Control::ReservationRace { ms: 50 });
+    client.bind("ONCRMDEALADD", "");
+    for id in 0..40 {
+        client.emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": id}}), "");
+    }
+    let (distinct, all) = fetched_by_workers(&client);
+    assert_eq!(distinct, 40);
+    assert!(all > 40, "the window is wide open");
+    assert_eq!(client.emulator.queue(""), []);
+}
+
+/// Fetches and confirms with four workers until nothing comes. Returns how many records came, and how many times.
+fn fetched_by_workers(client: &Client) -> (usize, usize) {
+    let fetch = || {
+        let batch = client.call("event.offline.get", json!({"clear": 0, "limit": 5}));
+        client.call("event.offline.clear", json!({"process_id": batch["process_id"]}));
+        let events = batch["events"].as_array().unwrap().clone();
+        events.iter().map(|event| event["ID"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // A worker whose records were taken over by another one gets none: the queue says when all is done.
+    let work = || {
+        let mut got = Vec::new();
+        while !client.emulator.queue("").is_empty() {
+            got.extend(fetch());
+        }
+        got
+    };
+    let got: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    fetched.sort_unstable();
-    fetched.dedup();
-    assert_eq!(fetched.len(), 40);
+    (got.iter().collect::<std::collections::HashSet<_>>().len(), got.len())
 }

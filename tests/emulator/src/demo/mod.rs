@@ -9,7 +9,7 @@ mod user;
 
 use std::error::Error;
 
-use b24_emulator::{ADMINISTRATOR, EMPLOYEE, Emulator, Options};
+use b24_emulator::{ADMINISTRATOR, Emulator, Options};
 use lexopt::{Arg, Parser, ValueExt};
 
 use host::Host;
@@ -20,20 +20,22 @@ use user::User;
 pub fn demo(arguments: &mut Parser) -> Result<(), lexopt::Error> {
     let mut burst = 3;
     let mut source = "push";
+    let mut on_premise = false;
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("events") => burst = arguments.value()?.parse()?,
             Arg::Long("handler") => source = "handler",
             Arg::Long("both") => source = "both",
+            Arg::Long("on-premise") => on_premise = true,
             other => return Err(other.unexpected()),
         }
     }
-    play(burst, source).map_err(lexopt::Error::Custom)
+    play(burst, source, on_premise).map_err(lexopt::Error::Custom)
 }
 
-fn play(burst: u32, source: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let emulator = Emulator::start(Options::default())?;
-    let user = User::new(emulator.portal_url(), emulator.issue_tokens(EMPLOYEE).access_token);
+fn play(burst: u32, source: &str, on_premise: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let emulator = Emulator::start(Options { on_premise, ..Options::default() })?;
+    let user = User::new(emulator.webhook_url());
     // The memory that the portal and its user need does not count as the library's.
     user.call("profile", "{}")?;
     let before = memory::resident();

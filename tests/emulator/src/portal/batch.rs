@@ -4,7 +4,8 @@ use crate::php::value::{Map, Value, json};
 
 use super::call::{Caller, Outcome, Params};
 use super::error::RestError;
-use super::{Portal, methods};
+use super::hit::Hit;
+use super::methods;
 use crate::php;
 
 const MAX_CALLS: usize = 50;
@@ -12,14 +13,14 @@ const MAX_CALLS: usize = 50;
 /// How one of the calls ended.
 type Run = Result<methods::Timed, RestError>;
 
-pub fn batch(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
+pub fn batch(hit: &mut Hit, caller: &Caller, params: &Params) -> Outcome {
     let halt = params.get("halt").is_some_and(php::truth);
     let commands = params.get("cmd").map(php::entries).unwrap_or_default();
     let mut results = Results::default();
     for (index, (key, command)) in commands.into_iter().enumerate() {
         let Some(command) = command.as_str() else { continue };
         let outcome = if index < MAX_CALLS {
-            run(portal, caller, command, &results)
+            run(hit, caller, command, &results)
         } else {
             Err(RestError::bad_request("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded"))
         };
@@ -32,19 +33,19 @@ pub fn batch(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     Ok(results.json().into())
 }
 
-fn run(portal: &mut Portal, caller: &Caller, command: &str, results: &Results) -> Run {
+fn run(hit: &mut Hit, caller: &Caller, command: &str, results: &Results) -> Run {
     let (method, query) = command.split_once('?').unwrap_or((command, ""));
     let method = method.to_lowercase();
     if method == "batch" {
         return Err(RestError::bad_request("ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage"));
     }
     let params = php::params::parse(query).into_iter().map(|(name, value)| (name, results.put_into(value)));
-    let mut params = Params::new(params.collect());
-    // The whole batch has one authorization, `auth_connector` included.
-    for name in ["auth", "auth_connector"] {
-        params.take(name);
+    let scope = methods::scope_of(&method).ok_or_else(RestError::method_not_found)?;
+    if !hit.grants(scope) {
+        return Err(RestError::insufficient_scope_in_batch());
     }
-    methods::run(portal, caller, &method, params)
+    // The whole batch has one authorization, `auth_connector` included: those of a command are not looked at.
+    methods::run(hit, caller, &method, Params::new(params.collect()))
 }
 
 #[derive(Default)]

@@ -1,10 +1,13 @@
 //! `event.bind`, `event.unbind`, `event.get`, `events`: the events that an application wants.
 
+use std::collections::HashSet;
+
 use crate::php::value::{Value, json};
 
 use super::call::{Caller, Outcome, Params};
 use super::error::RestError;
 use super::handler::Pause;
+use super::hit::Hit;
 use super::{Portal, crm};
 use crate::caller::Handler;
 use crate::php;
@@ -17,6 +20,8 @@ pub const OFFLINE_EVENT: &str = "ONOFFLINEEVENT";
 
 #[derive(Clone, Debug)]
 pub struct Binding {
+    /// `event_handler_id`; 0 until it is stored.
+    pub id: u64,
     pub event: String,
     /// Empty for an offline event.
     pub handler: String,
@@ -34,9 +39,54 @@ impl Binding {
     }
 }
 
+#[derive(Default)]
+pub struct Bindings {
+    bound: Vec<Binding>,
+    last_id: u64,
+    /// Those that are being stored at this moment.
+    locks: HashSet<String>,
+}
+
+impl Bindings {
+    pub fn of<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Binding> {
+        self.bound.iter().filter(move |binding| binding.event == event)
+    }
+
+    pub fn of_mut<'a>(&'a mut self, event: &'a str) -> impl Iterator<Item = &'a mut Binding> {
+        self.bound.iter_mut().filter(move |binding| binding.event == event)
+    }
+
+    pub fn clear(&mut self) {
+        self.bound.clear();
+    }
+
+    /// A new `event_handler_id`.
+    pub fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Stores a binding, unless there is one like it.
+    fn add(&mut self, binding: Binding) -> Result<(), &'static str> {
+        if self.bound.iter().any(|known| known.lock_key() == binding.lock_key()) {
+            return Err("Handler already binded");
+        }
+        let id = self.next_id();
+        self.bound.push(Binding { id, ..binding });
+        Ok(())
+    }
+}
+
+impl Binding {
+    /// Equal for bindings of which there can be only one.
+    fn lock_key(&self) -> String {
+        format!("{}|{}|{}|{}", self.event, self.handler, self.connector, self.user)
+    }
+}
+
 /// The events that the application's scope allows.
 fn available(portal: &Portal) -> Vec<String> {
-    let crm = portal.has_scope("crm").then(crm::event_names).unwrap_or_default();
+    let crm = portal.grants("crm").then(crm::event_names).unwrap_or_default();
     crm.into_iter().chain(GLOBAL_EVENTS.map(str::to_owned)).collect()
 }
 
@@ -75,7 +125,7 @@ impl Target {
     }
 }
 
-pub fn bind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
+pub fn bind(hit: &mut Hit, caller: &Caller, params: &Params) -> Outcome {
     caller.require_application()?;
     let mut user = wanted_user(params).unwrap_or(0);
     if user > 0 && user != caller.user {
@@ -88,33 +138,41 @@ pub fn bind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     let handler_address = if target.offline {
         None
     } else {
-        Some(Handler::parse(&target.handler).map_err(|reason| RestError::wrong_value("HANDLER", &reason))?)
+        Some(Handler::parse(&target.handler).map_err(|refusal| RestError::wrong_handler(&refusal))?)
     };
-    if !available(portal).contains(&target.event) {
+    if !available(hit).contains(&target.event) {
         return Err(RestError::event_not_found());
     }
     if target.offline && target.event == OFFLINE_EVENT {
         return Err(RestError::bad_query("Offline event cannot be registered for this event.".to_owned()));
     }
+    let min_timeout = params.get("options").and_then(|options| options.get("minTimeout")).map(php::int);
     let binding = Binding {
+        id: 0,
         event: target.event,
         handler: target.handler,
         handler_address,
-        pause: Pause::new(params.get("options").and_then(|options| options.get("minTimeout")).map(php::int)),
+        pause: Pause::new(min_timeout.filter(|_| hit.kindness.min_timeout)),
         user: if target.offline { 0 } else { user },
         connector: caller.connector.clone(),
     };
-    let already = portal.bindings.iter().any(|known| {
-        known.event == binding.event
-            && known.handler == binding.handler
-            && known.user == binding.user
-            && known.connector == binding.connector
-    });
-    if already {
-        return Err(RestError::core("Unable to set event handler: Handler already binded"));
-    }
-    portal.bindings.push(binding);
+    store(hit, binding).map_err(|reason| RestError::core(format!("Unable to set event handler: {reason}")))?;
     Ok(json!(true).into())
+}
+
+/// Stores a binding under a lock. Whoever asks for the same one meanwhile is refused and does not wait.
+fn store(hit: &mut Hit, binding: Binding) -> Result<(), &'static str> {
+    let key = binding.lock_key();
+    if !hit.bindings.locks.insert(key.clone()) {
+        return Err("Process of binding the handler has already started");
+    }
+    let time = hit.timing.binding;
+    if !time.is_zero() {
+        hit.let_others_in(time);
+    }
+    let stored = hit.bindings.add(binding);
+    hit.bindings.locks.remove(&key);
+    stored
 }
 
 pub fn unbind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
@@ -128,8 +186,9 @@ pub fn unbind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome 
         None if !caller.is_admin => Some(caller.user),
         wanted => wanted,
     };
-    let before = portal.bindings.len();
-    portal.bindings.retain(|binding| {
+    let bound = &mut portal.bindings.bound;
+    let before = bound.len();
+    bound.retain(|binding| {
         let same = binding.event == target.event && binding.handler == target.handler;
         let own = if target.offline {
             binding.connector == caller.connector
@@ -138,12 +197,12 @@ pub fn unbind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome 
         };
         !(same && own)
     });
-    Ok(json!({"count": before - portal.bindings.len()}).into())
+    Ok(json!({"count": before - bound.len()}).into())
 }
 
 pub fn get(portal: &Portal, caller: &Caller) -> Outcome {
     caller.require_application()?;
-    let visible = portal.bindings.iter().filter(|binding| caller.is_admin || binding.user == caller.user);
+    let visible = portal.bindings.bound.iter().filter(|binding| caller.is_admin || binding.user == caller.user);
     let bindings: Vec<Value> = visible
         .map(|binding| {
             if binding.is_offline() {

@@ -30,26 +30,34 @@ impl Caller {
         }
     }
 
+    /// The key of the queue for which a change by this caller is the application's own.
+    pub fn own_connector(&self) -> Option<&str> {
+        (self.by == Authorization::Application).then_some(self.connector.as_str())
+    }
+
     pub fn require_admin(&self, reason: &str) -> Result<(), RestError> {
         if self.is_admin { Ok(()) } else { Err(RestError::access_denied(reason)) }
     }
 }
 
-/// Parameters with names in any case.
+/// Parameters of a call. A method finds its own in any case (`array_change_key_case`); those that all methods share,
+/// such as `auth` and `start`, have exact names and are ignored otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct Params(Map);
 
 impl Params {
     pub fn new(raw: Map) -> Self {
-        Self(raw.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
+        Self(raw)
     }
 
-    /// `isset`: null counts as absent.
+    /// A method's own parameter; of several that differ in case the last. `isset`: null counts as absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        let (_, value) = self.0.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(value).filter(|value| !value.is_null())
     }
 
-    pub fn take(&mut self, name: &str) -> Option<Value> {
+    /// A parameter of all methods.
+    pub fn take_exact(&mut self, name: &str) -> Option<Value> {
         // The order of the rest is the order of the caller.
         self.0.shift_remove(name).filter(|value| !value.is_null())
     }

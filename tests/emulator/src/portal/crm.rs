@@ -134,7 +134,7 @@ fn list(crm: &Crm, entity: Entity, params: &Params, start: i64) -> Outcome {
 fn changed(portal: &mut Portal, caller: &Caller, entity: Entity, action: &str, id: u64) {
     let data = json!({"FIELDS": {"ID": id.to_string()}});
     let additional = json!({"user_id": caller.user.to_string()});
-    portal.raise(&entity.event(action), &data, &additional, &caller.connector);
+    portal.raise(&entity.event(action), &data, &additional, caller.own_connector());
 }
 
 fn wanted_id(params: &Params) -> Result<u64, RestError> {

@@ -3,12 +3,15 @@
 use crate::php::value::{Map, Value, json};
 use hyper::StatusCode;
 
+use super::call::Authorization;
+use crate::caller::Refusal;
+
 #[derive(Debug)]
 pub struct RestError {
     pub status: StatusCode,
     pub code: &'static str,
     pub description: String,
-    /// Further keys of the answer, such as `argument` or `time`.
+    /// Further keys of the answer, such as `argument`.
     pub additional: Vec<(&'static str, Value)>,
 }
 
@@ -29,28 +32,65 @@ impl RestError {
         Self::new(StatusCode::NOT_FOUND, "ERROR_METHOD_NOT_FOUND", "Method not found!")
     }
 
+    pub fn portal_deleted() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "PORTAL_DELETED", "Portal was deleted")
+    }
+
+    /// Who calls is not accepted: `OAuthException`.
+    fn unauthorized(code: &'static str, description: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, description)
+    }
+
     pub fn no_auth_found() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "NO_AUTH_FOUND", "Wrong authorization data")
+        Self::unauthorized("NO_AUTH_FOUND", "Wrong authorization data")
     }
 
     pub fn invalid_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "Unable to get application by token")
+        Self::unauthorized("invalid_token", "Unable to get application by token")
     }
 
     pub fn expired_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "expired_token", "The access token provided has expired.")
+        Self::unauthorized("expired_token", "The access token provided has expired")
+    }
+
+    pub fn connection_error() -> Self {
+        Self::unauthorized("CONNECTION_ERROR", "Error connecting to authorization server")
+    }
+
+    pub fn license_expired(by: Authorization) -> Self {
+        let text = match by {
+            Authorization::Application => "REST is available only on commercial plans.",
+            Authorization::Webhook => "REST is available only by subscription.",
+        };
+        Self::unauthorized("ACCESS_DENIED", text)
     }
 
     pub fn invalid_credentials() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", "Invalid request credentials")
+        Self::unauthorized("INVALID_CREDENTIALS", "Invalid request credentials")
     }
 
-    pub fn insufficient_scope() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "insufficient_scope",
-            "The request requires higher privileges than provided by the access token",
-        )
+    pub fn insufficient_scope(by: Authorization) -> Self {
+        let whose = match by {
+            Authorization::Application => "access",
+            Authorization::Webhook => "webhook",
+        };
+        let text = format!("The request requires higher privileges than provided by the {whose} token");
+        Self::unauthorized("insufficient_scope", &text)
+    }
+
+    /// In a batch the scope is checked elsewhere, and nothing is said about it.
+    pub fn insufficient_scope_in_batch() -> Self {
+        Self::unauthorized("insufficient_scope", "")
+    }
+
+    pub fn push_server_not_configured() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "SERVER_ERROR", "Push & Pull server is not configured")
+    }
+
+    /// What the methods of Push&Pull say to a webhook.
+    pub fn application_authorization_only() -> Self {
+        let text = "Get access to application config available only for application authorization.";
+        Self::new(StatusCode::FORBIDDEN, "WRONG_AUTH_TYPE", text)
     }
 
     pub fn access_denied(reason: &str) -> Self {
@@ -66,7 +106,7 @@ impl RestError {
         Self::new(
             StatusCode::FORBIDDEN,
             "WRONG_LICENSE",
-            format!("Feature is not available on the current plan: {feature}"),
+            format!("This feature is not enabled for the current license: {feature}"),
         )
     }
 
@@ -86,6 +126,17 @@ impl RestError {
         Self::new(StatusCode::BAD_REQUEST, "ERROR_EVENT_NOT_FOUND", "Event not found")
     }
 
+    /// A handler's address that the vendor refuses, or one that the emulator cannot call.
+    pub fn wrong_handler(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::WrongUrl => Self::new(StatusCode::BAD_REQUEST, "ERROR_WRONG_HANDLER_URL", refusal.to_string()),
+            Refusal::UnsupportedProtocol => {
+                Self::new(StatusCode::BAD_REQUEST, "ERROR_UNSUPPORTED_PROTOCOL", refusal.to_string())
+            }
+            Refusal::NotHere(_) => Self::wrong_value("HANDLER", &refusal.to_string()),
+        }
+    }
+
     pub fn core(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "ERROR_CORE", description)
     }
@@ -99,6 +150,10 @@ impl RestError {
         let mut error = Self::new(StatusCode::BAD_REQUEST, "ERROR_ARGUMENT", description);
         error.additional.push(("argument", json!(argument)));
         error
+    }
+
+    pub fn wrong_type(argument: &str) -> Self {
+        Self::wrong_value(argument, &format!("The value of an argument '{argument}' has an invalid type"))
     }
 
     pub fn missing_argument(argument: &str) -> Self {

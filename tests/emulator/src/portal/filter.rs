@@ -50,6 +50,9 @@ struct Condition {
     kind: Kind,
     operation: Operation,
     values: Vec<String>,
+    /// The name with its operation.
+    key: String,
+    is_list: bool,
 }
 
 impl Filter {
@@ -63,6 +66,12 @@ impl Filter {
             .map(|(key, value)| Condition::parse(&key.to_uppercase(), value, fields))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// `event.offline.get` selects the records that it reserves with another query, which takes scalars only and knows
+    /// fewer operations.
+    pub fn check_reserving(&self) -> Result<(), RestError> {
+        self.0.iter().try_for_each(Condition::check_reserving)
     }
 
     /// `value` gives a field of the row.
@@ -88,7 +97,20 @@ impl Condition {
             }
             scalar => vec![php::text(scalar).unwrap_or_default()],
         };
-        Ok(Self { field: field.to_owned(), kind, operation: *operation, values })
+        let is_list = value.is_array();
+        Ok(Self { field: field.to_owned(), kind, operation: *operation, values, key: key.to_owned(), is_list })
+    }
+
+    fn check_reserving(&self) -> Result<(), RestError> {
+        // The vendor makes an object of a time before it checks that the value is a scalar.
+        if self.is_list || self.kind == Kind::Time {
+            return Err(RestError::wrong_type(&self.key));
+        }
+        match self.operation {
+            Operation::In => Err(RestError::wrong_value("", "Unknown operator `@`")),
+            Operation::Like => Err(RestError::wrong_value("", "Unknown operator `%`")),
+            _ => Ok(()),
+        }
     }
 
     fn accepts(&self, value: &str) -> bool {

@@ -6,16 +6,19 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Portal;
+use super::conditions::AuthServer;
 use super::tokens::Tokens;
 use crate::caller::{Call, Handler};
 use crate::time;
 
-/// Seconds between two calls, unless the binding states them.
+/// Seconds between two calls.
 const DEFAULT_TIMEOUT: i64 = 1;
 /// PHP's `http_build_query` does not encode these.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// `options[minTimeout]` of a binding, and its last call.
+/// The time between two calls of a binding, and its last call.
+///
+/// PHP stores `options[minTimeout]` of `event.bind`, and does not read it back: in fact it is always the default.
 #[derive(Clone, Debug)]
 pub struct Pause {
     seconds: i64,
@@ -46,7 +49,7 @@ pub struct Calling {
     pub tokens: bool,
     /// Whether they carry a refresh token too.
     pub refresh_token: bool,
-    /// Calls that fell into the pause of their binding.
+    /// Calls that fell into the pause of their binding, or that nobody could make.
     pub skipped: u64,
 }
 
@@ -64,24 +67,29 @@ impl Calling {
 impl Portal {
     /// Calls the handlers of `event`. The user `cause` caused it; 0 for no user.
     pub fn call_handlers(&mut self, event: &str, cause: u32) {
+        if !self.conditions.events_are_sent() {
+            return;
+        }
         let now = Instant::now();
+        let reachable = self.conditions.auth_server == AuthServer::Reachable;
         let mut calls = Vec::new();
         // The vendor remembers one "already called" for all bindings without a pause: one call per hit.
         let mut unpaused_called = false;
-        for binding in self.bindings.iter_mut().filter(|binding| binding.event == event) {
+        for binding in self.bindings.of_mut(event) {
             let Some(handler) = &binding.handler_address else { continue };
             let unpaused = binding.pause.seconds <= 0;
-            if (unpaused && unpaused_called) || !binding.pause.is_over(now) {
+            // The call is lost if the authorization server, which makes it, is not reached.
+            if (unpaused && unpaused_called) || !binding.pause.is_over(now) || !reachable {
                 self.calling.skipped += 1;
                 continue;
             }
             unpaused_called |= unpaused;
             let user = if binding.user > 0 { binding.user } else { cause };
-            calls.push((handler.clone(), user));
+            calls.push((binding.id, handler.clone(), user));
         }
-        for (handler, user) in calls {
+        for (id, handler, user) in calls {
             let tokens = (self.calling.tokens && user > 0).then(|| self.tokens.issue(user));
-            let mut form = Form::event(event);
+            let mut form = Form::event(event, id);
             form.put("data", "");
             form.put("ts", &time::unix_now().to_string());
             self.put_auth(&mut form, tokens.as_ref(), self.calling.refresh_token);
@@ -92,7 +100,8 @@ impl Portal {
     /// A user installs the application: its handler receives the first pair of tokens.
     pub fn install(&mut self, handler: Handler, user: u32) {
         let tokens = self.tokens.issue(user);
-        let mut form = Form::event("ONAPPINSTALL");
+        self.conditions.installed = true;
+        let mut form = Form::event("ONAPPINSTALL", self.bindings.next_id());
         for (name, value) in [("VERSION", "1"), ("ACTIVE", "Y"), ("INSTALLED", "Y"), ("LANGUAGE_ID", "ru")] {
             form.put(&format!("data[{name}]"), value);
         }
@@ -100,7 +109,7 @@ impl Portal {
         self.put_auth(&mut form, Some(&tokens), true);
         form.put("auth[expires]", &tokens.expires.to_string());
         form.put("auth[scope]", &self.scope);
-        form.put("auth[status]", "L");
+        form.put("auth[status]", self.application.status());
         form.put("auth[user_id]", &user.to_string());
         form.put("auth[client_id]", &self.application.client_id);
         self.calling.hand_over(handler, form);
@@ -111,7 +120,7 @@ impl Portal {
         self.tokens.revoke();
         self.bindings.clear();
         self.queue.clear();
-        let mut form = Form::event("ONAPPUNINSTALL");
+        let mut form = Form::event("ONAPPUNINSTALL", self.bindings.next_id());
         form.put("data[LANGUAGE_ID]", "ru");
         form.put("data[CLEAN]", "1");
         form.put("ts", &time::unix_now().to_string());
@@ -120,7 +129,6 @@ impl Portal {
     }
 
     fn put_auth(&self, form: &mut Form, tokens: Option<&Tokens>, refresh_token: bool) {
-        let endpoint = format!("http://{}/rest/", self.address);
         let mut put = |name: &str, value: &str| form.put(&format!("auth[{name}]"), value);
         if let Some(tokens) = tokens {
             put("access_token", &tokens.access_token);
@@ -128,8 +136,8 @@ impl Portal {
         }
         put("domain", &self.address);
         if let Some(tokens) = tokens {
-            put("server_endpoint", &endpoint);
-            put("client_endpoint", &endpoint);
+            put("server_endpoint", &self.server_endpoint());
+            put("client_endpoint", &self.client_endpoint());
             if refresh_token {
                 put("refresh_token", &tokens.refresh_token);
             }
@@ -143,8 +151,8 @@ impl Portal {
 struct Form(String);
 
 impl Form {
-    fn event(name: &str) -> Self {
-        Self(format!("event={name}"))
+    fn event(name: &str, handler_id: u64) -> Self {
+        Self(format!("event={name}&event_handler_id={handler_id}"))
     }
 
     fn put(&mut self, name: &str, value: &str) {
@@ -173,8 +181,8 @@ mod tests {
 
     #[test]
     fn forms() {
-        let mut form = Form::event("X");
+        let mut form = Form::event("X", 5);
         form.put("auth[domain]", "127.0.0.1:80 Я");
-        assert_eq!(form.0, "event=X&auth%5Bdomain%5D=127.0.0.1%3A80+%D0%AF");
+        assert_eq!(form.0, "event=X&event_handler_id=5&auth%5Bdomain%5D=127.0.0.1%3A80+%D0%AF");
     }
 }

@@ -8,6 +8,8 @@ use crate::time;
 
 /// Running time is counted over ten minutes.
 const OPERATING_WINDOW: Duration = Duration::from_secs(600);
+/// A method that has run so many seconds is blocked.
+const OPERATING_LIMIT: f64 = 420.0;
 
 /// A leaky bucket.
 pub struct Bucket {
@@ -38,7 +40,10 @@ impl Bucket {
 #[derive(Default)]
 pub struct Operating {
     used: HashMap<String, Used>,
-    blocked: HashMap<String, Blocked>,
+    /// Until when, in unix seconds.
+    blocked: HashMap<String, i64>,
+    /// The next success says when the running time is forgotten, and then the method is blocked until then.
+    exhausted: HashMap<String, i64>,
 }
 
 struct Used {
@@ -46,32 +51,34 @@ struct Used {
     reset_at: i64,
 }
 
-#[derive(Clone, Copy)]
-pub struct Blocked {
-    /// Unix seconds.
-    pub until: i64,
-    /// Whether the refusal states when the block ends.
-    pub tells_time: bool,
-}
-
 impl Operating {
-    pub fn block(&mut self, method: &str, blocked: Blocked) {
-        self.blocked.insert(method.to_lowercase(), blocked);
+    pub fn block(&mut self, method: &str, until: i64) {
+        self.blocked.insert(method.to_lowercase(), until);
+    }
+
+    /// Blocks the method after its next success, which tells until when.
+    pub fn exhaust(&mut self, method: &str, until: i64) {
+        self.exhausted.insert(method.to_lowercase(), until);
     }
 
     pub fn unblock_all(&mut self) {
         self.blocked.clear();
+        self.exhausted.clear();
     }
 
-    pub fn blocked(&mut self, method: &str) -> Option<Blocked> {
+    pub fn blocked(&mut self, method: &str) -> Option<i64> {
         let now = time::unix_now();
-        self.blocked.retain(|_, blocked| now < blocked.until);
+        self.blocked.retain(|_, until| now < *until);
         self.blocked.get(method).copied()
     }
 
     /// Adds a call; the answer is `operating` and `operating_reset_at`.
     pub fn add(&mut self, method: &str, ran: Duration) -> (f64, i64) {
         let now = time::unix_now();
+        if let Some(until) = self.exhausted.remove(method) {
+            self.block(method, until);
+            return (OPERATING_LIMIT, until);
+        }
         let reset_at = now + time::seconds(OPERATING_WINDOW);
         let used = self.used.entry(method.to_owned()).or_insert(Used { seconds: 0.0, reset_at });
         if used.reset_at <= now {

@@ -6,6 +6,7 @@ use crate::php::value::{Map, Value, json};
 
 use super::call::{Caller, Outcome, Params, Success};
 use super::error::RestError;
+use super::hit::Hit;
 use super::{Portal, application, batch, bindings, crm, offline_methods, pull};
 use crate::time;
 
@@ -44,31 +45,35 @@ pub fn scope_of(method: &str) -> Option<&'static str> {
     listed.or_else(|| crm::method_names().iter().any(|name| name == method).then_some("crm"))
 }
 
-/// Runs a method whose name is in lower case.
-pub fn run(portal: &mut Portal, caller: &Caller, method: &str, mut params: Params) -> Result<Timed, RestError> {
+/// Runs a method whose name is in lower case, for a caller who may call it.
+pub fn run(hit: &mut Hit, caller: &Caller, method: &str, mut params: Params) -> Result<Timed, RestError> {
     let started = time::now();
     let clock = Instant::now();
-    let scope = scope_of(method).ok_or_else(RestError::method_not_found)?;
-    if !scope.is_empty() && !portal.has_scope(scope) {
-        return Err(RestError::insufficient_scope());
-    }
-    if let Some(blocked) = portal.operating.blocked(method) {
-        portal.operating_refusals += 1;
+    if let Some(until) = hit.operating.blocked(method) {
+        hit.operating_refusals += 1;
         let mut error = RestError::operation_time_limit();
-        if blocked.tells_time {
-            error.additional.push(("time", json!({"operating_reset_at": blocked.until})));
+        if hit.kindness.time_in_errors {
+            error.additional.push(("time", json!({"operating_reset_at": until})));
         }
         return Err(error);
     }
-    let start = params.take("start").map_or(0, |start| crate::php::int(&start));
-    let success = dispatch(portal, caller, method, &params, start)?;
-    let operating = portal.operating.add(method, clock.elapsed());
+    let start = params.take_exact("start").map_or(0, |start| crate::php::int(&start));
+    let success = dispatch(hit, caller, method, &params, start)?;
+    let operating = hit.operating.add(method, clock.elapsed());
+    // The vendor's limiter of load is off on portals on-premise.
+    let operating = (!hit.on_premise).then_some(operating);
     Ok(Timed { success, time: times(started, clock.elapsed(), operating) })
 }
 
-fn dispatch(portal: &mut Portal, caller: &Caller, method: &str, params: &Params, start: i64) -> Outcome {
+fn dispatch(hit: &mut Hit, caller: &Caller, method: &str, params: &Params, start: i64) -> Outcome {
     match method {
-        "batch" => batch::batch(portal, caller, params),
+        "batch" => return batch::batch(hit, caller, params),
+        "event.bind" => return bindings::bind(hit, caller, params),
+        "event.offline.get" => return offline_methods::get(hit, caller, params),
+        _ => {}
+    }
+    let portal: &mut Portal = hit;
+    match method {
         "methods" => Ok(names(portal).into()),
         "scope" => application::scope(portal, params),
         "server.time" => application::server_time(),
@@ -77,10 +82,8 @@ fn dispatch(portal: &mut Portal, caller: &Caller, method: &str, params: &Params,
         "user.current" => application::user_current(caller),
         "feature.get" => application::feature_get(portal, params),
         "events" => bindings::events(portal, caller),
-        "event.bind" => bindings::bind(portal, caller, params),
         "event.unbind" => bindings::unbind(portal, caller, params),
         "event.get" => bindings::get(portal, caller),
-        "event.offline.get" => offline_methods::get(portal, caller, params),
         "event.offline.list" => offline_methods::list(portal, caller, params, start),
         "event.offline.clear" => offline_methods::clear(portal, caller, params),
         "event.offline.error" => offline_methods::error(portal, caller, params),
@@ -91,12 +94,12 @@ fn dispatch(portal: &mut Portal, caller: &Caller, method: &str, params: &Params,
 }
 
 fn names(portal: &Portal) -> Value {
-    let plain = METHODS.iter().filter(|(_, scope)| scope.is_empty() || portal.has_scope(scope));
-    let crm = portal.has_scope("crm").then(crm::method_names).unwrap_or_default();
+    let plain = METHODS.iter().filter(|(_, scope)| portal.grants(scope));
+    let crm = portal.grants("crm").then(crm::method_names).unwrap_or_default();
     plain.map(|(name, _)| json!(name)).chain(crm.into_iter().map(Value::String)).collect()
 }
 
-fn times(started: Duration, ran: Duration, (operating, reset_at): (f64, i64)) -> Value {
+fn times(started: Duration, ran: Duration, operating: Option<(f64, i64)>) -> Value {
     let finished = started + ran;
     let mut times = Map::new();
     times.insert("start".to_owned(), json!(started.as_secs_f64()));
@@ -105,7 +108,9 @@ fn times(started: Duration, ran: Duration, (operating, reset_at): (f64, i64)) ->
     times.insert("processing".to_owned(), json!(ran.as_secs_f64()));
     times.insert("date_start".to_owned(), json!(time::iso(time::seconds(started))));
     times.insert("date_finish".to_owned(), json!(time::iso(time::seconds(finished))));
-    times.insert("operating_reset_at".to_owned(), json!(reset_at));
-    times.insert("operating".to_owned(), json!(operating));
+    if let Some((operating, reset_at)) = operating {
+        times.insert("operating_reset_at".to_owned(), json!(reset_at));
+        times.insert("operating".to_owned(), json!(operating));
+    }
     Value::Object(times)
 }

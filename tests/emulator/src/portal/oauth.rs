@@ -1,11 +1,13 @@
-//! The authorization server: `/oauth/token/`.
+//! The authorization server: `/oauth/token/`, and its own `/rest/app.info`.
 
 use crate::php::value::{Value, json};
 use hyper::StatusCode;
 
 use super::Portal;
 use super::call::Params;
-use super::tokens::Tokens;
+use super::error::RestError;
+use super::tokens::{Access, Tokens};
+use crate::time;
 
 /// Answers a request for tokens.
 pub fn token(portal: &mut Portal, params: &Params) -> (StatusCode, Value) {
@@ -33,16 +35,47 @@ pub fn token(portal: &mut Portal, params: &Params) -> (StatusCode, Value) {
     }
 }
 
+/// What the authorization server knows about a token. Another answer than that of the portal's method of this name.
+pub fn app_info(portal: &Portal, params: &Params) -> (StatusCode, Value) {
+    let token = params.text("auth");
+    let user = match portal.tokens.owner(&token) {
+        _ if token.is_empty() => Err(RestError::no_auth_found()),
+        Access::User(user) => Ok(user),
+        Access::Expired => Err(RestError::expired_token()),
+        Access::Unknown | Access::Unchecked => Err(RestError::invalid_token()),
+    };
+    let user = match user {
+        Ok(user) => user,
+        Err(error) => return (error.status, error.body()),
+    };
+    let result = json!({
+        "client_id": portal.application.client_id,
+        "scope": portal.scope,
+        "expires": time::iso(time::unix_now().saturating_add(time::seconds(portal.tokens.ttl()))),
+        "install": {
+            "installed": portal.conditions.installed,
+            "version": "1",
+            "status": portal.application.status(),
+            "scope": portal.scope,
+            "domain": portal.address,
+            "client_endpoint": portal.client_endpoint(),
+            "member_id": portal.application.member_id,
+        },
+        "user_id": user,
+    });
+    (StatusCode::OK, json!({"result": result}))
+}
+
 fn pair(portal: &Portal, tokens: &Tokens) -> Value {
     json!({
         "access_token": tokens.access_token,
         "expires": tokens.expires,
         "expires_in": portal.tokens.ttl().as_secs(),
         "scope": "app",
-        "domain": portal.address,
-        "server_endpoint": format!("http://{}/rest/", portal.address),
-        "status": "L",
-        "client_endpoint": format!("http://{}/rest/", portal.address),
+        "domain": portal.auth_address,
+        "server_endpoint": portal.server_endpoint(),
+        "status": portal.application.status(),
+        "client_endpoint": portal.client_endpoint(),
         "member_id": portal.application.member_id,
         "user_id": tokens.user_id,
         "refresh_token": tokens.refresh_token,

@@ -1,11 +1,13 @@
 //! The queue of offline events: one record per message, connector and process.
 
+use std::collections::HashSet;
+
 use crate::php::value::{Map, Value, json};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
 use super::filter::{Filter, Kind, Order};
-use crate::random::{self, hex_of};
+use crate::random::hex_of;
 use crate::{php, time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,14 +76,16 @@ impl OfflineQueue {
         });
     }
 
-    /// Reserves the first matching free records under a new process id.
-    pub fn reserve(&mut self, selection: &Selection) -> String {
-        let process_id = random::hex(32);
-        let ids: Vec<u64> = self.select(selection, "").map(|record| record.id).collect();
+    /// Reserves records for a process, whoever has reserved them before.
+    pub fn mark(&mut self, ids: &HashSet<u64>, process_id: &str) {
         for record in self.records.iter_mut().filter(|record| ids.contains(&record.id)) {
-            record.process_id.clone_from(&process_id);
+            process_id.clone_into(&mut record.process_id);
         }
-        process_id
+    }
+
+    /// Deletes the records whose last change was before this time, reserved and failed ones too.
+    pub fn expire(&mut self, before: i64) {
+        self.records.retain(|record| record.timestamp >= before);
     }
 
     /// Matching records of a process; an empty process id means free records.
@@ -203,7 +207,9 @@ mod tests {
         let filter = filter(&json!([]));
         let order = Order::parse(None, "TIMESTAMP_X", &QueueRecord::kind).unwrap();
         let selection = Selection { connector: "", filter: &filter, order: &order, limit, error };
-        let process_id = queue.reserve(&selection);
+        let process_id = crate::random::hex(32);
+        let free = queue.select(&selection, "").map(|record| record.id).collect();
+        queue.mark(&free, &process_id);
         let ids = queue.select(&selection, &process_id).map(|record| record.id).collect();
         (process_id, ids)
     }
@@ -260,6 +266,24 @@ mod tests {
         assert_eq!(reserve(&mut queue, 50, false).1, Vec::<u64>::new());
         queue.add(10, "ONCRMDEALADD", &deal(1), &json!([]), "");
         assert_eq!(reserve(&mut queue, 50, true).1, [1]);
+    }
+
+    #[test]
+    fn the_later_mark_stays() {
+        let mut queue = with([1, 2]);
+        queue.mark(&HashSet::from([1, 2]), "first");
+        queue.mark(&HashSet::from([2, 3]), "second");
+        let marks: Vec<&str> = queue.records().iter().map(|record| record.process_id.as_str()).collect();
+        assert_eq!(marks, ["first", "second"]);
+    }
+
+    #[test]
+    fn old_records_are_deleted_by_their_last_change() {
+        let mut queue = with([1, 2, 3]);
+        queue.add(9, "ONCRMDEALADD", &deal(1), &json!([]), "");
+        queue.mark(&HashSet::from([3]), "reserved");
+        queue.expire(9);
+        assert_eq!(queue.records().iter().map(|record| record.id).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! `event.offline.*`
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use crate::php::value::{Value, json};
 
 use super::call::{Caller, Outcome, Params, Success};
 use super::error::RestError;
 use super::filter::{Filter, Order};
+use super::hit::Hit;
 use super::offline::{QueueRecord, Selection};
 use super::{PAGE, Portal};
-use crate::php;
+use crate::{php, random};
 
 fn check(caller: &Caller) -> Result<(), RestError> {
     caller.require_application()?;
@@ -15,10 +19,10 @@ fn check(caller: &Caller) -> Result<(), RestError> {
 }
 
 /// Returns records and deletes them, or reserves them with `clear=0`.
-pub fn get(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
+pub fn get(hit: &mut Hit, caller: &Caller, params: &Params) -> Outcome {
     check(caller)?;
     let clear = params.int("clear").unwrap_or(1) != 0;
-    if !clear && !portal.plan.offline_extended {
+    if !clear && !hit.plan.offline_extended {
         return Err(RestError::wrong_license("extended offline events handling"));
     }
     let limit = params.int("limit").unwrap_or(PAGE as i64);
@@ -35,13 +39,29 @@ pub fn get(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     };
     let given = params.get("process_id").map(|_| params.text("process_id").trim().to_owned());
     let shown = given.is_some() || !clear;
-    let process_id = given.unwrap_or_else(|| portal.queue.reserve(&selection));
-    let events: Vec<Value> = portal.queue.select(&selection, &process_id).map(QueueRecord::json).collect();
+    let process_id = match given {
+        Some(process_id) => process_id,
+        None => reserve(hit, &selection)?,
+    };
+    let events: Vec<Value> = hit.queue.select(&selection, &process_id).map(QueueRecord::json).collect();
     if clear && !events.is_empty() {
         // All records of the process are deleted, even those that the limit or the filter left out.
-        portal.queue.remove(&process_id, &caller.connector, |_| true);
+        hit.queue.remove(&process_id, &caller.connector, |_| true);
     }
     Ok(json!({"process_id": shown.then_some(process_id), "events": events}).into())
+}
+
+/// Selects free records, then writes a new process id into them. Nothing guards the time in between: another hit may
+/// select the same records, and then the process id that is written last stays.
+fn reserve(hit: &mut Hit, selection: &Selection) -> Result<String, RestError> {
+    selection.filter.check_reserving()?;
+    let process_id = random::hex(32);
+    let ids: HashSet<u64> = hit.queue.select(selection, "").map(|record| record.id).collect();
+    let window = hit.timing.reservation_race;
+    hit.let_others_in(window);
+    hit.queue.mark(&ids, &process_id);
+    hit.let_others_in(Duration::ZERO);
+    Ok(process_id)
 }
 
 pub fn list(portal: &Portal, caller: &Caller, params: &Params, start: i64) -> Outcome {
@@ -71,10 +91,11 @@ pub fn clear(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     check(caller)?;
     let process_id = required_process_id(params)?;
     if let Some(list) = params.get("message_id") {
-        let wrong = || RestError::wrong_value("message_id", "Value must be array of MESSAGE_ID values");
-        let message_ids = texts(list).ok_or_else(wrong)?;
+        let wrong = |argument| RestError::wrong_value(argument, "Value must be array of MESSAGE_ID values");
+        let message_ids = texts(list).ok_or_else(|| wrong("message_id"))?;
         if message_ids.iter().any(|id| id.chars().count() != 32) {
-            return Err(wrong());
+            // The vendor's spelling.
+            return Err(wrong("messsage_id"));
         }
         portal.queue.remove(&process_id, &caller.connector, |record| {
             message_ids.is_empty() || message_ids.contains(&record.message_id)

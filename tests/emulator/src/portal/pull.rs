@@ -40,15 +40,19 @@ const STATED_LATER: i64 = 5;
 pub struct Channels {
     push: Arc<PushServer>,
     ttl: Duration,
+    /// `client_id` of the application: the type of its channels.
+    kind: String,
     pub shared: Channel,
     private: Channel,
+    /// The public id of the user's own channel, which is none of the application's.
+    user_public_id: String,
 }
 
 impl Channels {
-    pub fn new(push: Arc<PushServer>, ttl: Duration) -> Self {
+    pub fn new(push: Arc<PushServer>, ttl: Duration, client_id: String) -> Self {
         let shared = Channel::open(&push, ttl);
         let private = Channel::open(&push, ttl);
-        Self { push, ttl, shared, private }
+        Self { push, ttl, kind: client_id, shared, private, user_public_id: random::hex(32) }
     }
 
     /// When the next of the channels ends.
@@ -60,10 +64,13 @@ impl Channels {
     pub fn renew_expired(&mut self) {
         let now = Instant::now();
         if self.shared.expires <= now {
-            self.renew_shared(Some(ExpireAction::Reconnect));
+            self.renew_shared(Some(ExpireAction::GetConfig));
         }
         if self.private.expires <= now {
             let old = std::mem::replace(&mut self.private, Channel::open(&self.push, self.ttl));
+            let channel = json!({"id": self.push.signed(&old.id), "type": self.kind});
+            let params = json!({"action": "get_config", "channel": channel});
+            self.push.publish(&old.id, "pull", "channel_expire", &params);
             self.push.close_channel(&old.id, true);
         }
     }
@@ -72,14 +79,15 @@ impl Channels {
     pub fn renew_shared(&mut self, command: Option<ExpireAction>) {
         let old = std::mem::replace(&mut self.shared, Channel::open(&self.push, self.ttl));
         if let Some(action) = command {
-            let params = match action {
-                ExpireAction::Reconnect => json!({
-                    "action": "reconnect",
-                    "channel": {"id": self.push.signed(&old.id), "type": "shared"},
-                    "new_channel": self.json(&self.shared, "shared"),
-                }),
-                ExpireAction::GetConfig => json!({"action": "get_config", "channel": {"type": "shared"}}),
+            let (action, kind) = match action {
+                ExpireAction::GetConfig => ("get_config", self.kind.as_str()),
+                ExpireAction::Reconnect => ("reconnect", "shared"),
             };
+            let params = json!({
+                "action": action,
+                "channel": {"id": self.push.signed(&old.id), "type": kind},
+                "new_channel": self.json(&self.shared, kind),
+            });
             self.push.publish(&old.id, "pull", "channel_expire", &params);
         }
         self.push.close_channel(&old.id, command.is_some());
@@ -97,10 +105,10 @@ impl Channels {
     fn json(&self, channel: &Channel, kind: &str) -> Value {
         let mut json = Map::new();
         if kind == "private" {
+            let with_public_id = self.push.settings.version >= 4;
+            let public_id = if with_public_id { self.push.signed_public(&channel.public_id) } else { String::new() };
             json.insert("id".to_owned(), json!(self.push.signed_private(&channel.id, &channel.public_id)));
-            if self.push.settings.version >= 4 {
-                json.insert("public_id".to_owned(), json!(self.push.signed_public(&channel.public_id)));
-            }
+            json.insert("public_id".to_owned(), json!(public_id));
         } else {
             json.insert("id".to_owned(), json!(self.push.signed(&channel.id)));
         }
@@ -108,6 +116,22 @@ impl Channels {
         json.insert("end".to_owned(), json!(time::iso(channel.end)));
         json.insert("type".to_owned(), json!(kind));
         Value::Object(json)
+    }
+
+    /// The user's own public channel; older push servers have none, and PHP says `false`.
+    fn public_channels(&self, user: u32) -> Value {
+        if self.push.settings.version < 4 {
+            return json!(false);
+        }
+        let signed = self.push.signed_public(&self.user_public_id);
+        let own = json!({
+            "user_id": user,
+            "public_id": self.user_public_id,
+            "signature": signed.rsplit_once('.').map_or("", |(_, signature)| signature),
+            "start": time::iso(self.private.start),
+            "end": time::iso(self.private.end),
+        });
+        [(user.to_string(), own)].into_iter().collect()
     }
 }
 
@@ -128,14 +152,18 @@ impl Channel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpireAction {
-    /// Continue with the new channel, which the message carries.
-    Reconnect,
+    /// What an application's channel says: get a new configuration.
     GetConfig,
+    /// What the portal's own shared channel says: continue with the new channel, which the message carries.
+    Reconnect,
 }
 
-/// CACHE and REOPEN change nothing here: the emulator caches nothing and always replaces expired channels.
+/// Any values of CACHE and REOPEN are accepted, and change nothing: PHP has no use for them any more.
 pub fn config_get(portal: &mut Portal, caller: &Caller) -> Outcome {
-    caller.require_application()?;
+    require_application(caller)?;
+    if !portal.conditions.push_server {
+        return Err(RestError::push_server_not_configured());
+    }
     portal.channels.renew_expired();
     let mut config = Map::new();
     config.insert("server".to_owned(), server(portal));
@@ -155,10 +183,11 @@ pub fn config_get(portal: &mut Portal, caller: &Caller) -> Outcome {
     if settings.version >= 5 {
         config.insert("jwt".to_owned(), json!(channels.token(caller.user)));
     }
-    if settings.version >= 4 {
+    // On-premise the configuration itself does not end (`config_ttl` is 0); the token of version 5 does.
+    if settings.version >= if portal.on_premise { 5 } else { 4 } {
         config.insert("exp".to_owned(), json!(channels.end()));
     }
-    config.insert("publicChannels".to_owned(), json!([]));
+    config.insert("publicChannels".to_owned(), channels.public_channels(caller.user));
     Ok(Value::Object(config).into())
 }
 
@@ -169,6 +198,8 @@ fn server(portal: &Portal) -> Value {
         ConfigSpelling::Server => "long_pooling_secure",
         ConfigSpelling::Document => "long_polling_secure",
     };
+    let path = if portal.on_premise { "/bitrix" } else { "" };
+    let publish = if portal.on_premise { "pubweb" } else { "pub" };
     let mut server = Map::new();
     let mut put = |name: &str, value: Value| server.insert(name.to_owned(), value);
     put("version", json!(settings.version));
@@ -176,14 +207,14 @@ fn server(portal: &Portal) -> Value {
     put("mode", json!(if settings.client_id.is_some() { "shared" } else { "personal" }));
     put("hostname", json!(address));
     // The emulator has no TLS. The secure addresses are the plain ones, so that a client may prefer either.
-    put("long_polling", json!(format!("http://{address}/sub/")));
-    put(secure, json!(format!("http://{address}/sub/")));
+    put("long_polling", json!(format!("http://{address}{path}/sub/")));
+    put(secure, json!(format!("http://{address}{path}/sub/")));
     put("websocket_enabled", json!(settings.websocket));
-    put("websocket", json!(format!("ws://{address}/subws/")));
-    put("websocket_secure", json!(format!("ws://{address}/subws/")));
+    put("websocket", json!(format!("ws://{address}{path}/subws/")));
+    put("websocket_secure", json!(format!("ws://{address}{path}/subws/")));
     put("publish_enabled", json!(false));
-    put("publish", json!(format!("http://{address}/pub/")));
-    put("publish_secure", json!(format!("http://{address}/pub/")));
+    put("publish", json!(format!("http://{address}{path}/{publish}/")));
+    put("publish_secure", json!(format!("http://{address}{path}/{publish}/")));
     put("config_timestamp", json!(0));
     if let (Some(id), ConfigSpelling::Document) = (&settings.client_id, portal.spelling) {
         put("clientId", json!(id));
@@ -191,8 +222,12 @@ fn server(portal: &Portal) -> Value {
     Value::Object(server)
 }
 
+fn require_application(caller: &Caller) -> Result<(), RestError> {
+    caller.require_application().map_err(|_| RestError::application_authorization_only())
+}
+
 pub fn event_add(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
-    caller.require_application()?;
+    require_application(caller)?;
     let to_user = params.get("user_id").map(php::int).unwrap_or_default();
     if params.get("user_id").is_some() && !caller.is_admin && to_user != i64::from(caller.user) {
         return Err(RestError::bad_request(
@@ -215,8 +250,10 @@ pub fn event_add(portal: &mut Portal, caller: &Caller, params: &Params) -> Outco
     if !message.is_array() {
         return Err(RestError::bad_request("PARAMS_ERROR", "Params format error"));
     }
-    let channels = &portal.channels;
-    let channel = if to_user > 0 { &channels.private } else { &channels.shared };
-    channels.push.publish(&channel.id, &module_id, &command, message);
+    if to_user > 0 && portal.conditions.push_server {
+        portal.channels.push.publish(&portal.channels.private.id, &module_id, &command, message);
+    } else {
+        portal.publish(&module_id, &command, message);
+    }
     Ok(json!(true).into())
 }

@@ -1,11 +1,14 @@
 //! A REST request: its parameters, its caller, its answer.
 
+use std::sync::Mutex;
+
 use crate::php::value::{Map, Value, json};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 
 use super::call::{Authorization, Caller, Params};
 use super::error::RestError;
+use super::hit::Hit;
 use super::tokens::Access;
 use super::{ADMINISTRATOR, Portal, methods};
 use crate::http::{Answer, Request};
@@ -56,26 +59,31 @@ fn form_body(body: &[u8]) -> Map {
 }
 
 /// Runs one hit.
-pub fn handle(portal: &mut Portal, route: &Route, request: &Request) -> Answer {
-    *portal.calls.entry(route.method.clone()).or_default() += 1;
-    let outcome = call(portal, route, request);
-    portal.end_hit();
+pub fn handle(portal: &Mutex<Portal>, route: &Route, request: &Request) -> Answer {
+    let mut hit = Hit::begin(portal);
+    *hit.calls.entry(route.method.clone()).or_default() += 1;
+    hit.clean_queue();
+    let outcome = call(&mut hit, route, request);
+    hit.end_hit();
     match outcome {
         Ok(body) => answer(StatusCode::OK, &body),
         Err(error) => answer(error.status, &error.body()),
     }
 }
 
-fn call(portal: &mut Portal, route: &Route, request: &Request) -> Result<Value, RestError> {
-    if !portal.admit() {
+fn call(hit: &mut Hit, route: &Route, request: &Request) -> Result<Value, RestError> {
+    if !hit.admit() {
         return Err(RestError::query_limit_exceeded());
+    }
+    if hit.conditions.closed {
+        return Err(RestError::portal_deleted());
     }
     if methods::scope_of(&route.method).is_none() {
         return Err(RestError::method_not_found());
     }
     let mut params = params(request);
-    let caller = authorize(portal, route, request, &mut params)?;
-    let timed = methods::run(portal, &caller, &route.method, params)?;
+    let caller = authorize(hit, route, request, &mut params)?;
+    let timed = methods::run(hit, &caller, &route.method, params)?;
     let mut body = Map::new();
     body.insert("result".to_owned(), timed.success.result);
     if let Some(next) = timed.success.next {
@@ -88,34 +96,55 @@ fn call(portal: &mut Portal, route: &Route, request: &Request) -> Result<Value, 
     Ok(Value::Object(body))
 }
 
-fn authorize(portal: &Portal, route: &Route, request: &Request, params: &mut Params) -> Result<Caller, RestError> {
-    let (user, by) = match &route.webhook {
-        Some((user, secret)) => {
-            if *secret != portal.webhook_secret || user.parse() != Ok(ADMINISTRATOR) {
-                return Err(RestError::invalid_credentials());
-            }
-            (ADMINISTRATOR, Authorization::Webhook)
+/// The checks in the vendor's order.
+fn authorize(portal: &mut Portal, route: &Route, request: &Request, params: &mut Params) -> Result<Caller, RestError> {
+    let by = if route.webhook.is_some() { Authorization::Webhook } else { Authorization::Application };
+    let access = match &route.webhook {
+        Some((user, secret)) if *secret == portal.webhook_secret && user.parse() == Ok(ADMINISTRATOR) => {
+            Access::User(ADMINISTRATOR)
         }
+        Some(_) => return Err(RestError::invalid_credentials()),
         None => {
             let token = token(request, params).ok_or_else(RestError::no_auth_found)?;
-            match portal.tokens.check(&token) {
-                Access::User(user) => (user, Authorization::Application),
-                Access::Expired => return Err(RestError::expired_token()),
-                Access::Unknown => return Err(RestError::invalid_token()),
-            }
+            portal.tokens.check(&token, portal.conditions.auth_server)
         }
     };
-    let connector = params.take("auth_connector").and_then(|connector| php::text(&connector));
+    let user = match access {
+        Access::Unchecked => return Err(RestError::connection_error()),
+        Access::Unknown => return Err(RestError::invalid_token()),
+        Access::User(_) | Access::Expired if portal.conditions.license_expired => {
+            return Err(RestError::license_expired(by));
+        }
+        Access::Expired => return Err(RestError::expired_token()),
+        Access::User(user) => user,
+    };
+    let scope = methods::scope_of(&route.method).unwrap_or_default();
+    if !portal.grants(scope) {
+        return Err(RestError::insufficient_scope(by));
+    }
+    // Webhooks have no connectors; for them it is a parameter that no method knows.
+    let connector = match by {
+        Authorization::Application => params.take_exact("auth_connector").and_then(|connector| php::text(&connector)),
+        Authorization::Webhook => None,
+    };
     if connector.is_some() && !portal.plan.auth_connector {
         return Err(RestError::wrong_license("auth_connector"));
     }
     Ok(Caller { user, is_admin: user == ADMINISTRATOR, by, connector: connector.unwrap_or_default() })
 }
 
+/// The token in the header counts more than those in the parameters.
 fn token(request: &Request, params: &mut Params) -> Option<String> {
-    let parameter = params.take("auth").and_then(|token| php::text(&token)).filter(|token| !token.is_empty());
-    let bearer = request.header(&AUTHORIZATION).strip_prefix("Bearer ").map(str::trim);
-    parameter.or_else(|| bearer.filter(|token| !token.is_empty()).map(str::to_owned))
+    let parameters = ["auth", "access_token"].map(|name| params.take_exact(name));
+    let header = request.header(&AUTHORIZATION);
+    let bearer = header.split_at_checked("Bearer".len()).filter(|(scheme, token)| {
+        scheme.eq_ignore_ascii_case("Bearer") && token.starts_with(|c: char| c.is_ascii_whitespace())
+    });
+    let token = match bearer {
+        Some((_, token)) => Some(token.trim_start().to_owned()),
+        None => parameters.iter().flatten().find_map(php::text),
+    };
+    token.filter(|token| !token.is_empty())
 }
 
 pub fn answer(status: StatusCode, body: &Value) -> Answer {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::conditions::AuthServer;
 use crate::{random, time};
 
 /// Lifetime of an authorization code.
@@ -24,15 +25,26 @@ pub enum Access {
     /// Known, but no longer good: its time is over, it was replaced or revoked.
     Expired,
     Unknown,
+    /// The portal does not remember it, and cannot ask.
+    Unchecked,
 }
 
 struct Issued {
     user: u32,
     /// All pairs that follow from one another by renewal.
     authorization: u64,
+    /// Whether the portal has asked the authorization server about it, or has got it from there.
+    remembered: bool,
     /// `None` when the token was ended before its time.
     good_until: Option<Instant>,
     refresh_token: String,
+}
+
+impl Issued {
+    fn access(&self) -> Access {
+        let good = self.good_until.is_some_and(|end| Instant::now() < end);
+        if good { Access::User(self.user) } else { Access::Expired }
+    }
 }
 
 pub struct TokenStore {
@@ -80,17 +92,31 @@ impl TokenStore {
         };
         let good_until = Some(time::end_of(self.ttl));
         let refresh_token = tokens.refresh_token.clone();
-        self.access.insert(tokens.access_token.clone(), Issued { user, authorization, good_until, refresh_token });
+        self.access.insert(
+            tokens.access_token.clone(),
+            Issued { user, authorization, remembered: false, good_until, refresh_token },
+        );
         self.refresh.insert(tokens.refresh_token.clone(), tokens.access_token.clone());
         tokens
     }
 
-    pub fn check(&self, access_token: &str) -> Access {
-        match self.access.get(access_token) {
-            None => Access::Unknown,
-            Some(issued) if issued.good_until.is_some_and(|end| Instant::now() < end) => Access::User(issued.user),
-            Some(_) => Access::Expired,
+    /// Whose token it is. The portal remembers what the authorization server told about it.
+    pub fn check(&mut self, access_token: &str, server: AuthServer) -> Access {
+        let issued = self.access.get_mut(access_token);
+        let remembered = issued.as_ref().is_some_and(|issued| issued.remembered);
+        match server {
+            AuthServer::Reachable => {}
+            AuthServer::Unreachable if remembered => {}
+            AuthServer::Unreachable | AuthServer::UnreachableAndForgotten => return Access::Unchecked,
         }
+        let Some(issued) = issued else { return Access::Unknown };
+        issued.remembered = true;
+        issued.access()
+    }
+
+    /// Whose token it is, by the authorization server itself.
+    pub fn owner(&self, access_token: &str) -> Access {
+        self.access.get(access_token).map_or(Access::Unknown, Issued::access)
     }
 
     /// A new pair for an old one, which is dead from now on. Whoever uses an old one again kills the whole authorization.
@@ -148,16 +174,20 @@ impl TokenStore {
 mod tests {
     use super::*;
 
+    fn check(store: &mut TokenStore, token: &str) -> Access {
+        store.check(token, AuthServer::Reachable)
+    }
+
     #[test]
     fn renewal_kills_the_old_pair() {
         let mut store = TokenStore::new(Duration::from_secs(60));
         let old = store.issue(1);
         let new = store.renew(&old.refresh_token).unwrap();
-        assert_eq!(store.check(&old.access_token), Access::Expired);
-        assert_eq!(store.check(&new.access_token), Access::User(1));
+        assert_eq!(check(&mut store, &old.access_token), Access::Expired);
+        assert_eq!(check(&mut store, &new.access_token), Access::User(1));
         store.revoke();
         assert_eq!(store.renew(&new.refresh_token), None);
-        assert_eq!(store.check("nonsense"), Access::Unknown);
+        assert_eq!(check(&mut store, "nonsense"), Access::Unknown);
     }
 
     #[test]
@@ -169,9 +199,9 @@ mod tests {
             assert_eq!(store.renew(&old.refresh_token), None);
             assert_eq!(store.dead_authorizations, 1);
         }
-        assert_eq!(store.check(&new.access_token), Access::Expired);
+        assert_eq!(check(&mut store, &new.access_token), Access::Expired);
         assert_eq!(store.renew(&new.refresh_token), None);
-        assert_eq!(store.check(&other.access_token), Access::User(1));
+        assert_eq!(check(&mut store, &other.access_token), Access::User(1));
         assert_eq!(store.renew("<nonsense>"), None);
     }
 
@@ -182,6 +212,19 @@ mod tests {
         let tokens = store.exchange_code(&code).unwrap();
         assert_eq!(tokens.user_id, 7);
         assert_eq!(store.exchange_code(&code), None);
-        assert_eq!(store.check(&tokens.access_token), Access::Expired);
+        assert_eq!(check(&mut store, &tokens.access_token), Access::Expired);
+    }
+
+    #[test]
+    fn what_the_portal_remembers_needs_no_server() {
+        let mut store = TokenStore::new(Duration::from_secs(60));
+        let (seen, new) = (store.issue(1).access_token, store.issue(1).access_token);
+        assert_eq!(check(&mut store, &seen), Access::User(1));
+        let server = AuthServer::Unreachable;
+        assert_eq!(store.check(&seen, server), Access::User(1));
+        assert_eq!(store.check(&new, server), Access::Unchecked);
+        assert_eq!(store.check("nonsense", server), Access::Unchecked);
+        assert_eq!(store.check(&seen, AuthServer::UnreachableAndForgotten), Access::Unchecked);
+        assert_eq!(check(&mut store, &new), Access::User(1));
     }
 }

@@ -90,8 +90,17 @@ impl Client {
         assert_eq!(self.call("event.bind", params), json!(true));
     }
 
+    /// Somebody else than the application adds a deal.
     pub fn add_deal(&self, title: &str) -> Value {
-        self.call("crm.deal.add", json!({"fields": {"TITLE": title}}))
+        self.by_webhook("crm.deal.add", json!({"fields": {"TITLE": title}}))
+    }
+
+    /// The result of a webhook's call, which must succeed. Changes by webhooks are in the queues of the application.
+    pub fn by_webhook(&self, method: &str, params: Value) -> Value {
+        let url = format!("{}{method}", self.emulator.webhook_url());
+        let (status, body) = json_of(self.agent.post(url).send_json(params).unwrap());
+        assert_eq!(status, 200, "{method}: {body}");
+        body["result"].clone()
     }
 
     /// The query every subscription needs.
