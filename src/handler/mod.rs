@@ -11,6 +11,7 @@ mod event_loop;
 mod http_connection;
 pub mod port;
 mod proof;
+mod queue_checks;
 pub mod receiver;
 mod request;
 pub mod verification;
@@ -23,6 +24,7 @@ use body::BodyError;
 use call::Call;
 use port::Port;
 use proof::InstallationProof;
+use queue_checks::QueueChecks;
 use verification::{Event, ExpectedSender};
 
 use crate::config::Settings;
@@ -37,8 +39,6 @@ use crate::state::tokens::TokenPair;
 
 /// `options[minTimeout]` of the binding unless the client was given another one.
 const DEFAULT_MIN_TIMEOUT_S: u32 = 1;
-/// How long after `minTimeout` the queue is checked, so that the portal has finished what it was doing.
-const CHECK_MARGIN: Duration = Duration::from_secs(1);
 /// Rejected calls are all counted, but logged no more often than this.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -81,8 +81,8 @@ pub struct Handler {
 
 #[derive(Default)]
 struct Timers {
-    /// When to check the queue for changes that the portal did not announce because of `minTimeout`.
-    next_check: Option<Instant>,
+    /// When to check the queue for changes that the portal did not announce.
+    checks: QueueChecks,
     /// When the next rejected call may be logged.
     next_warning: Option<Instant>,
 }
@@ -155,13 +155,14 @@ impl Handler {
         }
         let next_ring = self.doorbell.tick();
         let now = self.ctx.clock.now();
-        let mut timers = lock(&self.timers);
-        if timers.next_check.take_if(|at| *at <= now).is_some() {
-            drop(timers);
+        let (is_time, next_check) = {
+            let checks = &mut lock(&self.timers).checks;
+            (checks.is_time(now), checks.next())
+        };
+        if is_time {
             self.doorbell.ring_unsignalled();
-            return Some(next_ring);
         }
-        Some(timers.next_check.map_or(next_ring, |at| next_ring.min(at.saturating_duration_since(now))))
+        Some(next_check.map_or(next_ring, |at| next_ring.min(at.saturating_duration_since(now))))
     }
 
     fn process(&self, body: &[u8], content_type: &str) -> Result<(), Rejection> {
@@ -210,13 +211,9 @@ impl Handler {
         }
         // The portal does not say how many records.
         self.doorbell.ring(0);
-        let pause = self.min_timeout_s.load(Ordering::Relaxed);
-        if pause > 0 {
-            // The portal never announces a change that falls into the pause, so the queue is checked after it.
-            let check = self.ctx.clock.now() + Duration::from_secs(pause.into()) + CHECK_MARGIN;
-            lock(&self.timers).next_check = Some(check);
-            self.port.wake();
-        }
+        let min_timeout_s = self.min_timeout_s.load(Ordering::Relaxed);
+        lock(&self.timers).checks.call_arrived(self.ctx.clock.now(), min_timeout_s);
+        self.port.wake();
     }
 
     fn on_install(&self, call: &Call, verified: bool) -> Result<(), Rejection> {

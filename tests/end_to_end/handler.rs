@@ -74,6 +74,11 @@ impl Portal {
     }
 }
 
+/// Waits for a signal. A check that follows an earlier call may come before it.
+fn expect_call(client: &Client) {
+    while client.wait(LONG).unwrap() != CALLED {}
+}
+
 fn unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
@@ -118,12 +123,11 @@ fn a_call_of_the_portal_rings() {
     let client = portal.called("handler");
     for number in 1..=3 {
         portal.add_deals([number]);
-        assert_eq!(client.wait(LONG).unwrap(), CALLED);
+        expect_call(&client);
         let mut batch = client.fetch(0).unwrap();
         assert_eq!(numbers(&mut batch), [number]);
         batch.acknowledge().unwrap();
     }
-    assert_eq!(client.wait(AT_ONCE).unwrap(), None);
     assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(3), json!(0)));
     assert_eq!(portal.emulator.counters().subscriptions_open, 0, "nobody listens to the push server");
     assert_eq!(portal.queued(), 0);
@@ -163,13 +167,43 @@ fn a_change_during_the_portals_pause_is_found_after_it() {
     client.unbind_handler(None).unwrap();
     client.bind_handler(&url(&client), 1).unwrap();
     portal.add_deals([1]);
-    assert_eq!(client.wait(LONG).unwrap(), CALLED);
+    expect_call(&client);
     client.fetch(0).unwrap().acknowledge().unwrap();
     let start = Instant::now();
     portal.add_deals([2]);
     assert_eq!(portal.emulator.counters().handler_calls_skipped, 1, "the portal does not call");
     assert_eq!(numbers(&mut client.next(LONG).unwrap().unwrap()), [2]);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn calls_that_come_bunched_are_followed_by_one_check() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
+    let call = portal.call("ONOFFLINEEVENT").to_string();
+    for _ in 0..5 {
+        assert_eq!(post(&client, &call), 200);
+    }
+    let start = Instant::now();
+    expect_call(&client);
+    expect_check(&client);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(client.wait(Timeout::from_millis(1500)).unwrap(), None);
+}
+
+#[test]
+fn a_longer_pause_is_followed_by_a_check_of_its_own() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
+    client.unbind_handler(None).unwrap();
+    client.bind_handler(&url(&client), 6).unwrap();
+    let start = Instant::now();
+    assert_eq!(post(&client, &portal.call("ONOFFLINEEVENT").to_string()), 200);
+    expect_call(&client);
+    expect_check(&client);
+    assert!(start.elapsed() < Duration::from_secs(6), "soon after the call: {:?}", start.elapsed());
+    expect_check(&client);
+    assert!(start.elapsed() > Duration::from_secs(6), "after the pause: {:?}", start.elapsed());
 }
 
 #[test]

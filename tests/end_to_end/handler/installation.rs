@@ -31,7 +31,7 @@ fn an_installation_brings_the_first_tokens() {
         portal.control(json!("expire_tokens"));
         client.call("profile", "").unwrap();
         assert_eq!(post(&client, &portal.call("ONOFFLINEEVENT").to_string()), 200);
-        assert_eq!(client.wait(LONG).unwrap(), CALLED);
+        expect_call(&client);
     }
 }
 
@@ -151,7 +151,7 @@ fn tokens_of_a_call_are_used_when_the_own_ones_cannot_be_renewed() {
     // Another user's change: the call carries the token of the administrator who bound the handler.
     portal.emulator.make_event("ONCRMDEALADD", deal(1), &EMPLOYEE.to_string());
     portal.add_deals([2]);
-    assert_eq!(client.wait(LONG).unwrap(), CALLED);
+    expect_call(&client);
     let mut found = Vec::new();
     until("both deals", || {
         let mut batch = client.fetch(0).unwrap();
@@ -163,7 +163,7 @@ fn tokens_of_a_call_are_used_when_the_own_ones_cannot_be_renewed() {
     // A call without tokens rings all the same.
     portal.control(json!({"handler_tokens": false}));
     portal.add_deals([3]);
-    while client.wait(LONG).unwrap() != CALLED {}
+    expect_call(&client);
     client.call("profile", "").unwrap();
 }
 
