@@ -730,17 +730,22 @@ b24_status b24_client_call_batch(struct b24_client *client,
 /* Handler ------------------------------------------------------------------------------------------------------ */
 
 /**
- * Binds a handler (`event.bind` of ONOFFLINEEVENT): from now on the portal calls this address when the queue grows.
- * The binding is permanent: it outlives the client. Binding again does nothing. Other handler addresses of this
+ * Binds a handler (`event.bind` of ONOFFLINEEVENT, ONAPPUPDATE and ONAPPUNINSTALL): from now on the portal calls this
+ * address when the queue grows. The binding is permanent: it outlives the client. Other handler addresses of this
  * application are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so
  * that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
+ *
+ * An update of the application ends all its bindings. The connected client is called for it, and binds everything
+ * anew: the handler, the events that it has bound, and those of its queue that were bound when this function was
+ * called.
  *
  * @param client The client.
  * @param url The address under which the portal reaches the host, such as `https://my-server.example/b24`. A web
  * server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
  * @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
- * The library checks the queue after each pause, so no change is missed. To change the value of a bound address,
- * unbind it first.
+ * The library checks the queue 2 s after each call and after each pause, so no change is missed. The portal does not
+ * tell the value of an address that is bound. The library binds it anew, unless this client has bound it with this
+ * value before, and checks the queue afterwards.
  * @return B24_OK; an error of a REST call; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_bind_handler(struct b24_client *client,

@@ -7,7 +7,7 @@ use crate::clock::Timeout;
 use crate::config::Source;
 use crate::context::Context;
 use crate::error::{Error, Refusal, Status};
-use crate::handler::installation::InstallationCallbacks;
+use crate::handler::InstallationCallbacks;
 use crate::handler::port::Port;
 use crate::notify::Doorbell;
 use crate::portal::Portal;

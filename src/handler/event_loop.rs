@@ -4,8 +4,9 @@
 //! It serves up to [`MAX_CONNECTIONS`] at a time. When another one arrives, the oldest is closed: a call of the
 //! portal takes milliseconds, so an old connection is a slow one. While all are young, new ones wait.
 //!
-//! Only the proof of an installation blocks the loop, for a request or two and once a minute at most unless it succeeds.
-//! Before the first installation no other call is accepted anyway, and later installations come from a verified sender.
+//! Only two things block the loop. The proof of an installation takes a request or two, once a minute at most unless it
+//! succeeds; before the first installation no other call is accepted anyway, and later installations come from a verified
+//! sender. An update of the application takes a few REST calls to bind everything anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;

@@ -2,7 +2,7 @@
 //!
 //! [`receiver`] accepts calls over HTTP, or the host passes them on from its own web server. Either way [`Handler`]
 //! reads the body ([`body`], [`call`]), verifies the sender ([`verification`]), and rings the doorbell. What an
-//! installation brings is [`installation`]'s.
+//! installation brings is the matter of `installation`.
 
 pub mod binding;
 pub mod body;
@@ -10,7 +10,7 @@ pub mod call;
 mod chunked;
 mod event_loop;
 mod http_connection;
-pub mod installation;
+mod installation;
 pub mod port;
 mod proof;
 mod proof_queue;
@@ -20,13 +20,14 @@ mod rejection;
 mod request;
 pub mod verification;
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use binding::Bindings;
 use body::BodyError;
 use call::Call;
-use installation::{InstallationCallbacks, Installations};
+pub use installation::InstallationCallbacks;
+use installation::Installations;
 use port::Port;
 use proof_queue::Candidate;
 use queue_checks::QueueChecks;
@@ -42,8 +43,6 @@ use crate::portal::Portal;
 use crate::state::store::Store;
 use crate::state::tokens::TokenPair;
 
-/// `options[minTimeout]` of the binding unless the client was given another one.
-const DEFAULT_MIN_TIMEOUT_S: u32 = 1;
 /// Rejected calls are all counted, but logged no more often than this.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -54,7 +53,7 @@ pub struct Handler {
     port: Arc<Port>,
     member_id: String,
     installations: Installations,
-    min_timeout_s: AtomicU32,
+    bindings: Bindings,
     timers: Mutex<Timers>,
     ctx: Context,
 }
@@ -80,21 +79,22 @@ impl Handler {
     ) -> Handler {
         let installations =
             Installations::new(settings, portal.clone(), doorbell.clone(), store, port.clone(), callbacks, ctx.clone());
+        let bindings = Bindings::new(portal.clone(), doorbell.clone(), ctx.clone());
         Handler {
             portal,
             doorbell,
             port,
             member_id: settings.handler.member_id.clone(),
             installations,
-            min_timeout_s: AtomicU32::new(DEFAULT_MIN_TIMEOUT_S),
+            bindings,
             timers: Mutex::default(),
             ctx,
         }
     }
 
-    /// Sets the `minTimeout` that the portal was asked to keep between two calls.
-    pub fn set_min_timeout(&self, seconds: u32) {
-        self.min_timeout_s.store(seconds, Ordering::Relaxed);
+    /// What this client has bound.
+    pub fn bindings(&self) -> &Bindings {
+        &self.bindings
     }
 
     /// Handles a call and returns the HTTP status of the answer. Blocks for a proof if the application is being
@@ -127,12 +127,15 @@ impl Handler {
         }
     }
 
-    /// Does what it is time for. Returns how long it is until the next time. Blocks if an installation is to be proved.
+    /// Does what it is time for. Returns how long it is until the next time. Blocks if an installation is to be proved,
+    /// or everything to be bound anew.
     fn tick(&self) -> Option<Duration> {
         self.installations.prove_next();
+        self.bindings.rebind();
         let now = self.ctx.clock.now();
-        let next_proof = self.installations.next_proof().map(|at| at.saturating_duration_since(now));
-        self.check_queue(now).into_iter().chain(next_proof).min()
+        let requests = self.installations.next_proof().into_iter().chain(self.bindings.next_rebinding());
+        let requests = requests.map(|at| at.saturating_duration_since(now));
+        self.check_queue(now).into_iter().chain(requests).min()
     }
 
     /// Rings the doorbell if it is time to. Returns how long it is until the next time; `None` while there are no
@@ -177,6 +180,7 @@ impl Handler {
         match event {
             Event::QueueGrew => self.on_queue_grew(&call, member_id),
             Event::Installed => return self.installations.install(self.candidate(&call)),
+            Event::Updated => self.on_update(&call, member_id),
             Event::Uninstalled => self.installations.uninstall(),
         }
         Ok(OK)
@@ -193,16 +197,26 @@ impl Handler {
 
     fn on_queue_grew(&self, call: &Call, member_id: &str) {
         self.ctx.stats.signals.add(1);
+        self.offer_tokens(call, member_id);
+        // The portal does not say how many records.
+        self.doorbell.ring(0);
+        let min_timeout_s = self.bindings.min_timeout_s();
+        lock(&self.timers).checks.call_arrived(self.ctx.clock.now(), min_timeout_s);
+        self.port.wake();
+    }
+
+    fn on_update(&self, call: &Call, member_id: &str) {
+        self.offer_tokens(call, member_id);
+        self.bindings.application_updated();
+        self.port.wake();
+    }
+
+    fn offer_tokens(&self, call: &Call, member_id: &str) {
         // Without a known member_id the tokens of the call could belong to another portal.
         if !member_id.is_empty() {
             let pair = call.auth.tokens(self.ctx.clock.unix(), |address| self.portal.is_domain(address));
             pair.into_iter().for_each(|pair| self.portal.offer_fallback_tokens(pair));
         }
-        // The portal does not say how many records.
-        self.doorbell.ring(0);
-        let min_timeout_s = self.min_timeout_s.load(Ordering::Relaxed);
-        lock(&self.timers).checks.call_arrived(self.ctx.clock.now(), min_timeout_s);
-        self.port.wake();
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {

@@ -28,6 +28,8 @@ pub enum Event {
     /// `ONAPPINSTALL`: the application was installed. The call holds the known `application_token`, or none is known
     /// yet. Either way its `access_token` has to prove the installation.
     Installed,
+    /// `ONAPPUPDATE`: the application was updated, which ends its bindings.
+    Updated,
     /// `ONAPPUNINSTALL`: the application was uninstalled.
     Uninstalled,
 }
@@ -60,10 +62,10 @@ pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static 
              handler.application_token")
         }
         "ONOFFLINEEVENT" => Ok(Event::QueueGrew),
+        "ONAPPUPDATE" => Ok(Event::Updated),
         "ONAPPUNINSTALL" => Ok(Event::Uninstalled),
-        _ => {
-            Err("its event is not ONOFFLINEEVENT, ONAPPINSTALL or ONAPPUNINSTALL; bind other events as offline events")
-        }
+        _ => Err("its event is not ONOFFLINEEVENT, ONAPPINSTALL, ONAPPUPDATE or ONAPPUNINSTALL; bind other events as \
+             offline events"),
     }
 }
 
@@ -97,6 +99,7 @@ mod tests {
             assert_eq!(check("ONOFFLINEEVENT"), Ok(Event::QueueGrew));
             assert_eq!(check("OnOfflineEvent"), Ok(Event::QueueGrew));
             assert_eq!(check("ONAPPINSTALL"), Ok(Event::Installed));
+            assert_eq!(check("ONAPPUPDATE"), Ok(Event::Updated));
             assert_eq!(check("ONAPPUNINSTALL"), Ok(Event::Uninstalled));
         }
         for domain in ["another.name.example", ""] {
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn other_calls_are_rejected_whatever_the_event() {
-        for event in ["ONOFFLINEEVENT", "ONAPPINSTALL", "ONAPPUNINSTALL"] {
+        for event in ["ONOFFLINEEVENT", "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL"] {
             for wrong in [
                 json!({"application_token": "guess"}),
                 json!({"application_token": "proof "}),
@@ -126,7 +129,7 @@ mod tests {
                 assert!(verified("proof", "m1", &call(event, wrong.clone())).is_err(), "{event} {wrong}");
             }
         }
-        for event in ["ONCRMDEALADD", "ONAPPUPDATE", "X"] {
+        for event in ["ONCRMDEALADD", "ONAPPPAYMENT", "X"] {
             assert!(verified("proof", "m1", &call(event, json!({}))).is_err(), "{event}");
         }
     }
@@ -138,6 +141,7 @@ mod tests {
             ("ONAPPINSTALL", json!({"application_token": ""})),
             ("ONOFFLINEEVENT", json!({})),
             ("ONOFFLINEEVENT", json!({"application_token": ""})),
+            ("ONAPPUPDATE", json!({})),
             ("ONAPPUNINSTALL", json!({"application_token": ""})),
         ] {
             assert!(verified("", "", &call(event, changes.clone())).is_err(), "{event} {changes}");

@@ -1,6 +1,7 @@
 //! The portal calls the client.
 
 mod bad_input;
+mod binding;
 mod installation;
 mod proof;
 
@@ -67,11 +68,12 @@ impl Portal {
             "domain": domain, "member_id": application.member_id, "application_token": application.application_token}})
     }
 
-    /// The addresses that the portal calls.
+    /// The addresses that the portal calls when the queue has grown.
     fn bound(&self, client: &Client) -> Vec<String> {
         let answer: Value = serde_json::from_str(&client.call("event.get", "").unwrap()).unwrap();
-        let handlers = answer["result"].as_array().unwrap().iter().filter_map(|binding| binding["handler"].as_str());
-        handlers.map(str::to_owned).collect()
+        let bindings = answer["result"].as_array().unwrap().iter();
+        let handlers = bindings.filter(|binding| binding["event"] == "ONOFFLINEEVENT");
+        handlers.filter_map(|binding| binding["handler"].as_str()).map(str::to_owned).collect()
     }
 }
 
@@ -219,29 +221,6 @@ fn the_queue_is_checked_at_the_interval_too() {
     let start = Instant::now();
     (0..2).for_each(|_| expect_check(&client));
     assert!(start.elapsed() >= Duration::from_millis(1500), "{:?}", start.elapsed());
-}
-
-#[test]
-fn binding_is_idempotent_and_follows_the_address() {
-    let portal = Portal::start();
-    let client = portal.client();
-    let [old, new] = ["http://127.0.0.1:1/old", "http://127.0.0.1:1/new"];
-    for url in [old, old, new, new] {
-        client.bind_handler(url, 1).unwrap();
-        assert_eq!(portal.bound(&client), [url]);
-    }
-    portal.client().bind_handler(old, 5).unwrap();
-    assert_eq!(portal.bound(&client), [old], "a client that does not know the previous address replaces it too");
-    client.unbind_handler(Some(new)).unwrap();
-    assert_eq!(portal.bound(&client), [old]);
-    client.unbind_handler(Some(old)).unwrap();
-    client.bind_handler(new, 1).unwrap();
-    client.unbind_handler(None).unwrap();
-    client.unbind_handler(None).unwrap();
-    assert_eq!(portal.bound(&client), [""; 0]);
-    for bad in ["", "my-server", "ftp://x/"] {
-        assert_eq!(client.bind_handler(bad, 1).unwrap_err().status(), Status::InvalidArgument);
-    }
 }
 
 #[test]
