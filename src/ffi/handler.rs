@@ -13,9 +13,8 @@ use crate::handler::body::MAX_BYTES;
 /// application are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so
 /// that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
 ///
-/// An update of the application ends all its bindings. The connected client is called for it, and binds everything
-/// anew: the handler, the events that it has bound, and those of its queue that were bound when this function was
-/// called.
+/// An update of the application ends all its bindings. The client is called for it, and binds everything anew: the
+/// handler, the events that it has bound, and those of its queue that were bound when this function was called.
 ///
 /// @param client The client.
 /// @param url The address under which the portal reaches the host, such as `https://my-server.example/b24`. A web
@@ -67,8 +66,10 @@ pub unsafe extern "C" fn b24_client_unbind_handler(client: *mut b24_client, url:
 ///
 /// An installation has to prove itself: its token must be one of an administrator, and of this application on this
 /// portal. That takes a request to the portal and perhaps one to the authorization server, each at most 10 s, for
-/// which this function blocks. Otherwise it does not block. After an installation that could not be proved, others
-/// wait for a minute, so that forged ones cost little. The client's own thread then proves them, if it is connected.
+/// which this function blocks. After an installation that could not be proved, others wait for a minute, so that
+/// forged ones cost little. The client's own thread then proves them, and binds everything anew after an update of the
+/// application (ONAPPUPDATE). A client that is not connected, or has `source=push`, has no such thread: there this
+/// function does both, and blocks for a few requests. Otherwise it does not block.
 ///
 /// @param client The client. It need not be connected, but b24_client_wait needs a connected client.
 /// @param body The body of the POST request, unchanged. It is not used after the call.

@@ -98,9 +98,14 @@ impl Handler {
     }
 
     /// Handles a call and returns the HTTP status of the answer. Blocks for a proof if the application is being
-    /// installed.
+    /// installed, and without a handler thread to bind everything anew if it was updated.
     pub fn accept(&self, body: &[u8], content_type: &str) -> u16 {
-        match self.process(body, content_type) {
+        let processed = self.process(body, content_type);
+        if !self.port.was_opened() {
+            // The host passes calls on and listens in another way: no thread of ours does this.
+            self.make_requests();
+        }
+        match processed {
             // Counted when its outcome is known.
             Ok(ACCEPTED) => ACCEPTED,
             Ok(status) => {
@@ -130,12 +135,17 @@ impl Handler {
     /// Does what it is time for. Returns how long it is until the next time. Blocks if an installation is to be proved,
     /// or everything to be bound anew.
     fn tick(&self) -> Option<Duration> {
-        self.installations.prove_next();
-        self.bindings.rebind();
+        self.make_requests();
         let now = self.ctx.clock.now();
         let requests = self.installations.next_proof().into_iter().chain(self.bindings.next_rebinding());
         let requests = requests.map(|at| at.saturating_duration_since(now));
         self.check_queue(now).into_iter().chain(requests).min()
+    }
+
+    /// Makes the requests that calls have caused and that it is time for.
+    fn make_requests(&self) {
+        self.installations.prove_next();
+        self.bindings.rebind();
     }
 
     /// Rings the doorbell if it is time to. Returns how long it is until the next time; `None` while there are no

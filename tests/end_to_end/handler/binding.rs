@@ -38,7 +38,8 @@ impl Portal {
             administrator.call("event.unbind", &params.to_string()).unwrap();
         }
         assert_eq!(self.everything_bound(&administrator), [""; 0]);
-        assert_eq!(post(client, &self.call("ONAPPUPDATE").to_string()), 200);
+        let call = self.call("ONAPPUPDATE").to_string();
+        assert_eq!(client.accept_handler_call(call.as_bytes(), "application/json"), Ok(200));
     }
 }
 
@@ -138,6 +139,17 @@ fn an_update_is_survived_though_the_portal_fails_at_first() {
     portal.update_application(&client);
     until("the bindings", || portal.everything_bound(&client) == before);
     assert!(portal.emulator.counters().faults_applied >= 4);
+}
+
+#[test]
+fn an_update_is_survived_by_a_client_that_does_not_listen_for_calls() {
+    let portal = Portal::start();
+    let client = portal.client_of(&portal.handler_config("push"));
+    client.bind_event("ONCRMDEALADD").unwrap();
+    client.bind_handler("http://127.0.0.1:1/b24", 1).unwrap();
+    let before = portal.everything_bound(&client);
+    portal.update_application(&client);
+    assert_eq!(portal.everything_bound(&client), before);
 }
 
 #[test]

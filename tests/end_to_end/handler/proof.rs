@@ -60,6 +60,24 @@ fn an_installation_that_follows_a_forged_one_is_proved_later() {
 }
 
 #[test]
+fn a_proved_installation_decides_what_else_waits() {
+    let portal = Portal::start();
+    let client = portal.waiting_for_installation(&[]);
+    assert_eq!(post(&client, &portal.installation_with("made up").to_string()), 403);
+    let mut other = portal.installation_by(ADMINISTRATOR);
+    other["auth"]["application_token"] = "made up".into();
+    for call in [other, portal.installation_by(ADMINISTRATOR)] {
+        assert_eq!(post(&client, &call.to_string()), 202);
+    }
+    portal.clock.advance(PAUSE);
+    wake(&client);
+    expect_check(&client);
+    until("the decision on the other one", || portal.log().contains("another installation has been verified since"));
+    assert_eq!(portal.emulator.counters().requests, 2, "it takes no request");
+    assert_eq!(post(&client, &portal.call("ONOFFLINEEVENT").to_string()), 200);
+}
+
+#[test]
 fn forged_installations_cost_one_rest_call_a_minute() {
     let portal = Portal::start();
     let client = portal.waiting_for_installation(&[]);
