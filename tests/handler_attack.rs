@@ -221,7 +221,7 @@ fn the_portal_is_answered_during_every_attack() {
     target.client.close();
     target.client.join();
     println!("closed in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
-    assert!(start.elapsed() < Duration::from_millis(100));
+    assert!(start.elapsed() < Duration::from_secs(2));
     assert_eq!(threads(), [""; 0]);
     std::net::TcpListener::bind(&target.address).expect("the port is free");
 }
