@@ -223,9 +223,12 @@ impl Bindings {
             id: u64,
         }
         let answer = self.portal.call("profile", &json!({}), Repeat::Yes)?;
-        serde_json::from_str::<Profile>(answer.result())
-            .map(|profile| profile.id)
-            .map_err(|_| Error::protocol("the answer to profile has an unexpected shape"))
+        serde_json::from_str::<Profile>(answer.result()).map(|profile| profile.id).map_err(|_| {
+            Error::protocol(
+                "the answer to profile names no user; check portal.url, and whether a proxy answers in the portal's \
+                 place",
+            )
+        })
     }
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {

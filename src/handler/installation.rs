@@ -141,7 +141,10 @@ impl Installations {
     pub fn uninstall(&self) {
         if let Err(error) = self.store.forget_application_token() {
             self.log(Level::Error, || {
-                format!("the application was uninstalled, but its application_token could not be removed from the store: {error}")
+                format!(
+                    "the application was uninstalled, but its application_token could not be removed from the store: \
+                     {error}"
+                )
             });
         }
         // The tokens are dead, and the state must not carry them on.
