@@ -836,18 +836,21 @@ b24_status b24_client_call_batch(struct b24_client *client,
 /* Handler ------------------------------------------------------------------------------------------------------ */
 
 /**
- * Binds a handler (`event.bind` of ONOFFLINEEVENT): from now on the portal calls this address when the queue grows.
- * The binding is permanent: it outlives the client. Binding an address again has no effect. Other handler addresses of
- * this application are unbound. Updating the application in the portal removes its bindings, so call this function at
- * every start. Set the key `source` to `handler` or `both`, so that the client accepts the calls. Blocks for a few
- * requests, each at most for `http.timeout_ms`.
+ * Binds a handler (`event.bind` of ONOFFLINEEVENT, ONAPPUPDATE and ONAPPUNINSTALL): from now on the portal calls this
+ * address when the queue grows. The binding is permanent: it outlives the client. Other handler addresses of this
+ * application are unbound, so call this function at every start. Set the key `source` to `handler` or `both`, so
+ * that the client accepts the calls. Blocks for a few requests, each at most for `http.timeout_ms`.
+ *
+ * An update of the application ends all its bindings. The client is called for it, and binds everything anew: the
+ * handler, the events that it has bound, and those of its queue that were bound when this function was called.
  *
  * @param client The client.
  * @param url The address under which the portal reaches the host, such as `https://my-server.example/b24`. A web
  * server with TLS passes the calls on to `handler.listen`, or to b24_client_accept_handler_call.
- * @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change. The
- * library checks the queue after each such interval, so no change is missed. To change the value for an address that
- * is bound, unbind it first.
+ * @param min_timeout_s The portal waits at least this many seconds between two calls. 0: it calls at every change.
+ * The library checks the queue 2 s after each call and after each pause, so no change is missed. The portal does not
+ * tell the value of an address that is bound. The library binds it anew, unless this client has bound it with this
+ * value before, and checks the queue afterwards.
  * @return B24_OK; a REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_bind_handler(struct b24_client *client,
@@ -866,22 +869,28 @@ b24_status b24_client_unbind_handler(struct b24_client *client,
                                      const char *url);
 
 /**
- * Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal sent
- * it (`handler.application_token`, domain, `member_id`), and notifies b24_client_wait. The first installation of the
- * application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client: every later
- * call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls arrive this
- * way.
+ * Accepts a call of the portal that arrived at a web server of the host. Reads the body, verifies that the portal
+ * sent it (`handler.application_token`, `member_id`), and notifies b24_client_wait. The first installation
+ * of the application (ONAPPINSTALL) brings tokens, which are stored and used. ONAPPUNINSTALL closes the client:
+ * every later call returns B24_AUTH with the code APPLICATION_UNINSTALLED. Leave `handler.listen` empty if all calls
+ * arrive this way.
  *
- * Blocks for a REST call while the application is being installed, at most for 10 s. Otherwise it does not block.
+ * An installation has to prove itself: its token must be one of an administrator, and of this application on this
+ * portal. That takes a request to the portal and perhaps one to the authorization server, each at most 10 s, for
+ * which this function blocks. After an installation that could not be proved, others wait for a minute, so that
+ * forged ones cost little. The client's own thread then proves them, and binds everything anew after an update of the
+ * application (ONAPPUPDATE). A client that is not connected, or has `source=push`, has no such thread: there this
+ * function does both, and blocks for a few requests. Otherwise it does not block.
  *
  * @param client The client. It need not be connected, but b24_client_wait needs a connected client.
  * @param body The body of the POST request, unchanged. It is not used after the call.
  * @param length Length of the body in bytes.
  * @param content_type The Content-Type of the request. NULL or "" if not known.
- * @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 400, 403 or 413 if it was
- * refused because it is not a valid call of the portal; 503 whenever this function fails.
- * @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL; B24_INVALID_ARGUMENT;
- * B24_INVALID_HANDLE.
+ * @param http_status Receives the HTTP status to answer with: 200 if the call was accepted; 202 if it is an
+ * installation that is proved later; 400, 403 or 413 if it was refused because it is not a valid call of the portal;
+ * 503 whenever this function fails.
+ * @return B24_OK if the call was accepted or refused; B24_CLOSED; B24_AUTH after ONAPPUNINSTALL;
+ * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_accept_handler_call(struct b24_client *client,
                                           const void *body,

@@ -11,9 +11,9 @@ use crate::config::{Config, Settings, Source};
 use crate::context::Context;
 use crate::delivery::{Batch, Delivery};
 use crate::error::{Error, Result};
+use crate::handler::Handler;
 use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
-use crate::handler::{Handler, binding};
 use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
@@ -161,15 +161,13 @@ impl Client {
     /// Binds the handler (`event.bind`): from now on the portal calls `url` at most once in `min_timeout_s` seconds,
     /// and no other address of this application. Blocks for a few REST calls.
     pub fn bind_handler(&self, url: &str, min_timeout_s: u32) -> Result<()> {
-        binding::bind(&self.portal, url, min_timeout_s)?;
-        self.handler.set_min_timeout(min_timeout_s);
-        Ok(())
+        self.handler.bindings().bind_handler(url, min_timeout_s)
     }
 
     /// Unbinds the handler (`event.unbind`): the portal no longer calls `url`, or any address of this application
     /// when it is `None`. Blocks for a few REST calls.
     pub fn unbind_handler(&self, url: Option<&str>) -> Result<()> {
-        binding::unbind(&self.portal, url)
+        self.handler.bindings().unbind_handler(url)
     }
 
     /// Accepts a call of the portal that arrived at a web server of the host. Returns the HTTP status to answer with.
@@ -181,12 +179,12 @@ impl Client {
 
     /// Binds an event (`event.bind`): from now on changes of this kind go into the queue. Blocks for a REST call.
     pub fn bind_event(&self, event: &str) -> Result<()> {
-        self.portal.bind_offline(event_name(event)?)
+        self.handler.bindings().bind_event(event_name(event)?)
     }
 
     /// Unbinds an event (`event.unbind`). Blocks for a REST call.
     pub fn unbind_event(&self, event: &str) -> Result<()> {
-        self.portal.unbind_offline(event_name(event)?).map(drop)
+        self.handler.bindings().unbind_event(event_name(event)?)
     }
 
     /// Waits for the next notification. Returns `None` when the time is over.

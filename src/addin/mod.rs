@@ -10,7 +10,7 @@
 //! | `platform`, `memory` | what the platform provides: error messages, external events, the language, memory |
 //! | `component` | one object and its life |
 //! | `methods`, `arguments` | what the methods and properties of the class do |
-//! | `session`, `batches`, `call_gate` | what they work on: the client, its open batches, its calls |
+//! | `session`, `restoration`, `batches`, `call_gate` | what they work on: the client, its state, open batches and calls |
 //! | `notifications` | the thread behind `EnableNotifications` |
 //! | `error`, `english`, `russian` | what goes wrong, in both languages |
 //!
@@ -34,6 +34,7 @@ mod methods;
 mod notifications;
 mod object;
 mod platform;
+mod restoration;
 mod russian;
 mod session;
 mod text;

@@ -11,6 +11,7 @@ use super::call_gate::{CallGate, CallGuard};
 use super::error::AddinError;
 use super::notifications::Notifier;
 use super::platform::Platform;
+use super::restoration::Restoration;
 use crate::client::{Client, Hooks};
 use crate::clock::Timeout;
 use crate::config::Config;
@@ -50,6 +51,16 @@ struct State {
 struct ActiveClient {
     client: Arc<Client>,
     calls: CallGate,
+    restoration: Restoration,
+}
+
+/// A call that has entered a client which may still have to take over its state.
+#[must_use]
+struct Entered {
+    call: ClientCall,
+    restoration: Restoration,
+    /// Whether this call has to do that. Others wait for it.
+    restores: bool,
 }
 
 /// A call that uses a client. The end of the client waits until this is dropped.
@@ -101,7 +112,7 @@ impl Session {
     }
 
     pub(super) fn connect(&self, timeout: Timeout, platform: &Arc<Platform>) -> Result<(), AddinError> {
-        let client = loop {
+        let entered = loop {
             let detached = {
                 let mut state = lock(&self.0);
                 if !state.outdated || state.client.is_none() {
@@ -113,6 +124,7 @@ impl Session {
             };
             self.close(detached);
         };
+        let client = self.restored(entered)?;
         if lock(&self.0).notifications_enabled {
             self.enable_notifications(platform)?;
         }
@@ -121,7 +133,30 @@ impl Session {
 
     /// The client, made now if there is none.
     pub(super) fn client(&self) -> Result<ClientCall, AddinError> {
-        lock(&self.0).client()
+        let entered = lock(&self.0).client()?;
+        self.restored(entered)
+    }
+
+    /// The client once it has taken over its state. Called without the lock.
+    fn restored(&self, entered: Entered) -> Result<ClientCall, AddinError> {
+        let Entered { call, restoration, restores } = entered;
+        if !restores {
+            restoration.wait()?;
+            return Ok(call);
+        }
+        let Err(error) = restoration.run(&call) else { return Ok(call) };
+        let detached = {
+            let mut state = lock(&self.0);
+            // Not if another call has closed it.
+            let is_current = state.client.as_ref().is_some_and(|active| Arc::ptr_eq(&active.client, &call.client));
+            is_current.then(|| state.detach())
+        };
+        // The end of the client waits for its calls.
+        drop(call);
+        if let Some(detached) = detached {
+            self.close(detached);
+        }
+        Err(error.into())
     }
 
     /// The client for a call that waits, which makes sense with a connection only.
@@ -161,14 +196,14 @@ impl Session {
         if let Some(notifier) = detached.notifier {
             notifier.stop();
         }
-        if let Some(ActiveClient { client, calls }) = detached.client {
-            client.join();
+        if let Some(active) = detached.client {
+            active.client.join();
             // Calls in other threads return at once; what they brought belongs into the state.
-            calls.wait_until_empty(CALLS_TIMEOUT);
+            active.calls.wait_until_empty(CALLS_TIMEOUT);
             let mut state = lock(&self.0);
             if state.client.is_none() && state.detached == detached.number {
                 // For the second time: a call that was under way may have brought new tokens.
-                state.inherit(&client);
+                state.inherit(&active);
             }
         }
     }
@@ -203,7 +238,7 @@ impl Session {
     pub(super) fn state(&self) -> String {
         let state = lock(&self.0);
         match (&state.client, &state.next_state) {
-            (Some(active), _) => active.client.state(),
+            (Some(active), _) => active.state(),
             (None, NextState::Assigned(text) | NextState::Inherited(text)) => text.clone(),
         }
     }
@@ -277,12 +312,17 @@ impl ActiveClient {
     fn enter(&self) -> ClientCall {
         ClientCall { client: self.client.clone(), _guard: self.calls.enter() }
     }
+
+    fn state(&self) -> String {
+        self.restoration.pending().map_or_else(|| self.client.state(), str::to_owned)
+    }
 }
 
 impl State {
-    fn client(&mut self) -> Result<ClientCall, AddinError> {
+    /// Enters the client, made now if there is none.
+    fn client(&mut self) -> Result<Entered, AddinError> {
         if let Some(active) = &self.client {
-            return Ok(active.enter());
+            return Ok(Entered { call: active.enter(), restoration: active.restoration.clone(), restores: false });
         }
         if self.done {
             return Err(AddinError::Done);
@@ -293,31 +333,38 @@ impl State {
             NextState::Inherited(_) if !state_dir.is_empty() && state_dir == self.state_dir => "",
             NextState::Inherited(text) | NextState::Assigned(text) => text.as_str(),
         };
-        if !start.is_empty() {
-            client.restore(start)?;
-        }
+        let restoration = Restoration::new(start.to_owned());
         self.next_state = NextState::default();
         self.outdated = false;
         self.state_dir = state_dir;
-        let active = ActiveClient { client: Arc::new(client), calls: CallGate::default() };
-        Ok(self.client.insert(active).enter())
+        let active =
+            ActiveClient { client: Arc::new(client), calls: CallGate::default(), restoration: restoration.clone() };
+        let restores = restoration.is_open();
+        Ok(Entered { call: self.client.insert(active).enter(), restoration, restores })
     }
 
     fn detach(&mut self) -> Detached {
         let active = self.client.take();
         if let Some(active) = &active {
             self.detached += 1;
-            self.inherit(&active.client);
+            self.inherit(active);
         }
         self.batches.clear();
         Detached { number: self.detached, client: active, notifier: self.notifier.take() }
     }
 
     /// Takes over what a client leaves behind, unless a state was assigned to replace it.
-    fn inherit(&mut self, client: &Client) {
-        self.statistics = client.stats();
-        if let NextState::Inherited(text) = &mut self.next_state {
-            *text = client.state();
+    fn inherit(&mut self, active: &ActiveClient) {
+        self.statistics = active.client.stats();
+        if matches!(self.next_state, NextState::Inherited(_)) {
+            self.next_state = match active.restoration.pending() {
+                // The next client takes it over, whatever its `state.dir` holds.
+                Some(text) => NextState::Assigned(text.to_owned()),
+                None => NextState::Inherited(active.client.state()),
+            };
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,11 +241,10 @@ pub static KEYS: &[Key] = &[
         Kind::Text,
         Some(""),
         "The portal's permanent id (`member_id`), which calls have to contain. Empty: the one that came with the \
-         tokens. While none is known, `application_token` and domain are checked instead, and tokens from events are \
-         ignored.",
+         tokens. While none is known, only `application_token` is checked, and tokens from events are ignored.",
         "Постоянный идентификатор портала (`member_id`), который должен быть в вызовах. Пусто — тот, что пришёл \
-         вместе с токенами. Пока он неизвестен, вызовы проверяются по `application_token` и домену, а токены из \
-         событий не используются.",
+         вместе с токенами. Пока он неизвестен, вызовы проверяются только по `application_token`, а токены из событий \
+         не используются.",
     ),
     key(
         "push.poll_interval_ms",

@@ -4,8 +4,9 @@
 //! It serves up to [`MAX_CONNECTIONS`] at a time. When another one arrives, the oldest is closed: a call of the
 //! portal takes milliseconds, so an old connection is a slow one. While all are young, new ones wait.
 //!
-//! Only an installation blocks the loop, for the REST call that proves it. Before the first installation no other call
-//! is accepted anyway, and later installations come from a verified sender.
+//! Only two things block the loop. The proof of an installation takes a request or two, once a minute at most unless it
+//! succeeds; before the first installation no other call is accepted anyway, and later installations come from a verified
+//! sender. An update of the application takes a few REST calls to bind everything anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -13,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
+use super::Handler;
 use super::http_connection::{Action, HttpConnection};
 use super::port::{LISTENER, Port, WAKER};
-use super::{Handler, Rejection};
+use super::rejection::Rejection;
 use crate::context::Context;
 use crate::error::{Error, Result};
 

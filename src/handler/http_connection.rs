@@ -112,6 +112,7 @@ impl HttpConnection {
     pub fn answer(&mut self, status: u16, now: Instant) {
         let reason = match status {
             200 => "OK",
+            202 => "Accepted",
             400 => "Bad Request",
             403 => "Forbidden",
             404 => "Not Found",

@@ -62,6 +62,11 @@ impl Port {
         self.wake();
     }
 
+    /// Whether there is, or was, a thread to wake.
+    pub fn was_opened(&self) -> bool {
+        lock(&self.waker).is_some()
+    }
+
     /// Makes the thread check its deadlines again.
     pub fn wake(&self) {
         if let Some(waker) = &*lock(&self.waker) {

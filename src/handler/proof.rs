@@ -1,72 +1,81 @@
-//! Proof of an installation: the call that brings the first tokens holds no token that we know yet, so its
-//! `access_token` has to be one of our application on our portal.
+//! The proof of an installation: its `access_token` has to belong to an administrator, and to our application on our
+//! portal (docs/protocol.md §4).
+//!
+//! The portal is asked first, in one request. That decides about a local application, whose code is its `client_id`.
+//! One of the Marketplace has another code, so the authorization server is asked too. Its answer names `client_id` and
+//! `member_id` and changes nothing. A renewal with our secret would prove the same, but use up the tokens that are to
+//! be proved: if its answer got lost, the installation would be lost with it.
 
-use std::sync::{Arc, Mutex, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use super::{FORBIDDEN, Rejection, UNAVAILABLE};
-use crate::clock::Clock;
+use crate::config::{Address, Settings};
+use crate::error::Error;
 use crate::portal::Portal;
-use crate::secret::Secret;
+use crate::state::tokens::TokenPair;
 
-/// After a failed proof no other one starts for this long, because each costs a REST call.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Why an installation is not proved. The texts hold nothing of the call.
+pub enum Unproved {
+    /// It is none of ours.
+    Refused(&'static str),
+    /// Who was asked did not answer.
+    Unknown(&'static str),
+}
 
-/// Asks the portal which application a token belongs to, one proof at a time.
+/// Proves installations of one application.
 pub struct InstallationProof {
     portal: Arc<Portal>,
     client_id: String,
-    clock: Arc<dyn Clock>,
-    /// When the next proof may start, if the last one failed. Locked during a proof.
-    next_proof: Mutex<Option<Instant>>,
+    auth_server: Address,
 }
 
 impl InstallationProof {
-    /// A proof for installations of the application `client_id`. Sends no request.
-    pub fn new(portal: Arc<Portal>, client_id: String, clock: Arc<dyn Clock>) -> InstallationProof {
-        InstallationProof { portal, client_id, clock, next_proof: Mutex::default() }
+    /// Sends no request.
+    pub fn new(settings: &Settings, portal: Arc<Portal>) -> InstallationProof {
+        let client_id = settings.client_id.clone();
+        InstallationProof { portal, client_id, auth_server: settings.auth_server.clone() }
     }
 
-    /// Rejects an installation whose `access_token` is not one of our application on our portal. Blocks for a REST
-    /// call.
-    pub fn check(&self, access: &Secret) -> Result<(), Rejection> {
-        if self.client_id.is_empty() {
-            return Err(Rejection {
-                status: FORBIDDEN,
-                reason: "the installation cannot be verified without auth.client_id; set it to the application's id \
-                         and install the application again",
-            });
-        }
-        let mut next_proof = match self.next_proof.try_lock() {
-            Ok(next_proof) => next_proof,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Err(Rejection { status: FORBIDDEN, reason: "another installation is being verified" });
-            }
-        };
-        if next_proof.is_some_and(|next| self.clock.now() < next) {
-            return Err(Rejection {
-                status: FORBIDDEN,
-                reason: "the installation follows too soon after one that failed; install the application again",
-            });
-        }
-        let rejection = match self.portal.application_of(access) {
-            Ok(code) if code == self.client_id => return Ok(()),
-            Ok(_) => Rejection {
-                status: FORBIDDEN,
-                reason: "the installation is one of another application; check auth.client_id",
-            },
-            Err(error) if error.is_transient() => Rejection {
-                status: UNAVAILABLE,
-                reason: "the installation could not be verified, because the portal did not answer app.info; install \
-                         the application again",
-            },
-            Err(_) => Rejection {
-                status: FORBIDDEN,
-                reason: "the portal does not accept the access_token of the installation",
-            },
-        };
-        *next_proof = Some(self.clock.now() + PAUSE_AFTER_FAILURE);
-        Err(rejection)
+    /// Whether anything can be proved.
+    pub fn is_possible(&self) -> bool {
+        !self.client_id.is_empty()
     }
+
+    /// Fails unless the pair belongs to an administrator, our application and our portal. Blocks for a REST call, and
+    /// for a request to the authorization server if the application is one of the Marketplace.
+    pub fn check(&self, pair: &TokenPair) -> Result<(), Unproved> {
+        let owner = self.portal.owner_of(&pair.access).map_err(|error| {
+            refused_or_unknown(
+                &error,
+                "the portal does not accept the access_token of the installation",
+                "the portal did not say whose the access_token of the installation is",
+            )
+        })?;
+        if !owner.is_admin {
+            return Err(Unproved::Refused(
+                "the installation has the access_token of a user who is not an administrator; have an administrator \
+                 install the application",
+            ));
+        }
+        if owner.code == self.client_id {
+            return Ok(());
+        }
+        let registration = self.portal.registration_of(&self.auth_server, &pair.access).map_err(|error| {
+            refused_or_unknown(
+                &error,
+                "the authorization server does not accept the access_token of the installation; check auth.server",
+                "the authorization server did not say whose the access_token of the installation is; check auth.server",
+            )
+        })?;
+        if registration.client_id != self.client_id {
+            return Err(Unproved::Refused("the installation is one of another application; check auth.client_id"));
+        }
+        if !registration.member_id().eq_ignore_ascii_case(&pair.member_id) {
+            return Err(Unproved::Refused("the installation is one on another portal; check portal.url"));
+        }
+        Ok(())
+    }
+}
+
+fn refused_or_unknown(error: &Error, refused: &'static str, unknown: &'static str) -> Unproved {
+    if error.is_transient() { Unproved::Unknown(unknown) } else { Unproved::Refused(refused) }
 }

@@ -1,7 +1,8 @@
 //! Verifies the sender of a call (docs/protocol.md §4).
 //!
-//! Anybody can reach a handler. The `application_token` proves that the portal calls; nothing in a call without it is
-//! trusted.
+//! Anybody can reach a handler. The `application_token`, with the `member_id`, proves that the portal calls; nothing in
+//! a call without it is trusted. Its `domain` proves nothing: it is the name under which somebody works in the portal,
+//! or empty.
 
 use super::call::Call;
 use crate::secret::Secret;
@@ -15,8 +16,6 @@ pub struct ExpectedSender<'a> {
     pub application_token: &'a Secret,
     /// Empty: not known.
     pub member_id: &'a str,
-    /// Whether a domain belongs to the portal.
-    pub is_domain: &'a dyn Fn(&str) -> bool,
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -26,12 +25,11 @@ pub struct ExpectedSender<'a> {
 pub enum Event {
     /// `ONOFFLINEEVENT`: the queue has grown.
     QueueGrew,
-    /// `ONAPPINSTALL`: the application was installed.
-    Installed {
-        /// Whether the call holds the known `application_token`. If not, none is known, and the call's `access_token`
-        /// has to prove the installation.
-        verified: bool,
-    },
+    /// `ONAPPINSTALL`: the application was installed. The call holds the known `application_token`, or none is known
+    /// yet. Either way its `access_token` has to prove the installation.
+    Installed,
+    /// `ONAPPUPDATE`: the application was updated, which ends its bindings.
+    Updated,
     /// `ONAPPUNINSTALL`: the application was uninstalled.
     Uninstalled,
 }
@@ -39,9 +37,6 @@ pub enum Event {
 /// Returns what the call means, or why it is rejected.
 pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static str> {
     let verified = expected.application_token.matches(&call.auth.application_token());
-    if !(expected.is_domain)(&call.auth.domain) {
-        return Err("its domain is not the portal's; if the portal was renamed, set portal.url to the new address");
-    }
     let same_portal = !call.auth.member_id.is_empty()
         && (expected.member_id.is_empty() || expected.member_id.eq_ignore_ascii_case(&call.auth.member_id));
     if !same_portal {
@@ -53,9 +48,9 @@ pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static 
         );
     }
     match call.event().as_str() {
-        "ONAPPINSTALL" if verified => Ok(Event::Installed { verified }),
+        "ONAPPINSTALL" if verified => Ok(Event::Installed),
         "ONAPPINSTALL" if expected.application_token.is_empty() => match call.auth.application_token().is_empty() {
-            false => Ok(Event::Installed { verified }),
+            false => Ok(Event::Installed),
             true => Err("the installation has no application_token"),
         },
         _ if expected.application_token.is_empty() => Err(
@@ -67,10 +62,10 @@ pub fn verify(call: &Call, expected: &ExpectedSender) -> Result<Event, &'static 
              handler.application_token")
         }
         "ONOFFLINEEVENT" => Ok(Event::QueueGrew),
+        "ONAPPUPDATE" => Ok(Event::Updated),
         "ONAPPUNINSTALL" => Ok(Event::Uninstalled),
-        _ => {
-            Err("its event is not ONOFFLINEEVENT, ONAPPINSTALL or ONAPPUNINSTALL; bind other events as offline events")
-        }
+        _ => Err("its event is not ONOFFLINEEVENT, ONAPPINSTALL, ONAPPUPDATE or ONAPPUNINSTALL; bind other events as \
+             offline events"),
     }
 }
 
@@ -94,13 +89,7 @@ mod tests {
     }
 
     fn verified(token: &str, member_id: &str, call: &Call) -> Result<Event, &'static str> {
-        let expected = ExpectedSender {
-            application_token: &Secret::new(token),
-            member_id,
-            is_domain: &|domain| domain == "my.bitrix24.ru",
-            now: NOW,
-        };
-        verify(call, &expected)
+        verify(call, &ExpectedSender { application_token: &Secret::new(token), member_id, now: NOW })
     }
 
     #[test]
@@ -109,8 +98,13 @@ mod tests {
             let check = |event| verified("proof", member_id, &call(event, json!({})));
             assert_eq!(check("ONOFFLINEEVENT"), Ok(Event::QueueGrew));
             assert_eq!(check("OnOfflineEvent"), Ok(Event::QueueGrew));
-            assert_eq!(check("ONAPPINSTALL"), Ok(Event::Installed { verified: true }));
+            assert_eq!(check("ONAPPINSTALL"), Ok(Event::Installed));
+            assert_eq!(check("ONAPPUPDATE"), Ok(Event::Updated));
             assert_eq!(check("ONAPPUNINSTALL"), Ok(Event::Uninstalled));
+        }
+        for domain in ["another.name.example", ""] {
+            let call = call("ONOFFLINEEVENT", json!({"domain": domain}));
+            assert_eq!(verified("proof", "m1", &call), Ok(Event::QueueGrew), "{domain:?}");
         }
         for ts in [NOW - 600, NOW + 600] {
             assert!(verified("proof", "m1", &call("ONOFFLINEEVENT", json!({"ts": ts.to_string()}))).is_ok());
@@ -119,14 +113,12 @@ mod tests {
 
     #[test]
     fn other_calls_are_rejected_whatever_the_event() {
-        for event in ["ONOFFLINEEVENT", "ONAPPINSTALL", "ONAPPUNINSTALL"] {
+        for event in ["ONOFFLINEEVENT", "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL"] {
             for wrong in [
                 json!({"application_token": "guess"}),
                 json!({"application_token": "proof "}),
                 json!({"application_token": ""}),
                 json!({"application_token": null}),
-                json!({"domain": "evil.example"}),
-                json!({"domain": ""}),
                 json!({"member_id": "m2"}),
                 json!({"member_id": ""}),
                 json!({"ts": NOW - 601}),
@@ -137,19 +129,19 @@ mod tests {
                 assert!(verified("proof", "m1", &call(event, wrong.clone())).is_err(), "{event} {wrong}");
             }
         }
-        for event in ["ONCRMDEALADD", "ONAPPUPDATE", "X"] {
+        for event in ["ONCRMDEALADD", "ONAPPPAYMENT", "X"] {
             assert!(verified("proof", "m1", &call(event, json!({}))).is_err(), "{event}");
         }
     }
 
     #[test]
     fn without_a_known_token_only_an_installation_is_accepted_unverified() {
-        assert_eq!(verified("", "", &call("ONAPPINSTALL", json!({}))), Ok(Event::Installed { verified: false }));
+        assert_eq!(verified("", "", &call("ONAPPINSTALL", json!({}))), Ok(Event::Installed));
         for (event, changes) in [
             ("ONAPPINSTALL", json!({"application_token": ""})),
-            ("ONAPPINSTALL", json!({"domain": "evil.example"})),
             ("ONOFFLINEEVENT", json!({})),
             ("ONOFFLINEEVENT", json!({"application_token": ""})),
+            ("ONAPPUPDATE", json!({})),
             ("ONAPPUNINSTALL", json!({"application_token": ""})),
         ] {
             assert!(verified("", "", &call(event, changes.clone())).is_err(), "{event} {changes}");

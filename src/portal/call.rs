@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
-use crate::net::http::Http;
+use crate::net::http::{Http, HttpResponse};
 use crate::retry::{Backoff, Schedule, jittered};
 use crate::secret::Secret;
 use crate::state::family::TokenFamily;
@@ -148,14 +148,26 @@ impl Portal {
         !domain.is_empty() && (domain == self.domain || domain == domain_of(&lock(&self.rest_url)))
     }
 
-    /// Calls a method once, without parameters and with a token other than the client's.
-    pub(super) fn call_with_token(&self, token: &Secret, method: &str, timeout: Duration) -> Result<Answer> {
+    /// Calls a method once, with a token other than the client's. `params` as for [`Portal::call_json`].
+    pub(super) fn call_with_token(
+        &self,
+        token: &Secret,
+        method: &str,
+        params: &str,
+        timeout: Duration,
+    ) -> Result<Answer> {
         self.ctx.cancel.check()?;
         let deadline = Deadline::after(timeout.min(self.timeout), self.ctx.clock.now());
         if let Some(limiter) = &self.limiter {
             limiter.acquire(deadline, &*self.ctx.clock, &self.ctx.cancel)?;
         }
-        self.send(method, &Params::parse(method, "")?, token, deadline)
+        self.send(method, &Params::parse(method, params)?, token, deadline)
+    }
+
+    /// Sends a form to another server than the portal.
+    pub(super) fn post_form(&self, url: &str, fields: &[(&str, &str)], timeout: Duration) -> Result<HttpResponse> {
+        self.ctx.cancel.check()?;
+        self.http.post_form(url, fields, timeout.min(self.timeout))
     }
 
     /// Calls a method. `params` is a JSON object; token and connector id are added. Blocks for at most

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod batch_call;
+pub mod binding_changes;
 pub mod call;
 pub mod installation;
 pub mod limiter;

@@ -326,7 +326,8 @@ class HandlerTest(PortalTest):
 
     def test_an_address_is_bound_and_unbound(self) -> None:
         def bound() -> list:
-            return [binding["handler"] for binding in self.client.call("event.get")["result"] if "handler" in binding]
+            bindings = self.client.call("event.get")["result"]
+            return [binding["handler"] for binding in bindings if binding["event"] == "ONOFFLINEEVENT"]
 
         address = "http://127.0.0.1:1/b24"
         self.client.bind_handler(address)

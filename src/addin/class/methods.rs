@@ -290,13 +290,15 @@ pub static METHODS: &[Method] = &[
         returns: None,
         text: Text {
             english: "Makes the portal call this address whenever the queue has grown (`event.bind` of \
-                      `ONOFFLINEEVENT`), until `UnbindHandler`. Binding it again has no effect; another address of \
-                      this application is unbound. `ExternalUrl` is an address that the portal can reach, such as \
+                      `ONOFFLINEEVENT`), until `UnbindHandler`. Another address of this application is unbound. When \
+                      an update of the application ends its bindings, the connected object binds everything anew. \
+                      `ExternalUrl` is an address that the portal can reach, such as \
                       `https://my-server.example/b24`. `MinPauseS` is the shortest time between two calls in seconds; \
                       0: a call for every change. Set the key `source` to `handler` or `both`.",
             russian: "Портал будет вызывать этот адрес, когда очередь пополнится (`event.bind` события \
-                      `ONOFFLINEEVENT`), до `СнятьОбработчик`. Повторный вызов ничего не меняет; прежний адрес этого \
-                      приложения снимается. `ВнешнийАдрес` — адрес, доступный порталу, например \
+                      `ONOFFLINEEVENT`), до `СнятьОбработчик`. Прежний адрес этого приложения снимается. Если \
+                      обновление приложения прекратит регистрации, подключённый объект выполнит их заново. \
+                      `ВнешнийАдрес` — адрес, доступный порталу, например \
                       `https://my-server.example/b24`. `МинПаузаС` — наименьшее время между вызовами в секундах; 0 — \
                       вызов при каждом изменении. Задайте ключ `source`: `handler` или `both`.",
         },
@@ -322,13 +324,14 @@ pub static METHODS: &[Method] = &[
         text: Text {
             english: "For a web server of your own, such as an HTTP service of 1C: accepts the body of a call \
                       unchanged, checks that the portal has sent it, and returns the HTTP status to answer with. 200: \
-                      accepted. 400, 403 or 413: the call is not from the portal, and nothing was changed. After 200 \
-                      `Fetch` returns the records, and a `NextBatch` that waits on the same object wakes up. The first \
-                      installation of the application brings tokens: store `State` then.",
+                      accepted. 202: an installation that is verified later. 400, 403 or 413: the call is not from \
+                      the portal, and nothing was changed. After 200 `Fetch` returns the records, and a `NextBatch` \
+                      that waits on the same object wakes up. The first installation of the application brings \
+                      tokens: store `State` then.",
             russian: "Для собственного веб-сервера, например HTTP-сервиса 1С: принимает тело вызова без изменений, \
                       проверяет, что его прислал портал, и возвращает код состояния HTTP для ответа. 200 — вызов \
-                      принят; 400, 403 или 413 — вызов не от портала, ничего не изменилось. После 200 записи выдаст \
-                      `ПолучитьЗаписи`, а ожидающий `СледующийПакет` того же объекта проснётся. Первая установка \
+                      принят; 202 — это установка, она будет проверена позже; 400, 403 или 413 — вызов не от портала, \
+                      ничего не изменилось. После 200 записи выдаст `ПолучитьЗаписи`, а ожидающий `СледующийПакет` того же объекта проснётся. Первая установка \
                       приложения приносит токены: сохраните после неё `Состояние`.",
         },
     },

@@ -215,11 +215,11 @@ impl Control {
             Self::ReservationRace { ms } => portal().timing.reservation_race = Duration::from_millis(ms),
             Self::BindingTime { ms } => portal().timing.binding = Duration::from_millis(ms),
             Self::Scope { scope } => portal().scope = scope,
+            Self::Marketplace { code } => portal().application.code = code,
             Self::ClearQueue => portal().queue.clear(),
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
             Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
-            Self::Marketplace { code } => portal().application.code = code,
             Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
                 let mut portal = portal();

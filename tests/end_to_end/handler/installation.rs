@@ -1,7 +1,7 @@
 //! Installation and uninstallation of the application, and the tokens that come with calls.
 
 use super::*;
-use b24_emulator::{EMPLOYEE, Options};
+use b24_emulator::{ADMINISTRATOR, EMPLOYEE, Options};
 
 #[test]
 fn an_installation_brings_the_first_tokens() {
@@ -31,7 +31,7 @@ fn an_installation_brings_the_first_tokens() {
         portal.control(json!("expire_tokens"));
         client.call("profile", "").unwrap();
         assert_eq!(post(&client, &portal.call("ONOFFLINEEVENT").to_string()), 200);
-        assert_eq!(client.wait(LONG).unwrap(), CALLED);
+        expect_call(&client);
     }
 }
 
@@ -47,7 +47,7 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
         client
     };
     let mut install = portal.call("ONAPPINSTALL");
-    install["auth"]["access_token"] = portal.emulator.issue_tokens(EMPLOYEE).access_token.into();
+    install["auth"]["access_token"] = portal.emulator.issue_tokens(ADMINISTRATOR).access_token.into();
     let refused = |client: &Client, call: &Value| {
         let before = client.state();
         assert_eq!(post(client, &call.to_string()), 403, "{call}");
@@ -63,22 +63,15 @@ fn an_installation_that_does_not_prove_itself_changes_nothing() {
         change("access_token", json!("made up")),
         change("access_token", json!("")),
         change("application_token", json!("")),
-        change("domain", json!("evil.example")),
+        change("member_id", json!("")),
     ] {
         refused(&with("auth.server", &portal.emulator.portal_url()), &call);
     }
-    refused(&with("auth.client_id", "local.another"), &install);
     refused(&with("auth.client_id", ""), &install);
     refused(&with("handler.member_id", "another"), &install);
     refused(&with("handler.application_token", "another"), &install);
 
-    // After a forged installation the next one is refused for a while without a question to the portal.
     let client = with("auth.server", &portal.emulator.portal_url());
-    refused(&client, &change("access_token", json!("made up")));
-    let requests = portal.emulator.counters().requests;
-    refused(&client, &install);
-    assert_eq!(portal.emulator.counters().requests, requests, "no request is made");
-    portal.clock.advance(Duration::from_secs(2));
     assert_eq!(post(&client, &install.to_string()), 200);
     expect_check(&client);
     // Sent again, it changes nothing. With another token it does not come from the portal.
@@ -151,7 +144,7 @@ fn tokens_of_a_call_are_used_when_the_own_ones_cannot_be_renewed() {
     // Another user's change: the call carries the token of the administrator who bound the handler.
     portal.emulator.make_event("ONCRMDEALADD", deal(1), &EMPLOYEE.to_string());
     portal.add_deals([2]);
-    assert_eq!(client.wait(LONG).unwrap(), CALLED);
+    expect_call(&client);
     let mut found = Vec::new();
     until("both deals", || {
         let mut batch = client.fetch(0).unwrap();
@@ -162,8 +155,9 @@ fn tokens_of_a_call_are_used_when_the_own_ones_cannot_be_renewed() {
 
     // A call without tokens rings all the same.
     portal.control(json!({"handler_tokens": false}));
+    portal.end_pause(&client);
     portal.add_deals([3]);
-    while client.wait(LONG).unwrap() != CALLED {}
+    expect_call(&client);
     client.call("profile", "").unwrap();
 }
 
@@ -193,7 +187,7 @@ fn no_secret_in_what_people_read() {
     let mut call = portal.call("ONAPPINSTALL");
     call["auth"]["access_token"] = guess.into();
     assert_eq!(post(&client, &call.to_string()), 403);
-    portal.clock.advance(Duration::from_secs(2));
+    portal.clock.advance(Duration::from_secs(60));
     portal.install(&client);
     expect_check(&client);
     client.bind_handler(&url(&client), 0).unwrap();
