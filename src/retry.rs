@@ -52,6 +52,14 @@ impl Backoff {
     }
 }
 
+/// Changes a pause by up to a quarter, so that many clients do not try again at the same moment.
+pub fn with_jitter(pause: Duration, random: u64) -> Duration {
+    const WHOLE: u32 = 1024;
+    let span = u64::from(WHOLE / 2 + 1);
+    let spread = u32::try_from(random % span).unwrap_or_default();
+    pause.saturating_mul(WHOLE * 3 / 4 + spread) / WHOLE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +80,14 @@ mod tests {
         let mut backoff = Backoff { failures: u32::MAX, ..Backoff::new(schedule) };
         assert_eq!(backoff.failed(), millis(500));
         assert_eq!(backoff.failures(), u32::MAX);
+    }
+
+    #[test]
+    fn jitter_changes_a_pause_by_up_to_a_quarter() {
+        let pause = |random| with_jitter(millis(1024), random).as_millis();
+        assert_eq!([pause(0), pause(256), pause(512), pause(513)], [768, 1024, 1280, 768]);
+        assert!((768..=1280).contains(&pause(u64::MAX)));
+        assert!(with_jitter(Duration::MAX, 512) < Duration::MAX);
     }
 
     #[test]

@@ -258,6 +258,15 @@ pub static KEYS: &[Key] = &[
          позже, но не пропадёт.",
     ),
     key(
+        "push.unsubscribed_poll_interval_ms",
+        Kind::Integer(1_000, 86_400_000),
+        Some("30000"),
+        "How often the client checks the queue while it is not subscribed to the push server, so that no signal can \
+         come, in milliseconds. Never less often than `push.poll_interval_ms`.",
+        "Как часто клиент проверяет очередь, пока подписки на push-сервер нет и сигналы не приходят, в миллисекундах. \
+         Не реже, чем `push.poll_interval_ms`.",
+    ),
+    key(
         "push.idle_timeout_ms",
         Kind::Integer(1_000, 3_600_000),
         Some("150000"),

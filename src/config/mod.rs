@@ -115,6 +115,7 @@ impl Config {
                 member_id: self.text("handler.member_id").to_owned(),
             },
             poll_interval: self.millis("push.poll_interval_ms"),
+            unsubscribed_poll_interval: self.millis("push.unsubscribed_poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
             transport: match self.text("push.transport") {
                 "websocket" => Transport::WebSocket,
@@ -187,6 +188,7 @@ pub struct Settings {
     pub(crate) source: Source,
     pub(crate) handler: HandlerSettings,
     pub(crate) poll_interval: Duration,
+    pub(crate) unsubscribed_poll_interval: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) transport: Transport,
     pub(crate) renew_before: Duration,

@@ -1,6 +1,7 @@
 //! HTTP: one agent that trusts the system's certificates, limits the size of answers, follows no redirects, and can be
 //! shut down at any moment.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +138,8 @@ fn explain(url: &str, error: ureq::Error) -> Error {
              http.connect_timeout_ms"
         )),
         ureq::Error::HostNotFound => {
-            Error::Network(format!("the host name {host} cannot be resolved; check its spelling and the DNS settings"))
+            let text = format!("the host name {host} cannot be resolved; check its spelling and the DNS settings");
+            Error::Unreachable(text)
         }
         ureq::Error::BodyExceedsLimit(limit) => Error::protocol(format!(
             "the answer of {host} is longer than {limit} bytes; raise http.max_answer_bytes, or request less at once \
@@ -159,10 +161,13 @@ fn explain(url: &str, error: ureq::Error) -> Error {
         )),
         ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(inner) => tls_error(&host, &inner.to_string()),
-            None => Error::Network(format!(
-                "the connection to {host} failed: {}; check the address, the network and the proxy",
-                os_error_text(&error)
-            )),
+            None => {
+                let text = format!(
+                    "the connection to {host} failed: {}; check the address, the network and the proxy",
+                    os_error_text(&error)
+                );
+                if is_unreachable(error.kind()) { Error::Unreachable(text) } else { Error::Network(text) }
+            }
         },
         ureq::Error::ConnectionFailed => Error::Network(format!(
             "no connection to {host} could be opened; check the address, the network and the proxy"
@@ -172,6 +177,18 @@ fn explain(url: &str, error: ureq::Error) -> Error {
             variant_name(&other)
         )),
     }
+}
+
+/// Whether nothing got through to the other side. Only opening a connection fails in these ways.
+fn is_unreachable(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable
+    )
 }
 
 fn agent_config(settings: &Settings, buffers: BufferSizes) -> ureq::config::Config {

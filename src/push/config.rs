@@ -86,6 +86,24 @@ pub struct Position {
     pub tag_time: Option<(String, String)>,
 }
 
+impl Position {
+    /// A server sends some thirty bytes. A position that does not fit into the head of a request would make every
+    /// later subscription fail.
+    const MAX_BYTES: usize = 256;
+
+    /// Moves to where `next` is; a part of it that is `None` stays as it was. Without a usable position the
+    /// subscription has to start anew.
+    pub fn advance(&mut self, next: Position) {
+        let tag_time = next.tag_time.iter().flat_map(|(tag, time)| [tag, time]);
+        if next.mid.iter().chain(tag_time).any(|part| part.len() > Position::MAX_BYTES) {
+            *self = Position::default();
+            return;
+        }
+        self.mid = next.mid.or(self.mid.take());
+        self.tag_time = next.tag_time.or(self.tag_time.take());
+    }
+}
+
 impl PushConfig {
     /// Gets the configuration from the portal. `reopen` asks for new channels in place of those the portal remembers.
     pub fn get(portal: &Portal, reopen: bool, allow_plain: bool) -> Result<PushConfig> {

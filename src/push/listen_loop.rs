@@ -8,6 +8,7 @@ use super::long_polling::{self, PollOutcome};
 use super::machine::{Machine, MachineSettings, MessageCounts, SocketEnd, Step};
 use super::message::{Decoded, decode};
 use super::poll_observer::{CHECK_DELAY, PollObserver};
+use super::schedule::Load;
 use super::status::ListenerStatus;
 use super::websocket::{Received, Socket, SocketError};
 use crate::clock::Deadline;
@@ -21,6 +22,9 @@ use crate::secret::Secret;
 
 /// How long a WebSocket that was replaced may take to deliver what the server had already sent.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Nobody has to be told of a pause of this length.
+const MAX_SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the loop works with. All runs of one client share it.
 pub struct Resources {
@@ -121,7 +125,8 @@ impl ListenLoop {
             Err(error) => error,
         };
         let has_channels = self.machine.config().is_some();
-        let pause = self.machine.configuration_failed(now);
+        let random = self.random();
+        let pause = self.machine.configuration_failed(load(&error), now, random);
         if has_channels {
             self.log(Level::Warning, || {
                 format!("cannot renew the subscription, next attempt in {} ms: {error}", pause.as_millis())
@@ -154,7 +159,8 @@ impl ListenLoop {
             // `run` ends the loop.
             Err(Error::Closed) => {}
             Err(error) => {
-                let pause = self.machine.poll_failed(sent_at, now);
+                let random = self.random();
+                let pause = self.machine.poll_failed(load(&error), sent_at, now, random);
                 self.resources.status.not_subscribed(&error, pause);
             }
         }
@@ -170,13 +176,21 @@ impl ListenLoop {
             )),
             _ => None,
         };
+        let is_repetition =
+            matches!(&outcome, PollOutcome::Messages { events, is_news: false, .. } if events.is_empty());
         let random = self.random();
         let counts = self.machine.poll_answered(outcome, sent_at, now, random);
-        if let Some(text) = failure {
-            let pause = match self.machine.next_step(now) {
-                Step::Pause(until) => until.saturating_duration_since(now),
-                _ => Duration::ZERO,
-            };
+        let pause = match self.machine.next_step(now) {
+            Step::Pause(until) => until.saturating_duration_since(now),
+            _ => Duration::ZERO,
+        };
+        // After a reconnection a message may come once more; the next poll follows almost at once.
+        let repetition = (is_repetition && pause > MAX_SHORT_PAUSE).then(|| {
+            "the push server repeats its last message instead of waiting for the next one; if this persists, check \
+             whether a proxy answers in its place"
+                .to_owned()
+        });
+        if let Some(text) = failure.or(repetition) {
             self.resources.status.not_subscribed(&Error::protocol(text), pause);
         }
         self.ring(&counts);
@@ -343,4 +357,9 @@ impl ListenLoop {
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
         self.ctx().log.write(level, text);
     }
+}
+
+/// Whether the failed attempt was a load for the server.
+fn load(error: &Error) -> Load {
+    if matches!(error, Error::Unreachable(_)) { Load::Unreached } else { Load::Reached }
 }

@@ -98,3 +98,16 @@ fn the_readiness_shows_whether_a_notification_waits() {
     bell.cancelled();
     assert!(shown());
 }
+
+#[test]
+fn a_shorter_interval_brings_the_next_check_forward_and_a_longer_one_does_not_put_it_off() {
+    let (bell, _cancel) = doorbell();
+    assert!(bell.tick() > LONG / 2);
+    bell.set_check_interval(Duration::from_secs(30));
+    assert!(bell.tick() <= Duration::from_secs(30));
+    bell.set_check_interval(LONG);
+    assert!(bell.tick() <= Duration::from_secs(30));
+    bell.check_within(Duration::ZERO);
+    bell.tick();
+    assert!(bell.tick() > LONG / 2);
+}
