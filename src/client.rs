@@ -1,12 +1,13 @@
 //! The client: what every door calls.
 
+mod fetch_pace;
 mod shutdown;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::cancel::Cancellation;
-use crate::clock::{Clock, SystemClock, Timeout};
+use crate::clock::{Clock, Deadline, SystemClock, Timeout};
 use crate::config::{Config, Settings, Source};
 use crate::context::Context;
 use crate::delivery::{Batch, Delivery};
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
 use crate::handler::{Handler, binding};
+use crate::lock;
 use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
@@ -27,6 +29,7 @@ use crate::state::tokens::TokenPair;
 use crate::state::tokens_file::TokensFile;
 use crate::state::{PortalName, PrivateFile};
 use crate::stats::Stats;
+use fetch_pace::FetchPace;
 use shutdown::Shutdown;
 
 /// Callbacks of the host.
@@ -51,6 +54,7 @@ pub struct Client {
     store: Arc<Store>,
     /// The last batch was full, so the next one is fetched without waiting for a notification.
     more: AtomicBool,
+    fetch_pace: Mutex<FetchPace>,
     ctx: Context,
 }
 
@@ -102,6 +106,7 @@ impl Client {
             portal,
             doorbell,
             more: AtomicBool::new(false),
+            fetch_pace: Mutex::default(),
             ctx,
         })
     }
@@ -174,15 +179,25 @@ impl Client {
         self.doorbell.wait(timeout)
     }
 
-    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call.
+    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call. After a fetch
+    /// that failed, it pauses first, for up to 30 s if fetches go on failing.
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
-        let batch = self.delivery.fetch(limit).inspect_err(|error| {
-            // The failed fetch used up a notification. The host gets another one if trying again makes sense.
+        let pause = lock(&self.fetch_pace).pause(self.ctx.clock.now());
+        self.ctx.cancel.sleep(pause)?;
+        self.fetch_before(Timeout::Never.deadline(self.ctx.clock.now()), limit)
+    }
+
+    /// Fetches without a pause. A fetch that fails is not repeated after the deadline.
+    fn fetch_before(&self, deadline: Deadline, limit: u32) -> Result<Batch> {
+        let batch = self.delivery.fetch(limit, deadline).inspect_err(|error| {
             self.more.store(false, Ordering::Relaxed);
-            if error.is_transient() {
+            if !matches!(error, Error::InvalidArgument(_)) {
+                lock(&self.fetch_pace).failed(error, self.ctx.clock.now());
+                // The failed fetch may have used up a notification.
                 self.doorbell.ring_unsignalled();
             }
         })?;
+        lock(&self.fetch_pace).reset();
         self.more.store(batch.is_full(), Ordering::Relaxed);
         Ok(batch)
     }
@@ -240,19 +255,36 @@ impl Client {
     }
 
     /// Waits for a notification and fetches, until there is a batch that is not empty. Returns `None` when the time
-    /// is over. The time limits the waiting only: a fetch that has begun is not interrupted, as that could lose its
-    /// records.
+    /// is over, however often the doorbell has rung meanwhile. A fetch that has begun is not interrupted, as that could
+    /// lose its records, so this can take as long as a request beyond the time. After a fetch that failed, the next one
+    /// follows after a pause, which counts as waiting.
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
-            if !self.more.load(Ordering::Relaxed) && self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
+            if !self.wait_to_fetch(deadline)? {
                 return Ok(None);
             }
-            let batch = self.fetch(0)?;
+            let batch = self.fetch_before(deadline, 0)?;
             if !batch.is_empty() {
                 return Ok(Some(batch));
             }
+            if deadline.has_passed(self.ctx.clock.now()) {
+                return Ok(None);
+            }
         }
+    }
+
+    /// Waits until there may be something to fetch. Returns false when the time is over.
+    fn wait_to_fetch(&self, deadline: Deadline) -> Result<bool> {
+        let now = self.ctx.clock.now();
+        // Before the notification is used up, so that it is still there if the time is over first.
+        let pause = lock(&self.fetch_pace).pause(now);
+        let left = deadline.left(now);
+        self.ctx.cancel.sleep(pause.min(left))?;
+        if pause > left {
+            return Ok(false);
+        }
+        Ok(self.more.load(Ordering::Relaxed) || self.wait(deadline.timeout(self.ctx.clock.now()))?.is_some())
     }
 
     /// Calls a REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.
@@ -268,7 +300,9 @@ impl Client {
     /// Exchanges an authorization code, which is valid for 30 s, for the first pair of tokens, then stores and uses it.
     /// Blocks for one request.
     pub fn authorize(&self, code: &str) -> Result<()> {
-        self.portal.authorize(code)
+        self.portal.authorize(code)?;
+        lock(&self.fetch_pace).reset();
+        Ok(())
     }
 
     /// Uses these tokens from now on. For hosts that renew tokens themselves (`auth.renew=host`), and for an
@@ -278,7 +312,9 @@ impl Client {
             return Err(Error::InvalidArgument("the access token is empty; pass the new access token".into()));
         }
         let (access, refresh) = (Secret::new(access), Secret::new(refresh));
-        self.portal.present_tokens(TokenPair { access, refresh, expires, ..TokenPair::none() }, true)
+        self.portal.present_tokens(TokenPair { access, refresh, expires, ..TokenPair::none() }, true)?;
+        lock(&self.fetch_pace).reset();
+        Ok(())
     }
 
     /// Counters and state as a JSON object. Holds no secrets.

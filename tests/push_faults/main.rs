@@ -9,6 +9,7 @@ mod many_clients;
 mod outages;
 mod proxied;
 mod proxy;
+mod rings;
 mod scripted;
 #[path = "../support/mod.rs"]
 mod support;
