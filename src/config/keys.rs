@@ -321,10 +321,12 @@ pub static KEYS: &[Key] = &[
         None,
         "Proxy for all connections: `http://host:port` (CONNECT) or `socks5://host:port`, with `user:password@` \
          before the host if necessary. User and password are never printed. Not set: `ALL_PROXY`, `HTTPS_PROXY`, \
-         `HTTP_PROXY` and `NO_PROXY` of the environment apply.",
+         `HTTP_PROXY` and `NO_PROXY` of the environment apply. Addresses of this computer are called directly, unless \
+         a proxy set here is on this computer too.",
         "Прокси для всех соединений: `http://host:port` (CONNECT) или `socks5://host:port`, при необходимости с \
          `user:password@` перед именем сервера. Имя пользователя и пароль нигде не выводятся. Не задан — действуют \
-         `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` и `NO_PROXY` из окружения.",
+         `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` и `NO_PROXY` из окружения. К адресам этого компьютера клиент \
+         подключается напрямую, если заданный здесь прокси не находится на нём же.",
     ),
     key(
         "tls.ca_file",
@@ -341,9 +343,10 @@ pub static KEYS: &[Key] = &[
         "http.allow_plain",
         Kind::Boolean,
         Some("false"),
-        "Allow `http://` for addresses other than loopback. Everyone on the way can then read the tokens.",
-        "Разрешить `http://` не только для этого компьютера. Токены тогда сможет прочитать любой, через кого проходит \
-         трафик.",
+        "Allow `http://` for addresses other than loopback, and for loopback addresses that a portal elsewhere names. \
+         Everyone on the way can then read the tokens.",
+        "Разрешить `http://` не только для этого компьютера, а также для адресов этого компьютера, которые называет \
+         портал с другого. Токены тогда сможет прочитать любой, через кого проходит трафик.",
     ),
     key(
         "rate.burst",

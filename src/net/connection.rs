@@ -84,7 +84,8 @@ impl Connector for Connectors {
 
 /// Opens connections, and can shut all of them down at any moment.
 pub(super) struct ConnectionOpener {
-    config: Config,
+    direct: Config,
+    proxied: Config,
     connectors: Connectors,
     /// `None` after the shutdown: no connection can be opened then.
     open: Arc<Mutex<Option<ShutdownHandles>>>,
@@ -93,24 +94,25 @@ pub(super) struct ConnectionOpener {
 type ShutdownHandles = Vec<Weak<dyn ShutdownHandle>>;
 
 impl ConnectionOpener {
-    pub(super) fn new(config: Config, connectors: Connectors) -> ConnectionOpener {
-        ConnectionOpener { config, connectors, open: Arc::new(Mutex::new(Some(Vec::new()))) }
+    /// `proxied` names the proxy, if there is one.
+    pub(super) fn new(direct: Config, proxied: Config, connectors: Connectors) -> ConnectionOpener {
+        ConnectionOpener { direct, proxied, connectors, open: Arc::new(Mutex::new(Some(Vec::new()))) }
     }
 
     /// Connects to the host of an `http` or `https` address.
-    pub(super) fn open(&self, uri: &Uri, timeout: Duration) -> Result<Connection, Error> {
+    pub(super) fn open(&self, uri: &Uri, through_proxy: bool, timeout: Duration) -> Result<Connection, Error> {
         let resolver = CallerResolver;
         let timeout = NextTimeout { after: timeout.into(), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
         // Most proxies resolve the name themselves.
-        let proxy_resolves =
-            self.config.proxy().is_some_and(|proxy| !proxy.resolve_target() && !proxy.is_no_proxy(uri));
-        let addrs = if proxy_resolves { resolver.empty() } else { resolver.resolve(uri, &self.config, timeout)? };
+        let config = if through_proxy { &self.proxied } else { &self.direct };
+        let proxy_resolves = config.proxy().is_some_and(|proxy| !proxy.resolve_target());
+        let addrs = if proxy_resolves { resolver.empty() } else { resolver.resolve(uri, config, timeout)? };
         let connectors = self.connectors.clone();
         let open = self.open.clone();
         let details = ConnectionDetails {
             uri,
             addrs,
-            config: &self.config,
+            config,
             request_level: false,
             resolver: &resolver,
             now: Instant::now(),

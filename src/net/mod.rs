@@ -1,7 +1,9 @@
 //! Network: HTTP requests, raw connections for WebSockets, TLS and proxies. All of it can be interrupted.
 
 pub mod connection;
+mod explain;
 pub mod http;
 pub mod observed;
+mod proxy;
 mod resolver;
 mod tls;

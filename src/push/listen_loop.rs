@@ -12,6 +12,7 @@ use super::schedule::Load;
 use super::status::ListenerStatus;
 use super::websocket::{Received, Socket, SocketError};
 use crate::clock::Deadline;
+use crate::config::PlainHttp;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::log::Level;
@@ -42,8 +43,8 @@ pub struct Resources {
     pub settings: MachineSettings,
     /// How long opening a WebSocket may take.
     pub connect_timeout: Duration,
-    /// Whether push servers may be reached without TLS.
-    pub allow_plain: bool,
+    /// Which push servers may be reached without TLS.
+    pub plain_http: PlainHttp,
     /// The client's context.
     pub ctx: Context,
 }
@@ -105,7 +106,7 @@ impl ListenLoop {
 
     fn configure(&mut self, reopen: bool) -> Result<()> {
         self.ctx().stats.configurations.add(1);
-        let config = PushConfig::get(&self.resources.portal, reopen, self.resources.allow_plain).and_then(|config| {
+        let config = PushConfig::get(&self.resources.portal, reopen, self.resources.plain_http).and_then(|config| {
             if self.machine.requires_websocket() {
                 config.require_websocket()?;
             }

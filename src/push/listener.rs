@@ -47,7 +47,7 @@ impl Listener {
                 idle_timeout: settings.idle_timeout,
             },
             connect_timeout: settings.connect_timeout,
-            allow_plain: settings.allow_plain,
+            plain_http: settings.plain_when_named(),
             ctx: ctx.clone(),
         };
         Listener { resources: Arc::new(resources), status, thread: Mutex::new(None), ctx }

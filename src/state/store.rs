@@ -12,7 +12,7 @@ pub use super::pending::{Key, PendingBatch, Reservation};
 use super::pending::{PendingBatches, Stage, with_message_id};
 use super::private_file::MAX_BYTES;
 use super::storage::{Guard, Storage};
-use crate::config::Address;
+use crate::config::{Address, PlainHttp};
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
@@ -302,7 +302,7 @@ impl Identity {
         if !other.member_id.is_empty() && !self.portal.member_id.is_empty() {
             return other.member_id.eq_ignore_ascii_case(&self.portal.member_id);
         }
-        let named = Address::parse(&family.pair().client_endpoint, true);
+        let named = Address::parse(&family.pair().client_endpoint, PlainHttp::Always);
         other.origin.is_empty()
             || other.origin.eq_ignore_ascii_case(&self.portal.origin)
             || named.is_ok_and(|address| address.origin().eq_ignore_ascii_case(&self.portal.origin))

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::PlainHttp;
 use crate::push::config::{Channel, ChannelKind};
 use crate::push::recent::RecentMessages;
 
@@ -43,7 +44,7 @@ impl Run {
     }
 
     pub(super) fn configure_at(&mut self, json: &str, server_time: Option<u64>) {
-        let config = PushConfig::parse(json, false).unwrap().with_server_time(server_time);
+        let config = PushConfig::parse(json, PlainHttp::Never).unwrap().with_server_time(server_time);
         self.machine.configured(config, self.now, 0);
     }
 
@@ -55,7 +56,7 @@ impl Run {
     fn configured() -> Run {
         let mut run = Run::new();
         assert!(matches!(run.machine.next_step(run.now), Step::Configure { reopen: false }));
-        run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+        run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
         run
     }
 
@@ -170,7 +171,7 @@ fn a_message_that_is_repeated_for_ever_is_no_news() {
             let (pause, step) = run.step();
             pauses.push(pause.as_secs_f64());
             if let Step::Configure { .. } = step {
-                run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+                run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
             }
             run.poll();
         }
@@ -233,7 +234,7 @@ fn what_never_reached_the_server_is_tried_again_soon() {
         pauses.push(run.machine.poll_failed(Load::Unreached, None, run.now, 256).as_secs_f64());
         if let (_, Step::Configure { .. }) = run.step() {
             assert!(pauses.len() > 5, "the addresses are not in doubt yet");
-            run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+            run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
         }
         run.poll();
     }
@@ -257,7 +258,7 @@ fn failures_follow_the_vendors_table_and_lead_to_a_new_configuration() {
         let (pause, step) = run.step();
         pauses.push(pause.as_secs_f64());
         if let Step::Configure { .. } = step {
-            run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+            run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
         } else {
             assert_eq!(pauses.len(), 1, "only the first retry uses the old addresses");
         }
@@ -298,7 +299,7 @@ fn a_refused_channel_leads_to_new_channels() {
     assert!(matches!(step, Step::Configure { reopen: true }));
     assert_eq!(pause, Duration::from_millis(100));
     // A configuration alone is no success: if the server refuses it too, the pause grows.
-    run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+    run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
     run.poll();
     run.answer(0, PollOutcome::ChannelRefused);
     assert_eq!(run.step().0, Duration::from_secs(15));
@@ -330,7 +331,7 @@ fn control_messages_replace_the_channel_or_the_configuration() {
 
     run.messages(vec![PushEvent::ConfigNeeded]);
     assert!(matches!(run.step(), (Duration::ZERO, Step::Configure { reopen: false })));
-    run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+    run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
     run.poll();
 
     run.messages(vec![PushEvent::ConfigExpired, PushEvent::EventOffline { count: 1 }]);
@@ -352,7 +353,7 @@ fn configurations_are_requested_at_most_once_a_second() {
         let (pause, step) = run.step();
         assert!(matches!(step, Step::Configure { .. }));
         assert_eq!(pause, MIN_INTERVAL);
-        run.machine.configured(PushConfig::parse(CONFIG, false).unwrap(), run.now, 0);
+        run.machine.configured(PushConfig::parse(CONFIG, PlainHttp::Never).unwrap(), run.now, 0);
     }
     assert_eq!(run.now - run.start, MIN_INTERVAL * 5);
 }
