@@ -5,6 +5,7 @@ mod shutdown;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline, SystemClock, Timeout};
@@ -348,14 +349,17 @@ impl Client {
         }
     }
 
-    /// Waits until the client's threads have ended. Call it after [`Client::close`]. It returns at once unless a name
-    /// is being resolved or a connection opened, which the system does not let us interrupt.
+    /// Waits until the client's threads have ended, and callbacks on other threads have returned; none is called
+    /// afterwards. Call it after [`Client::close`]. It returns at once unless a name is being resolved or a connection
+    /// opened, which the system does not let us interrupt.
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();
         // The answer to a renewal must not get lost, and the state must not be released before it is stored.
         self.portal.end_tokens();
         self.store.release();
+        // Calls that are blocked in other threads may go on for a moment, but the host hears nothing of them.
+        self.ctx.log.end(MAX_LOG_LINE);
     }
 
     fn not_listening(&self) -> Error {
@@ -369,6 +373,9 @@ impl Drop for Client {
         self.join();
     }
 }
+
+/// How long ending a client waits for a log callback on another thread.
+const MAX_LOG_LINE: Duration = Duration::from_secs(20);
 
 /// Name of the file in `state.dir`.
 const STATE_FILE: &str = "b24events-state.json";
