@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::observed::ObservedConnector;
+use super::proxy_timeout::ProxyDeadline;
 use super::resolver::CallerResolver;
 use crate::lock;
 
@@ -65,6 +66,8 @@ impl Connector for Connectors {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
+        let deadline = ProxyDeadline::new(&details.timeout);
+        let (bounded, connect_to_proxy) = (deadline.clone(), details.run_connector.clone());
         // With `request_level` set, ureq would load the root certificates again for every request that has a timeout.
         let details = ConnectionDetails {
             uri: details.uri,
@@ -75,10 +78,13 @@ impl Connector for Connectors {
             now: details.now,
             timeout: details.timeout,
             current_time: details.current_time.clone(),
-            run_connector: details.run_connector.clone(),
+            // Called for the connection to a proxy only.
+            run_connector: Arc::new(move |proxy| Ok(bounded.bound(connect_to_proxy(proxy)?))),
             register_shutdown: details.register_shutdown.clone(),
         };
-        self.0.connect(&details, chained)
+        let connected = self.0.connect(&details, chained);
+        deadline.lift();
+        connected
     }
 }
 

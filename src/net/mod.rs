@@ -5,5 +5,6 @@ mod explain;
 pub mod http;
 pub mod observed;
 mod proxy;
+mod proxy_timeout;
 mod resolver;
 mod tls;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use b24events::clock::Timeout;
 
-use super::scripted::{Scripted, one_pong, repeat_a_message};
+use super::scripted::{Scripted, drip_handshake, one_pong, repeat_a_message};
 use super::support::*;
 
 /// The requests that a server gets, and the rings that the host hears. The pauses are 0.1 s, 15 s and more.
@@ -40,4 +40,14 @@ fn a_poll_that_repeats_its_last_message_is_sent_after_growing_pauses() {
     let (requests, rings) = requests_and_rings("long_polling", repeat_a_message);
     assert!((2..=4).contains(&requests), "{requests} requests");
     assert!(rings <= 3, "{rings} rings");
+}
+
+#[test]
+fn a_websocket_whose_handshake_drips_is_given_up_at_the_timeout() {
+    let portal = Portal::start();
+    let server = Scripted::start(drip_handshake);
+    server.replace_push_server(&portal);
+    let client = portal.client_with(&[("push.transport", "websocket"), ("http.connect_timeout_ms", "500")]);
+    let error = client.connect(Timeout::After(Duration::from_secs(3))).unwrap_err();
+    assert_eq!(server.requests(), 2, "the second attempt follows after the timeout and 0.1 s: {error}");
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use b24_emulator::{Control, FailNext};
 
@@ -86,5 +87,17 @@ fn repeat(mut stream: TcpStream, requests: &AtomicU64) -> io::Result<()> {
         requests.fetch_add(1, Ordering::SeqCst);
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(answer.as_bytes())?;
+    }
+}
+
+/// Answers the handshake of a WebSocket one byte after the other, without end.
+pub fn drip_handshake(mut stream: TcpStream, requests: &AtomicU64) {
+    requests.fetch_add(1, Ordering::SeqCst);
+    let bytes = b"HTTP/1.1 101 Switching Protocols\r\nX: ".iter().chain(std::iter::repeat(&b'x'));
+    for byte in bytes {
+        if stream.write_all(&[*byte]).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
     }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use b24events::client::{Client, Hooks};
 use b24events::config::Config;
@@ -205,5 +206,37 @@ fn the_client() {
         let client = Client::new(&config, Hooks::default()).unwrap();
         client.call("profile", "").unwrap();
         client.connect(LONG).unwrap();
+    }
+}
+
+/// Answers nothing but one byte after the other.
+fn drip(client: &mut TcpStream, bytes: &[u8]) -> io::Result<SocketAddr> {
+    for byte in bytes.iter().cycle() {
+        client.write_all(&[*byte])?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err(refuse())
+}
+
+#[test]
+fn a_proxy_that_drips_does_not_outlast_the_timeout() {
+    // The SOCKS proxy accepts, and says that it has bound a host whose name has 255 bytes.
+    const BOUND: [u8; 260] = [0; 260];
+    let dripping: [(&str, Greeting); 2] = [
+        ("http", |client| drip(client, b"HTTP/1.1 200 OK\r\nX: ")),
+        ("socks5", |client| drip(client, &[&[5, 0, 5, 0, 0, 3, 255], &BOUND[..]].concat())),
+    ];
+    for (scheme, greeting) in dripping {
+        let (address, _served) = serve(greeting);
+        let portal = Portal::start();
+        let mut config = portal.config();
+        config.set("http.proxy", &format!("{scheme}://{address}")).unwrap();
+        config.set("http.connect_timeout_ms", "500").unwrap();
+        config.set("http.timeout_ms", "1000").unwrap();
+        let start = Instant::now();
+        let error = portal.client_of(&config).call("profile", "").unwrap_err();
+        assert_eq!(error.status(), Status::Network, "{error}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{scheme}: {:?}", start.elapsed());
+        assert!(error.to_string().contains(&format!("the proxy {address}")), "{error}");
     }
 }
