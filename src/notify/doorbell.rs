@@ -57,7 +57,7 @@ impl State {
 }
 
 impl Doorbell {
-    /// A doorbell that rings unsignalled at this interval, as long as a thread calls [`Doorbell::tick`].
+    /// A doorbell that rings unsignalled at this interval, as long as a thread waits or calls [`Doorbell::tick`].
     pub fn new(check_interval: Duration, clock: Arc<dyn Clock>, cancel: Cancellation) -> Doorbell {
         // A capacity of one is enough: a wake-up only says that the state has changed.
         let (waker, wakeups) = bounded(1);
@@ -117,7 +117,8 @@ impl Doorbell {
         next_check.saturating_duration_since(now)
     }
 
-    /// Waits for the next notification; `None` after the timeout. A reported error comes first.
+    /// Waits for the next notification; `None` after the timeout. A reported error comes first. Rings itself when a
+    /// check is due: the threads that tick may be held up, by a portal that does not answer for instance.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         let deadline = timeout.deadline(self.clock.now());
         loop {
@@ -129,10 +130,11 @@ impl Doorbell {
             if left.is_zero() {
                 return Ok(None);
             }
+            let until_check = self.tick();
             select! {
                 recv(self.wakeups) -> _ => {}
                 recv(self.cancel.receiver()) -> _ => {}
-                default(left) => {}
+                default(left.min(until_check)) => {}
             }
         }
     }

@@ -111,3 +111,12 @@ fn a_shorter_interval_brings_the_next_check_forward_and_a_longer_one_does_not_pu
     bell.tick();
     assert!(bell.tick() > LONG / 2);
 }
+
+#[test]
+fn a_check_that_is_due_rings_although_no_other_thread_has_time_to_tick() {
+    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Cancellation::default());
+    let start = std::time::Instant::now();
+    assert_eq!(bell.wait(Timeout::After(LONG)), Ok(Some(Notification::default())));
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    assert_eq!(bell.wait(Timeout::After(Duration::from_millis(1))), Ok(None));
+}
