@@ -101,7 +101,10 @@ fn io_error(host: &str, proxy: Option<&Proxy>, error: &io::Error) -> Error {
             "{proxy_name} refused the connection to {host}: user or password are wrong or missing; correct them in \
              http.proxy"
         )),
-        Some(Refusal::Target(reason)) => Error::Network(format!(
+        Some(Refusal::Unreachable(reason)) => Error::Unreachable(format!(
+            "{proxy_name} did not reach {host}: {reason}; check the address, and that the server runs"
+        )),
+        Some(Refusal::Other(reason)) => Error::Network(format!(
             "{proxy_name} did not connect to {host}: {reason}; check the address, and that the proxy allows this host"
         )),
         None => Error::Network(format!(
@@ -126,18 +129,18 @@ fn is_unreachable(kind: ErrorKind) -> bool {
 /// Why a SOCKS proxy did not connect.
 enum Refusal {
     Credentials,
-    Target(&'static str),
+    /// The host behind it is not there.
+    Unreachable(&'static str),
+    Other(&'static str),
 }
 
 /// Reads ureq's error of a SOCKS handshake, which is a text of its own.
 fn socks_refusal(proxy: &Proxy, error: &io::Error) -> Option<Refusal> {
     // The replies of RFC 1928, and the one of SOCKS4.
-    const REASONS: [&str; 9] = [
+    const UNREACHABLE: [&str; 3] = ["network unreachable", "host unreachable", "connection refused"];
+    const OTHERS: [&str; 6] = [
         "general SOCKS server failure",
         "connection not allowed by ruleset",
-        "network unreachable",
-        "host unreachable",
-        "connection refused",
         "TTL expired",
         "command not supported",
         "address kind not supported",
@@ -157,7 +160,8 @@ fn socks_refusal(proxy: &Proxy, error: &io::Error) -> Option<Refusal> {
     if CREDENTIALS.contains(&text.as_str()) {
         return Some(Refusal::Credentials);
     }
-    REASONS.into_iter().find(|reason| *reason == text).map(Refusal::Target)
+    let known = |reasons: &[&'static str]| reasons.iter().copied().find(|reason| *reason == text);
+    known(&UNREACHABLE).map(Refusal::Unreachable).or(known(&OTHERS).map(Refusal::Other))
 }
 
 fn tls_error(host: &str, error: &rustls::Error) -> Error {
@@ -198,4 +202,49 @@ fn os_error_text(error: &io::Error) -> String {
 /// The name of an error's variant without its contents.
 fn variant_name(error: &ureq::Error) -> String {
     format!("{error:?}").chars().take_while(|c| c.is_ascii_alphanumeric()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://push.example/sub/?CHANNEL_ID=planted";
+
+    fn through(proxy: &str, error: io::Error) -> Error {
+        explain(URL, Proxy::new(proxy).ok().as_ref(), ureq::Error::Io(error))
+    }
+
+    #[test]
+    fn what_did_not_get_through_is_told_from_what_broke() {
+        let refused = || io::Error::from(ErrorKind::ConnectionRefused);
+        let socks = "socks5://planted:planted@proxy.example:1080";
+        assert!(matches!(explain(URL, None, ureq::Error::Io(refused())), Error::Unreachable(_)));
+        assert!(matches!(explain(URL, None, ureq::Error::HostNotFound), Error::Unreachable(_)));
+        assert!(matches!(through(socks, refused()), Error::Unreachable(_)));
+        assert!(matches!(through(socks, io::Error::other("connection refused")), Error::Unreachable(_)));
+        assert!(matches!(through(socks, io::Error::other("general SOCKS server failure")), Error::Network(_)));
+        assert!(matches!(through(socks, ErrorKind::ConnectionReset.into()), Error::Network(_)));
+        // The same text from somewhere else means something else.
+        let http = "http://proxy.example:3128";
+        assert!(matches!(through(http, io::Error::other("connection refused")), Error::Network(_)));
+    }
+
+    #[test]
+    fn texts_name_host_and_proxy_and_no_secret() {
+        let socks = "socks5://planted:planted@proxy.example:1080";
+        for error in [
+            io::Error::from(ErrorKind::ConnectionRefused),
+            ErrorKind::HostUnreachable.into(),
+            ErrorKind::ConnectionReset.into(),
+            io::Error::new(ErrorKind::PermissionDenied, "password authentication failed"),
+            io::Error::other("connection not allowed by ruleset"),
+            io::Error::other("planted"),
+        ] {
+            let text = through(socks, error).to_string();
+            assert!(text.contains("the proxy proxy.example:1080") && text.contains(';'), "{text}");
+            assert!(!text.contains("planted"), "{text}");
+        }
+        let text = explain(URL, None, ureq::Error::ConnectionFailed).to_string();
+        assert!(text.contains("push.example") && !text.contains("planted"), "{text}");
+    }
 }
