@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use b24events::clock::Timeout;
 use b24events::error::Status;
 
+use super::proxied::TRANSPORTS;
 use super::scripted::name_push_server;
 use super::support::*;
 
@@ -56,10 +57,18 @@ fn flap(address: SocketAddr, target: SocketAddr, stop: &AtomicBool) {
 
 #[test]
 fn records_arrive_soon_although_the_push_server_restarts_every_three_seconds() {
+    thread::scope(|scope| {
+        for transport in TRANSPORTS {
+            scope.spawn(move || listen_to_a_flapping_server(transport));
+        }
+    });
+}
+
+fn listen_to_a_flapping_server(transport: &str) {
     let portal = Portal::start();
     let address = unused_address();
     name_push_server(&portal, &address.to_string());
-    let client = portal.client_with(&[("rate.per_second", "0")]);
+    let client = portal.client_with(&[("rate.per_second", "0"), ("push.transport", transport)]);
     let stop = AtomicBool::new(false);
     let mut delays = Vec::new();
     let made = Mutex::new(Vec::new());
@@ -81,11 +90,11 @@ fn records_arrive_soon_although_the_push_server_restarts_every_three_seconds() {
             batch.acknowledge().unwrap();
         }
         stop.store(true, Ordering::SeqCst);
-        println!("in {:?}: {}", start.elapsed(), stats(&client));
+        println!("{transport}, in {:?}: {}", start.elapsed(), stats(&client));
     });
     delays.sort();
     let at = |percent: usize| delays[(delays.len() - 1) * percent / 100];
-    println!("from change to record: p50 {:?}, p90 {:?}, max {:?}", at(50), at(90), at(100));
+    println!("{transport}, from change to record: p50 {:?}, p90 {:?}, max {:?}", at(50), at(90), at(100));
 }
 
 #[test]
