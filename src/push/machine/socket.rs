@@ -19,12 +19,19 @@ pub(super) struct SocketState {
     /// The identity of the configuration it was opened with.
     pub(super) identity: Secret,
     opened_at: Instant,
+    /// Whether anything has arrived, even if only the answer to a ping.
+    is_alive: bool,
     last_received: Instant,
     /// When to send the next ping; `None` while an answer is awaited.
     ping_at: Option<Instant>,
 }
 
 impl SocketState {
+    /// Whether it is a success. Behind a proxy that lets no frame through, a WebSocket stands as well.
+    fn has_stood(&self, now: Instant) -> bool {
+        self.is_alive && has_stood(self.opened_at, now)
+    }
+
     /// What the socket needs now: a ping, or to be ended.
     pub(super) fn required_step(&self, idle_timeout: Duration, now: Instant) -> Option<Step> {
         if now >= self.last_received + idle_timeout {
@@ -74,8 +81,13 @@ impl Machine {
         self.transport.websocket_opened();
         self.gap = false;
         // A handshake through a proxy does not show that frames get through; the answer to an immediate ping does.
-        self.socket =
-            Some(SocketState { identity: config.identity(), opened_at: now, last_received: now, ping_at: Some(now) });
+        self.socket = Some(SocketState {
+            identity: config.identity(),
+            opened_at: now,
+            is_alive: false,
+            last_received: now,
+            ping_at: Some(now),
+        });
     }
 
     /// An attempt to open a WebSocket that began at `started` failed. Returns how long to wait.
@@ -115,9 +127,10 @@ impl Machine {
         let Some(socket) = &mut self.socket else {
             return;
         };
+        socket.is_alive = true;
         socket.last_received = now;
         socket.ping_at = Some(now + self.idle_timeout / 2);
-        if has_stood(socket.opened_at, now) {
+        if socket.has_stood(now) {
             self.socket_succeeded(now);
         }
     }
@@ -146,7 +159,7 @@ impl Machine {
 
     /// The WebSocket in use ended. Returns how long to wait.
     pub fn socket_ended(&mut self, end: SocketEnd, now: Instant, random: u64) -> Duration {
-        let has_stood = self.socket.as_ref().is_some_and(|socket| has_stood(socket.opened_at, now));
+        let has_stood = self.socket.as_ref().is_some_and(|socket| socket.has_stood(now));
         if has_stood {
             self.socket_succeeded(now);
         }

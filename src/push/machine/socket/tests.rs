@@ -334,3 +334,24 @@ fn failed_attempts_to_leave_long_polling_do_not_shorten_its_pauses() {
     }
     assert!(polls <= 11 + 72, "{polls} polls");
 }
+
+#[test]
+fn a_websocket_on_which_nothing_ever_comes_leads_to_long_polling() {
+    let mut run = Run::with(WEBSOCKET);
+    let mut openings = 0;
+    loop {
+        match run.step().1 {
+            Step::OpenSocket { .. } => {
+                openings += 1;
+                assert!(openings <= 5, "a proxy accepts the handshake and lets no frame through");
+                run.machine.socket_opened(run.now);
+            }
+            Step::Ping => run.machine.ping_sent(),
+            Step::EndSilentSocket => drop(run.machine.socket_ended(SocketEnd::Silent, run.now, 0)),
+            Step::Configure { .. } => run.configure(WEBSOCKET),
+            Step::Poll { .. } => break,
+            step => panic!("{step:?}"),
+        }
+    }
+    assert_eq!(openings, 5);
+}
