@@ -354,3 +354,5 @@ fn has_stood(started: Instant, now: Instant) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod useless_server;
