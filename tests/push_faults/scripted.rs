@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use b24_emulator::{Control, FailNext};
+use socket2::{Domain, Socket, Type};
 
 use super::support::*;
 
@@ -41,6 +42,23 @@ impl Scripted {
     /// From now on the portal's configuration names this server.
     pub fn replace_push_server(&self, portal: &Portal) {
         name_push_server(portal, &self.address.to_string());
+    }
+}
+
+/// A port of this computer at which nothing listens, and which nobody else gets as long as this lives.
+pub struct ReservedPort(Socket);
+
+impl ReservedPort {
+    pub fn new() -> ReservedPort {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // So that this test can listen there later.
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        ReservedPort(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
     }
 }
 

@@ -12,6 +12,7 @@ use b24events::client::{Client, Hooks};
 use b24events::config::Config;
 use b24events::error::Status;
 
+use super::scripted::ReservedPort;
 use super::support::*;
 
 const USER: &str = "onec";
@@ -144,7 +145,8 @@ fn a_wrong_password_is_an_error_that_does_not_show_it() {
 #[test]
 fn a_proxy_that_is_down_is_named() {
     for scheme in ["socks5", "socks5h", "http"] {
-        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = ReservedPort::new();
+        let unused = port.address();
         let portal = Portal::start();
         let mut config = portal.config();
         config.set("http.proxy", &format!("{scheme}://{USER}:{PASSWORD}@{unused}")).unwrap();
