@@ -1,8 +1,9 @@
 //! The client: what every door calls.
 
+mod fetch_pace;
 mod shutdown;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cancel::Cancellation;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::handler::Handler;
 use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
+use crate::lock;
 use crate::log::Level;
 use crate::log::{Log, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
@@ -27,6 +29,7 @@ use crate::state::tokens::TokenPair;
 use crate::state::tokens_file::TokensFile;
 use crate::state::{PortalName, PrivateFile};
 use crate::stats::Stats;
+use fetch_pace::FetchPace;
 use shutdown::Shutdown;
 
 /// Callbacks of the host.
@@ -49,6 +52,7 @@ pub struct Client {
     doorbell: Arc<Doorbell>,
     delivery: Arc<Delivery>,
     store: Arc<Store>,
+    fetch_pace: Mutex<FetchPace>,
     ctx: Context,
 }
 
@@ -99,6 +103,7 @@ impl Client {
             store,
             portal,
             doorbell,
+            fetch_pace: Mutex::default(),
             ctx,
         })
     }
@@ -196,16 +201,24 @@ impl Client {
         self.doorbell.wait(timeout)
     }
 
-    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call.
+    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call. After a fetch
+    /// that failed, it pauses first, for up to 30 s if fetches go on failing.
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
-        let batch = self.delivery.fetch(limit).inspect_err(|error| {
-            // The failed fetch used up a notification. The host gets another one if trying again makes sense.
-            match error.min_pause() {
-                _ if !error.is_transient() => {}
-                Duration::ZERO => self.doorbell.ring_unsignalled(),
-                pause => self.doorbell.check_within(pause),
+        let pause = lock(&self.fetch_pace).pause(self.ctx.clock.now());
+        self.ctx.cancel.sleep(pause)?;
+        self.fetch_before(Timeout::Never.deadline(self.ctx.clock.now()), limit)
+    }
+
+    /// Fetches without a pause. A fetch that fails is not repeated after the deadline.
+    fn fetch_before(&self, deadline: Deadline, limit: u32) -> Result<Batch> {
+        let batch = self.delivery.fetch(limit, deadline).inspect_err(|error| {
+            if !matches!(error, Error::InvalidArgument(_)) {
+                lock(&self.fetch_pace).failed(error, self.ctx.clock.now());
+                // The failed fetch may have used up a notification.
+                self.doorbell.ring_unsignalled();
             }
         })?;
+        lock(&self.fetch_pace).reset();
         if batch.is_full() {
             // The queue probably holds more.
             self.doorbell.ring_unsignalled();
@@ -264,19 +277,36 @@ impl Client {
     }
 
     /// Waits for a notification and fetches, until there is a batch that is not empty. Returns `None` when the time
-    /// is over. The time limits the waiting only: a fetch that has begun is not interrupted, as that could lose its
-    /// records.
+    /// is over, however often the doorbell has rung meanwhile. A fetch that has begun is not interrupted, as that could
+    /// lose its records, so this can take as long as a request beyond the time. After a fetch that failed, the next one
+    /// follows after a pause, which counts as waiting.
     pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         loop {
-            if self.wait(deadline.timeout(self.ctx.clock.now()))?.is_none() {
+            if !self.wait_to_fetch(deadline)? {
                 return Ok(None);
             }
-            let batch = self.fetch(0)?;
+            let batch = self.fetch_before(deadline, 0)?;
             if !batch.is_empty() {
                 return Ok(Some(batch));
             }
+            if deadline.has_passed(self.ctx.clock.now()) {
+                return Ok(None);
+            }
         }
+    }
+
+    /// Waits until there may be something to fetch. Returns false when the time is over.
+    fn wait_to_fetch(&self, deadline: Deadline) -> Result<bool> {
+        let now = self.ctx.clock.now();
+        // Before the notification is used up, so that it is still there if the time is over first.
+        let pause = lock(&self.fetch_pace).pause(now);
+        let left = deadline.left(now);
+        self.ctx.cancel.sleep(pause.min(left))?;
+        if pause > left {
+            return Ok(false);
+        }
+        Ok(self.wait(deadline.timeout(self.ctx.clock.now()))?.is_some())
     }
 
     /// Calls a REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.
@@ -310,6 +340,7 @@ impl Client {
     /// Rings after the host has provided what a fetch may have lacked. Tokens that cannot be stored are used all the
     /// same.
     fn continue_after(&self, provided: Result<()>) -> Result<()> {
+        lock(&self.fetch_pace).reset();
         if self.portal.has_token() {
             self.doorbell.ring_unsignalled();
         }
@@ -348,14 +379,17 @@ impl Client {
         }
     }
 
-    /// Waits until the client's threads have ended. Call it after [`Client::close`]. It returns at once unless a name
-    /// is being resolved or a connection opened, which the system does not let us interrupt.
+    /// Waits until the client's threads have ended, and callbacks on other threads have returned; none is called
+    /// afterwards. Call it after [`Client::close`]. It returns at once unless a name is being resolved or a connection
+    /// opened, which the system does not let us interrupt.
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();
         // The answer to a renewal must not get lost, and the state must not be released before it is stored.
         self.portal.end_tokens();
         self.store.release();
+        // Calls that are blocked in other threads may go on for a moment, but the host hears nothing of them.
+        self.ctx.log.end(MAX_LOG_LINE);
     }
 
     fn not_listening(&self) -> Error {
@@ -372,6 +406,8 @@ impl Drop for Client {
 
 /// The maximum time of the check with which `connect` begins; half of its timeout, if that is less.
 const MAX_CHECK_TIME: Duration = Duration::from_secs(10);
+/// How long ending a client waits for a log callback on another thread.
+const MAX_LOG_LINE: Duration = Duration::from_secs(20);
 
 /// Name of the file in `state.dir`.
 const STATE_FILE: &str = "b24events-state.json";

@@ -105,8 +105,10 @@ pub enum Error {
     InvalidHandle(&'static str),
     /// A configuration key is unknown or missing, or its value is not allowed.
     Config(String),
-    /// The peer could not be reached, or the connection broke.
+    /// The connection broke, or the peer did not answer.
     Network(String),
+    /// Nothing got through to the peer: it refuses connections, is unreachable, or its name cannot be resolved.
+    Unreachable(String),
     /// The certificate or the TLS handshake was not accepted.
     Tls(String),
     /// The answer breaks the protocol.
@@ -181,7 +183,7 @@ impl Error {
             Error::InvalidArgument(_) => Status::InvalidArgument,
             Error::InvalidHandle(_) => Status::InvalidHandle,
             Error::Config(_) => Status::Config,
-            Error::Network(_) => Status::Network,
+            Error::Network(_) | Error::Unreachable(_) => Status::Network,
             Error::Tls(_) => Status::Tls,
             Error::Protocol { .. } => Status::Protocol,
             Error::Refused(refusal) => refusal.meaning.status,
@@ -220,7 +222,7 @@ impl Error {
     /// Whether the same call may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Network(_) | Error::Busy(_) | Error::Timeout(_) => true,
+            Error::Network(_) | Error::Unreachable(_) | Error::Busy(_) | Error::Timeout(_) => true,
             // An answer that is malformed or too long would be the same again. An incomplete one, or one that a
             // gateway sent, would not.
             Error::Protocol { http_status, .. } => !matches!(http_status, 0 | 300..=399),
@@ -244,6 +246,7 @@ impl fmt::Display for Error {
             Error::InvalidArgument(text)
             | Error::Config(text)
             | Error::Network(text)
+            | Error::Unreachable(text)
             | Error::Tls(text)
             | Error::Protocol { text, .. }
             | Error::State(text)

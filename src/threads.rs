@@ -1,34 +1,55 @@
 //! Starts threads under a name, joins them from anywhere, and turns their panics into errors.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::error::{Error, Result};
 
 /// A running thread of the library.
-pub struct Thread(JoinHandle<()>);
+pub struct Thread {
+    handle: JoinHandle<()>,
+    /// Disconnected when the thread has run.
+    ended: Receiver<Infallible>,
+}
 
 /// Starts a thread. `run` has to catch its own panics with [`catch`], because only it knows where to report them.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Thread> {
+    let (running, ended) = bounded(0);
+    let run = move || {
+        let _running = running;
+        run();
+    };
     Builder::new()
         .name(name.into())
         .spawn(run)
-        .map(Thread)
+        .map(|handle| Thread { handle, ended })
         .map_err(|error| Error::State(format!("cannot start a thread: {error}; check the system's limit on threads")))
 }
 
 impl Thread {
     /// Whether the thread has ended.
     pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
+        self.handle.is_finished()
     }
 
     /// Waits until the thread has ended. Called on the thread itself (from a callback of the host), it returns at once.
     pub fn join(self) {
-        if self.0.thread().id() != std::thread::current().id() {
+        if self.handle.thread().id() != std::thread::current().id() {
             // An error means that the thread panicked, which `catch` has reported.
-            let _ = self.0.join();
+            let _ = self.handle.join();
+        }
+    }
+
+    /// The same for a thread that may hang in code of the host. After `max` it is left to itself.
+    pub fn join_within(self, max: Duration) {
+        let is_own = self.handle.thread().id() == std::thread::current().id();
+        if !is_own && self.ended.recv_timeout(max) == Err(RecvTimeoutError::Disconnected) {
+            self.join();
         }
     }
 }
@@ -70,6 +91,24 @@ mod tests {
         });
         thread_sender.send(thread.unwrap()).unwrap();
         done_receiver.recv().unwrap();
+    }
+
+    #[test]
+    fn joining_within_a_time_leaves_a_thread_that_hangs() {
+        let (leave, may_leave) = channel::<()>();
+        let (ended, has_ended) = channel();
+        let hang = move || {
+            let _ = may_leave.recv();
+            ended.send(()).unwrap();
+        };
+        spawn("b24-test", hang).unwrap().join_within(Duration::from_millis(10));
+        assert!(has_ended.try_recv().is_err());
+        drop(leave);
+        has_ended.recv().unwrap();
+        // A thread that ends is joined at once.
+        let start = std::time::Instant::now();
+        spawn("b24-test", || ()).unwrap().join_within(Duration::from_secs(60));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

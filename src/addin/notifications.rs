@@ -23,6 +23,9 @@ const ERROR_EVENT: &str = "error";
 
 const PAUSES: Schedule = Schedule::Doubling { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
+/// How long the platform may take to accept an event.
+const MAX_EVENT: Duration = Duration::from_secs(5);
+
 /// The thread, from the outside.
 pub(super) struct Notifier {
     waker: Arc<Waker>,
@@ -50,10 +53,11 @@ impl Notifier {
         self.thread.is_finished()
     }
 
-    /// Stops the thread and waits for it, unless it is the caller (the platform called back from an event).
+    /// Stops the thread and waits for it, unless it is the caller (the platform called back from an event). A thread
+    /// that hangs in the platform is left there after a while: the platform may be waiting for the caller.
     pub(super) fn stop(self) {
         self.waker.stop();
-        self.thread.join();
+        self.thread.join_within(MAX_EVENT);
     }
 }
 

@@ -14,9 +14,37 @@ pub struct Address {
     secure: bool,
 }
 
+/// Where plain `http` is allowed, which everyone on the way can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Nowhere.
+    Never,
+    /// On this computer.
+    Loopback,
+    /// Everywhere (`http.allow_plain`).
+    Always,
+}
+
+impl PlainHttp {
+    /// For addresses that somebody has configured.
+    pub fn configured(allow_plain: bool) -> PlainHttp {
+        if allow_plain { PlainHttp::Always } else { PlainHttp::Loopback }
+    }
+
+    /// For addresses that the portal names. Only a portal on this computer may name others on this computer: else
+    /// somebody outside could direct requests with tokens to whatever listens here.
+    pub fn named_by(portal: &Address, allow_plain: bool) -> PlainHttp {
+        match (allow_plain, portal.is_loopback()) {
+            (true, _) => PlainHttp::Always,
+            (false, true) => PlainHttp::Loopback,
+            (false, false) => PlainHttp::Never,
+        }
+    }
+}
+
 impl Address {
-    /// Checks an address. Plain `http` is refused unless it is allowed, or leads to this computer.
-    pub fn parse(text: &str, allow_plain: bool) -> Result<Address, String> {
+    /// Checks an address.
+    pub fn parse(text: &str, plain: PlainHttp) -> Result<Address, String> {
         let invalid = |why: &str| {
             Err(format!("{} {why}; allowed: an address such as https://my.bitrix24.com", without_secrets(text)))
         };
@@ -29,9 +57,14 @@ impl Address {
         if authority.as_str().contains('@') || uri.query().is_some() {
             return invalid("must contain neither a user name nor a query");
         }
+        let is_allowed = match plain {
+            PlainHttp::Never => false,
+            PlainHttp::Loopback => is_loopback(authority.host()),
+            PlainHttp::Always => true,
+        };
         let secure = match scheme {
             "https" => true,
-            "http" if allow_plain || is_loopback(authority.host()) => false,
+            "http" if is_allowed => false,
             "http" => {
                 return invalid(
                     "is plain http, which lets others read the tokens; use https, or set http.allow_plain=true",
@@ -50,6 +83,11 @@ impl Address {
     /// The path, at least `/`.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether it leads to this computer.
+    pub fn is_loopback(&self) -> bool {
+        self.origin.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(is_loopback))
     }
 
     /// Whether it is `https`.
@@ -81,7 +119,8 @@ pub(super) fn without_secrets(text: &str) -> String {
     format!("{scheme}://{host}{more}")
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether this host of an address is this computer.
+pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -92,17 +131,31 @@ mod tests {
 
     #[test]
     fn http_is_accepted_for_loopback_only() {
-        let address = Address::parse("https://my.bitrix24.ru:8443/rest/", false).unwrap();
+        let address = Address::parse("https://my.bitrix24.ru:8443/rest/", PlainHttp::Loopback).unwrap();
         assert_eq!(
             (address.origin(), address.path(), address.is_secure()),
             ("https://my.bitrix24.ru:8443", "/rest/", true)
         );
         for loopback in ["http://127.0.0.1:1234", "http://localhost", "http://[::1]:80/"] {
-            assert!(!Address::parse(loopback, false).unwrap().is_secure(), "{loopback}");
+            assert!(!Address::parse(loopback, PlainHttp::Loopback).unwrap().is_secure(), "{loopback}");
         }
-        assert!(Address::parse("http://my.bitrix24.ru", false).unwrap_err().contains("http.allow_plain"));
-        assert!(Address::parse("http://127.0.0.1.evil.example", false).is_err());
-        assert!(Address::parse("http://my.bitrix24.ru", true).is_ok());
+        assert!(Address::parse("http://my.bitrix24.ru", PlainHttp::Loopback).unwrap_err().contains("http.allow_plain"));
+        assert!(Address::parse("http://127.0.0.1.evil.example", PlainHttp::Loopback).is_err());
+        assert!(Address::parse("http://my.bitrix24.ru", PlainHttp::Always).is_ok());
+    }
+
+    #[test]
+    fn a_portal_elsewhere_does_not_name_plain_addresses_of_this_computer() {
+        let portal = |text| Address::parse(text, PlainHttp::Always).unwrap();
+        let outside = portal("https://my.bitrix24.ru");
+        let rule = PlainHttp::named_by(&outside, false);
+        assert!(Address::parse("http://127.0.0.1:1234", rule).is_err());
+        assert!(Address::parse("http://localhost", rule).is_err());
+        assert!(Address::parse("https://localhost", rule).is_ok());
+        for inside in ["http://127.0.0.1:8080", "http://[::1]:8080", "https://LOCALHOST"] {
+            assert_eq!(PlainHttp::named_by(&portal(inside), false), PlainHttp::Loopback, "{inside}");
+        }
+        assert_eq!(PlainHttp::named_by(&outside, true), PlainHttp::Always);
     }
 
     #[test]
@@ -110,10 +163,10 @@ mod tests {
         for text in
             ["", "my.bitrix24.ru", "ftp://x", "https://", "https://user:planted@host", "https://host/rest?auth=planted"]
         {
-            let error = Address::parse(text, true).unwrap_err();
+            let error = Address::parse(text, PlainHttp::Always).unwrap_err();
             assert!(!error.contains("planted"), "{error}");
         }
-        let webhook = Address::parse("https://host/rest/1/planted/", false).unwrap();
+        let webhook = Address::parse("https://host/rest/1/planted/", PlainHttp::Loopback).unwrap();
         assert!(!format!("{webhook} {webhook:?}").contains("planted"));
     }
 }

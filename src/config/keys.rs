@@ -256,6 +256,15 @@ pub static KEYS: &[Key] = &[
          позже, но не пропадёт.",
     ),
     key(
+        "push.unsubscribed_poll_interval_ms",
+        Kind::Integer(1_000, 86_400_000),
+        Some("30000"),
+        "How often the client checks the queue while it is not subscribed to the push server, so that no signal can \
+         come, in milliseconds. Never less often than `push.poll_interval_ms`.",
+        "Как часто клиент проверяет очередь, пока подписки на push-сервер нет и сигналы не приходят, в миллисекундах. \
+         Не реже, чем `push.poll_interval_ms`.",
+    ),
+    key(
         "push.idle_timeout_ms",
         Kind::Integer(1_000, 3_600_000),
         Some("150000"),
@@ -310,10 +319,12 @@ pub static KEYS: &[Key] = &[
         None,
         "Proxy for all connections: `http://host:port` (CONNECT) or `socks5://host:port`, with `user:password@` \
          before the host if necessary. User and password are never printed. Not set: `ALL_PROXY`, `HTTPS_PROXY`, \
-         `HTTP_PROXY` and `NO_PROXY` of the environment apply.",
+         `HTTP_PROXY` and `NO_PROXY` of the environment apply. Addresses of this computer are called directly, unless \
+         a proxy set here is on this computer too.",
         "Прокси для всех соединений: `http://host:port` (CONNECT) или `socks5://host:port`, при необходимости с \
          `user:password@` перед именем сервера. Имя пользователя и пароль нигде не выводятся. Не задан — действуют \
-         `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` и `NO_PROXY` из окружения.",
+         `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` и `NO_PROXY` из окружения. К адресам этого компьютера клиент \
+         подключается напрямую, если заданный здесь прокси не находится на нём же.",
     ),
     key(
         "tls.ca_file",
@@ -330,9 +341,10 @@ pub static KEYS: &[Key] = &[
         "http.allow_plain",
         Kind::Boolean,
         Some("false"),
-        "Allow `http://` for addresses other than loopback. Everyone on the way can then read the tokens.",
-        "Разрешить `http://` не только для этого компьютера. Токены тогда сможет прочитать любой, через кого проходит \
-         трафик.",
+        "Allow `http://` for addresses other than loopback, and for loopback addresses that a portal elsewhere names. \
+         Everyone on the way can then read the tokens.",
+        "Разрешить `http://` не только для этого компьютера, а также для адресов этого компьютера, которые называет \
+         портал с другого. Токены тогда сможет прочитать любой, через кого проходит трафик.",
     ),
     key(
         "rate.burst",

@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::log::Level;
 use crate::secret::Secret;
 
-pub use address::Address;
+pub(crate) use address::is_loopback;
+pub use address::{Address, PlainHttp};
 use keys::{Key, Kind};
 pub use markdown::markdown;
 
@@ -25,6 +26,13 @@ pub use markdown::markdown;
 #[derive(Clone, Default)]
 pub struct Config {
     values: BTreeMap<&'static str, String>,
+}
+
+impl Settings {
+    /// Where addresses that the portal names may do without TLS.
+    pub(crate) fn plain_when_named(&self) -> PlainHttp {
+        PlainHttp::named_by(&self.portal, self.allow_plain)
+    }
 }
 
 impl Config {
@@ -115,6 +123,7 @@ impl Config {
                 member_id: self.text("handler.member_id").to_owned(),
             },
             poll_interval: self.millis("push.poll_interval_ms"),
+            unsubscribed_poll_interval: self.millis("push.unsubscribed_poll_interval_ms"),
             idle_timeout: self.millis("push.idle_timeout_ms"),
             transport: match self.text("push.transport") {
                 "websocket" => Transport::WebSocket,
@@ -160,7 +169,8 @@ impl Config {
     }
 
     fn address(&self, name: &str, allow_plain: bool) -> Result<Address> {
-        Address::parse(self.text(name), allow_plain).map_err(|text| Error::Config(format!("{name}: {text}")))
+        Address::parse(self.text(name), PlainHttp::configured(allow_plain))
+            .map_err(|text| Error::Config(format!("{name}: {text}")))
     }
 }
 
@@ -187,6 +197,7 @@ pub struct Settings {
     pub(crate) source: Source,
     pub(crate) handler: HandlerSettings,
     pub(crate) poll_interval: Duration,
+    pub(crate) unsubscribed_poll_interval: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) transport: Transport,
     pub(crate) renew_before: Duration,
@@ -264,7 +275,7 @@ fn check_value(key: &Key, value: &str) -> Result<()> {
             Kind::Text => true,
             // A line break in a token is a copying mistake. The portal's answer to it would be misleading.
             Kind::Secret => !value.chars().any(char::is_control),
-            Kind::Address => Address::parse(value, true).is_ok(),
+            Kind::Address => Address::parse(value, PlainHttp::Always).is_ok(),
             Kind::Proxy => value.is_empty() || (value.contains("://") && Proxy::new(value).is_ok()),
             Kind::Integer(min, max) => value.parse::<u64>().is_ok_and(|number| (min..=max).contains(&number)),
             Kind::Listen => value.is_empty() || value.parse::<SocketAddr>().is_ok(),

@@ -25,6 +25,7 @@ fn every_default_is_allowed() {
     }
     let settings = minimal().settings().unwrap();
     assert_eq!(settings.poll_interval, Duration::from_secs(300));
+    assert_eq!(settings.unsubscribed_poll_interval, Duration::from_secs(30));
     assert_eq!(settings.max_answer_bytes, 32 << 20);
     assert_eq!(settings.log_level, Some(Level::Info));
 }

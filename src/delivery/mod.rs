@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::clock::Deadline;
 use crate::config::{Reserve, Settings};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -75,9 +76,9 @@ impl Delivery {
     /// Fetches up to `limit` records (0: `fetch.limit`). Batches that are due for redelivery come first, whatever their
     /// size. The batch may be empty.
     ///
-    /// Repeats a few times after a transient error. Before each repetition it searches for records that a lost answer
-    /// may have reserved.
-    pub fn fetch(self: &Arc<Self>, limit: u32) -> Result<Batch> {
+    /// Repeats a few times after a transient error, but not after the deadline. Before each repetition it searches for
+    /// records that a lost answer may have reserved.
+    pub fn fetch(self: &Arc<Self>, limit: u32, deadline: Deadline) -> Result<Batch> {
         let limit = self.checked_limit(limit)?;
         let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
@@ -91,6 +92,9 @@ impl Delivery {
                 return Err(error);
             }
             let pause = backoff.failed();
+            if pause >= deadline.left(self.ctx.clock.now()) {
+                return Err(error);
+            }
             self.ctx.log.write(Level::Warning, || {
                 format!("a fetch failed, the next attempt follows in {} ms: {error}", pause.as_millis())
             });

@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::observed::ObservedConnector;
+use super::proxy_timeout::ProxyDeadline;
 use super::resolver::CallerResolver;
 use crate::lock;
 
@@ -65,6 +66,8 @@ impl Connector for Connectors {
     type Out = Box<dyn Transport>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
+        let deadline = ProxyDeadline::new(&details.timeout);
+        let (bounded, connect_to_proxy) = (deadline.clone(), details.run_connector.clone());
         // With `request_level` set, ureq would load the root certificates again for every request that has a timeout.
         let details = ConnectionDetails {
             uri: details.uri,
@@ -75,16 +78,20 @@ impl Connector for Connectors {
             now: details.now,
             timeout: details.timeout,
             current_time: details.current_time.clone(),
-            run_connector: details.run_connector.clone(),
+            // Called for the connection to a proxy only.
+            run_connector: Arc::new(move |proxy| Ok(bounded.bound(connect_to_proxy(proxy)?))),
             register_shutdown: details.register_shutdown.clone(),
         };
-        self.0.connect(&details, chained)
+        let connected = self.0.connect(&details, chained);
+        deadline.lift();
+        connected
     }
 }
 
 /// Opens connections, and can shut all of them down at any moment.
 pub(super) struct ConnectionOpener {
-    config: Config,
+    direct: Config,
+    proxied: Config,
     connectors: Connectors,
     /// `None` after the shutdown: no connection can be opened then.
     open: Arc<Mutex<Option<ShutdownHandles>>>,
@@ -93,24 +100,25 @@ pub(super) struct ConnectionOpener {
 type ShutdownHandles = Vec<Weak<dyn ShutdownHandle>>;
 
 impl ConnectionOpener {
-    pub(super) fn new(config: Config, connectors: Connectors) -> ConnectionOpener {
-        ConnectionOpener { config, connectors, open: Arc::new(Mutex::new(Some(Vec::new()))) }
+    /// `proxied` names the proxy, if there is one.
+    pub(super) fn new(direct: Config, proxied: Config, connectors: Connectors) -> ConnectionOpener {
+        ConnectionOpener { direct, proxied, connectors, open: Arc::new(Mutex::new(Some(Vec::new()))) }
     }
 
     /// Connects to the host of an `http` or `https` address.
-    pub(super) fn open(&self, uri: &Uri, timeout: Duration) -> Result<Connection, Error> {
+    pub(super) fn open(&self, uri: &Uri, through_proxy: bool, timeout: Duration) -> Result<Connection, Error> {
         let resolver = CallerResolver;
         let timeout = NextTimeout { after: timeout.into(), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
         // Most proxies resolve the name themselves.
-        let proxy_resolves =
-            self.config.proxy().is_some_and(|proxy| !proxy.resolve_target() && !proxy.is_no_proxy(uri));
-        let addrs = if proxy_resolves { resolver.empty() } else { resolver.resolve(uri, &self.config, timeout)? };
+        let config = if through_proxy { &self.proxied } else { &self.direct };
+        let proxy_resolves = config.proxy().is_some_and(|proxy| !proxy.resolve_target());
+        let addrs = if proxy_resolves { resolver.empty() } else { resolver.resolve(uri, config, timeout)? };
         let connectors = self.connectors.clone();
         let open = self.open.clone();
         let details = ConnectionDetails {
             uri,
             addrs,
-            config: &self.config,
+            config,
             request_level: false,
             resolver: &resolver,
             now: Instant::now(),

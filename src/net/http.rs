@@ -7,10 +7,12 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::Connector;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy};
 
 use super::connection::{Connection, ConnectionOpener, Connectors};
+use super::explain::explain;
 use super::observed::{ObservedConnector, WaitObserver};
+use super::proxy::ProxyRule;
 use super::resolver::CallerResolver;
 use super::tls;
 use crate::cancel::Cancellation;
@@ -46,6 +48,7 @@ pub struct HttpResponse {
 pub struct Http {
     agent: Agent,
     opener: Arc<ConnectionOpener>,
+    proxy: ProxyRule,
     max_answer_bytes: u64,
     cancel: Cancellation,
 }
@@ -55,9 +58,13 @@ impl Http {
     pub fn new(settings: &Settings, cancel: Cancellation, observer: Option<Arc<dyn WaitObserver>>) -> Http {
         let connectors = if settings.root_certificates.is_none() { Connectors::shared() } else { Connectors::new() };
         let connector = connectors.clone().chain(ObservedConnector::new(observer));
+        let proxy = ProxyRule::new(settings.proxy.clone());
+        let direct = agent_config(settings, &RAW_BUFFERS, None);
+        let proxied = agent_config(settings, &RAW_BUFFERS, proxy.proxy());
         Http {
-            agent: Agent::with_parts(agent_config(settings, HTTP_BUFFERS), connector, CallerResolver),
-            opener: Arc::new(ConnectionOpener::new(agent_config(settings, RAW_BUFFERS), connectors)),
+            agent: Agent::with_parts(agent_config(settings, &HTTP_BUFFERS, None), connector, CallerResolver),
+            opener: Arc::new(ConnectionOpener::new(direct, proxied, connectors)),
+            proxy,
             max_answer_bytes: settings.max_answer_bytes,
             cancel,
         }
@@ -77,12 +84,18 @@ impl Http {
                 "the push server's address is not a valid URL; have an administrator check the push settings",
             )
         })?;
-        self.opener.open(&uri, timeout).map_err(|error| self.connection_error(url, error))
+        let through_proxy = self.proxy.proxy_to(&uri).is_some();
+        self.opener.open(&uri, through_proxy, timeout).map_err(|error| self.connection_error(url, error))
     }
 
     /// Why a connection to this address broke: the client was closed, or ureq's error.
     pub fn connection_error(&self, url: &str, error: ureq::Error) -> Error {
-        if self.cancel.is_cancelled() { Error::Closed } else { explain(url, error) }
+        if self.cancel.is_cancelled() { Error::Closed } else { explain(url, self.proxy_to(url).as_ref(), error) }
+    }
+
+    /// The proxy for this address: each request names it.
+    fn proxy_to(&self, url: &str) -> Option<Proxy> {
+        self.proxy.proxy_to(&url.parse().ok()?).cloned()
     }
 
     /// The maximum size of an answer or a message, in bytes.
@@ -93,19 +106,20 @@ impl Http {
     /// Sends a `POST` request with a JSON body.
     pub fn post_json(&self, url: &str, body: &str, timeout: Duration) -> Result<HttpResponse> {
         let request = self.agent.post(url).content_type("application/json");
-        let request = request.config().timeout_global(Some(timeout)).build();
+        let request = request.config().proxy(self.proxy_to(url)).timeout_global(Some(timeout)).build();
         self.read_response(url, request.send(body))
     }
 
     /// Sends a `POST` request with form fields.
     pub fn post_form(&self, url: &str, fields: &[(&str, &str)], timeout: Duration) -> Result<HttpResponse> {
-        let request = self.agent.post(url).config().timeout_global(Some(timeout)).build();
+        let request = self.agent.post(url).config().proxy(self.proxy_to(url));
+        let request = request.timeout_global(Some(timeout)).build();
         self.read_response(url, request.send_form(fields.iter().copied()))
     }
 
     /// Sends a `GET` request for long polling. `timeout` applies to the head of the answer and, anew, to its body.
     pub fn get(&self, url: &str, timeout: Duration) -> Result<HttpResponse> {
-        let request = self.agent.get(url).config();
+        let request = self.agent.get(url).config().proxy(self.proxy_to(url));
         let request = request.timeout_recv_response(Some(timeout)).timeout_recv_body(Some(timeout)).build();
         self.read_response(url, request.call())
     }
@@ -123,68 +137,18 @@ impl Http {
         read.map_err(|error| {
             // A request that closing has interrupted is not a network error. A complete answer is used even then: it
             // may be the only copy of records or tokens.
-            self.cancel.check().err().unwrap_or_else(|| explain(url, error))
+            self.cancel.check().err().unwrap_or_else(|| explain(url, self.proxy_to(url).as_ref(), error))
         })
     }
 }
 
-/// ureq's errors as ours. Of the address only the host is shown, because path and query may hold secrets.
-fn explain(url: &str, error: ureq::Error) -> Error {
-    let host = url.parse::<Uri>().ok().and_then(|uri| uri.authority().map(|a| a.to_string())).unwrap_or_default();
-    match error {
-        ureq::Error::Timeout(what) => Error::Network(format!(
-            "{host} did not answer in time ({what}); check the network and the proxy, or raise http.timeout_ms or \
-             http.connect_timeout_ms"
-        )),
-        ureq::Error::HostNotFound => {
-            Error::Network(format!("the host name {host} cannot be resolved; check its spelling and the DNS settings"))
-        }
-        ureq::Error::BodyExceedsLimit(limit) => Error::protocol(format!(
-            "the answer of {host} is longer than {limit} bytes; raise http.max_answer_bytes, or request less at once \
-             (fetch.limit)"
-        )),
-        ureq::Error::Rustls(error) => tls_error(&host, &error.to_string()),
-        ureq::Error::Tls(text) => tls_error(&host, text),
-        ureq::Error::Pem(error) => tls_error(&host, &error.to_string()),
-        ureq::Error::Protocol(error) => Error::Network(format!(
-            "the answer of {host} is not valid HTTP: {error}; check the address, and that no proxy or firewall \
-             alters answers"
-        )),
-        ureq::Error::InvalidProxyUrl => Error::Config(
-            "the proxy's address is not valid; correct http.proxy, or the proxy variables of the environment".into(),
-        ),
-        ureq::Error::ConnectProxyFailed(reason) => Error::Network(format!(
-            "the proxy did not connect to {host}: {reason}; check http.proxy, its user and password, and that the \
-             proxy allows this host"
-        )),
-        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(inner) => tls_error(&host, &inner.to_string()),
-            None => Error::Network(format!(
-                "the connection to {host} failed: {}; check the address, the network and the proxy",
-                os_error_text(&error)
-            )),
-        },
-        ureq::Error::ConnectionFailed => Error::Network(format!(
-            "no connection to {host} could be opened; check the address, the network and the proxy"
-        )),
-        other => Error::Network(format!(
-            "the request to {host} failed: {}; repeat it later, and report this text if it persists",
-            variant_name(&other)
-        )),
-    }
-}
-
-fn agent_config(settings: &Settings, buffers: BufferSizes) -> ureq::config::Config {
+/// Without a call of `proxy`, ureq would use the proxy from the environment for everything.
+fn agent_config(settings: &Settings, buffers: &BufferSizes, proxy: Option<&Proxy>) -> ureq::config::Config {
     let trusted = settings.root_certificates.clone().map_or(RootCerts::PlatformVerifier, RootCerts::Specific);
     let tls =
         TlsConfig::builder().root_certs(trusted).unversioned_rustls_crypto_provider(Arc::new(tls::provider())).build();
-    let config = Agent::config_builder();
-    // Without a call of `proxy`, ureq uses the proxy from the environment.
-    let config = match &settings.proxy {
-        Some(proxy) => config.proxy(Some(proxy.clone())),
-        None => config,
-    };
-    config
+    Agent::config_builder()
+        .proxy(proxy.cloned())
         .tls_config(tls)
         // A redirect would send the token, which is in the body, to whatever address the answer names.
         .max_redirects(0)
@@ -194,24 +158,4 @@ fn agent_config(settings: &Settings, buffers: BufferSizes) -> ureq::config::Conf
         .input_buffer_size(buffers.input)
         .output_buffer_size(buffers.output)
         .build()
-}
-
-fn tls_error(host: &str, text: &str) -> Error {
-    Error::Tls(format!(
-        "no secure connection to {host}: {text}; check this computer's clock, and that the issuer of the server's \
-         certificate is trusted by the operating system or is in tls.ca_file"
-    ))
-}
-
-/// The operating system's text only: texts that we or ureq have wrapped could quote an address.
-fn os_error_text(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => std::io::Error::from_raw_os_error(code).to_string(),
-        None => error.kind().to_string(),
-    }
-}
-
-/// The name of an error's variant without its contents.
-fn variant_name(error: &ureq::Error) -> String {
-    format!("{error:?}").chars().take_while(|c| c.is_ascii_alphanumeric()).collect()
 }

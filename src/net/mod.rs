@@ -1,7 +1,10 @@
 //! Network: HTTP requests, raw connections for WebSockets, TLS and proxies. All of it can be interrupted.
 
 pub mod connection;
+mod explain;
 pub mod http;
 pub mod observed;
+mod proxy;
+mod proxy_timeout;
 mod resolver;
 mod tls;

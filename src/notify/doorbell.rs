@@ -31,7 +31,6 @@ pub struct Doorbell {
     state: Mutex<State>,
     waker: Sender<()>,
     wakeups: Receiver<()>,
-    check_interval: Duration,
     clock: Arc<dyn Clock>,
     cancel: Cancellation,
 }
@@ -40,6 +39,7 @@ struct State {
     pending: Option<Notification>,
     /// An error that somebody has to fix.
     error: Option<Error>,
+    check_interval: Duration,
     next_check: Instant,
     readiness: Option<Arc<dyn Readiness>>,
 }
@@ -57,12 +57,20 @@ impl State {
 }
 
 impl Doorbell {
-    /// A doorbell that rings unsignalled at this interval, as long as a thread calls [`Doorbell::tick`].
+    /// A doorbell that rings unsignalled at this interval, as long as a thread waits or calls [`Doorbell::tick`].
     pub fn new(check_interval: Duration, clock: Arc<dyn Clock>, cancel: Cancellation) -> Doorbell {
         // A capacity of one is enough: a wake-up only says that the state has changed.
         let (waker, wakeups) = bounded(1);
-        let state = State { pending: None, error: None, next_check: clock.now() + check_interval, readiness: None };
-        Doorbell { state: Mutex::new(state), waker, wakeups, check_interval, clock, cancel }
+        let next_check = clock.now() + check_interval;
+        let state = State { pending: None, error: None, check_interval, next_check, readiness: None };
+        Doorbell { state: Mutex::new(state), waker, wakeups, clock, cancel }
+    }
+
+    /// Rings unsignalled at this interval from now on. The next check is not put off.
+    pub fn set_check_interval(&self, check_interval: Duration) {
+        let mut state = lock(&self.state);
+        state.check_interval = check_interval;
+        state.next_check = state.next_check.min(self.clock.now() + check_interval);
     }
 
     /// Rings because the portal announced `count` records.
@@ -99,7 +107,7 @@ impl Doorbell {
             let mut state = lock(&self.state);
             let is_time = now >= state.next_check;
             if is_time {
-                state.next_check = now + self.check_interval;
+                state.next_check = now + state.check_interval;
             }
             (is_time, state.next_check)
         };
@@ -109,7 +117,8 @@ impl Doorbell {
         next_check.saturating_duration_since(now)
     }
 
-    /// Waits for the next notification; `None` after the timeout. A reported error comes first.
+    /// Waits for the next notification; `None` after the timeout. A reported error comes first. Rings itself when a
+    /// check is due: the threads that tick may be held up, by a portal that does not answer for instance.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         let deadline = timeout.deadline(self.clock.now());
         loop {
@@ -121,10 +130,11 @@ impl Doorbell {
             if left.is_zero() {
                 return Ok(None);
             }
+            let until_check = self.tick();
             select! {
                 recv(self.wakeups) -> _ => {}
                 recv(self.cancel.receiver()) -> _ => {}
-                default(left) => {}
+                default(left.min(until_check)) => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
 use super::refusal;
 use crate::clock::Deadline;
-use crate::config::{Address, Settings};
+use crate::config::{Address, PlainHttp, Settings};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
@@ -47,7 +47,7 @@ pub struct Portal {
     connector_id: String,
     /// Host and port of `portal.url`, as [`domain_of`] spells them.
     domain: String,
-    allow_plain: bool,
+    plain_http: PlainHttp,
     timeout: Duration,
     ctx: Context,
 }
@@ -65,7 +65,7 @@ impl Portal {
             rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),
-            allow_plain: settings.allow_plain,
+            plain_http: settings.plain_when_named(),
             timeout: settings.call_timeout,
             tokens,
             ctx,
@@ -258,7 +258,7 @@ impl Portal {
     /// Uses the portal's present address, which the authorization server returns with each pair. The portal may have
     /// been renamed.
     fn update_address(&self, pair: &TokenPair) {
-        if let Ok(address) = Address::parse(&pair.client_endpoint, self.allow_plain) {
+        if let Ok(address) = Address::parse(&pair.client_endpoint, self.plain_http) {
             let rest_url = format!("{}{}", address.origin(), address.path().trim_end_matches('/'));
             *lock(&self.rest_url) = rest_url.into();
         }

@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::config::Address;
+use crate::config::{Address, PlainHttp};
 use crate::error::{Error, Result};
 use crate::portal::php;
 use crate::portal::{Portal, Repeat};
@@ -86,14 +86,32 @@ pub struct Position {
     pub tag_time: Option<(String, String)>,
 }
 
+impl Position {
+    /// A server sends some thirty bytes. A position that does not fit into the head of a request would make every
+    /// later subscription fail.
+    const MAX_BYTES: usize = 256;
+
+    /// Moves to where `next` is; a part of it that is `None` stays as it was. Without a usable position the
+    /// subscription has to start anew.
+    pub fn advance(&mut self, next: Position) {
+        let tag_time = next.tag_time.iter().flat_map(|(tag, time)| [tag, time]);
+        if next.mid.iter().chain(tag_time).any(|part| part.len() > Position::MAX_BYTES) {
+            *self = Position::default();
+            return;
+        }
+        self.mid = next.mid.or(self.mid.take());
+        self.tag_time = next.tag_time.or(self.tag_time.take());
+    }
+}
+
 impl PushConfig {
     /// Gets the configuration from the portal. `reopen` asks for new channels in place of those the portal remembers.
-    pub fn get(portal: &Portal, reopen: bool, allow_plain: bool) -> Result<PushConfig> {
+    pub fn get(portal: &Portal, reopen: bool, plain_http: PlainHttp) -> Result<PushConfig> {
         let flag = |on: bool| if on { "Y" } else { "N" };
         let params = serde_json::json!({"CACHE": flag(!reopen), "REOPEN": flag(reopen)});
         // The listener has its own rule for retries and reports each failure to the callers that wait in `connect`.
         let answer = portal.call("pull.application.config.get", &params, Repeat::No)?;
-        let config = PushConfig::parse(answer.result(), allow_plain)?;
+        let config = PushConfig::parse(answer.result(), plain_http)?;
         Ok(config.with_server_time(server_time(&answer.into_text())))
     }
 
@@ -103,7 +121,7 @@ impl PushConfig {
     }
 
     /// Parses the `result` of `pull.application.config.get`, in either spelling.
-    pub fn parse(json: &str, allow_plain: bool) -> Result<PushConfig> {
+    pub fn parse(json: &str, plain_http: PlainHttp) -> Result<PushConfig> {
         #[derive(Deserialize, Default)]
         #[serde(default)]
         struct Answer {
@@ -159,10 +177,10 @@ impl PushConfig {
                      settings",
                 )
             })?;
-        let long_polling = Address::parse(&address, allow_plain)
+        let long_polling = Address::parse(&address, plain_http)
             .map_err(|text| invalid(&format!("has an unusable address: {text}")))?;
         let websocket = match [server.websocket_secure, server.websocket].into_iter().find(|url| !url.is_empty()) {
-            Some(url) if is_on(&server.websocket_enabled) => parse_websocket_address(&url, allow_plain),
+            Some(url) if is_on(&server.websocket_enabled) => parse_websocket_address(&url, plain_http),
             _ => Err("does not offer WebSocket".into()),
         };
         let token = if server.version >= 5 { answer.jwt } else { String::new() };
@@ -302,9 +320,9 @@ fn is_on(flag: &str) -> bool {
 }
 
 /// Parses a WebSocket address, which is an HTTP address with `ws` in place of `http`.
-fn parse_websocket_address(url: &str, allow_plain: bool) -> Result<Address, String> {
+fn parse_websocket_address(url: &str, plain_http: PlainHttp) -> Result<Address, String> {
     let http = url.strip_prefix("ws").map_or_else(|| url.to_owned(), |rest| format!("http{rest}"));
-    Address::parse(&http, allow_plain).map_err(|text| format!("has an unusable WebSocket address: {text}"))
+    Address::parse(&http, plain_http).map_err(|text| format!("has an unusable WebSocket address: {text}"))
 }
 
 /// When the portal answered, by its own clock.

@@ -8,9 +8,11 @@ use super::long_polling::{self, PollOutcome};
 use super::machine::{Machine, MachineSettings, MessageCounts, SocketEnd, Step};
 use super::message::{Decoded, decode};
 use super::poll_observer::{CHECK_DELAY, PollObserver};
+use super::schedule::Load;
 use super::status::ListenerStatus;
 use super::websocket::{Received, Socket, SocketError};
 use crate::clock::Deadline;
+use crate::config::PlainHttp;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::log::Level;
@@ -21,6 +23,9 @@ use crate::secret::Secret;
 
 /// How long a WebSocket that was replaced may take to deliver what the server had already sent.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Nobody has to be told of a pause of this length.
+const MAX_SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the loop works with. All runs of one client share it.
 pub struct Resources {
@@ -38,8 +43,8 @@ pub struct Resources {
     pub settings: MachineSettings,
     /// How long opening a WebSocket may take.
     pub connect_timeout: Duration,
-    /// Whether push servers may be reached without TLS.
-    pub allow_plain: bool,
+    /// Which push servers may be reached without TLS.
+    pub plain_http: PlainHttp,
     /// The client's context.
     pub ctx: Context,
 }
@@ -101,7 +106,7 @@ impl ListenLoop {
 
     fn configure(&mut self, reopen: bool) -> Result<()> {
         self.ctx().stats.configurations.add(1);
-        let config = PushConfig::get(&self.resources.portal, reopen, self.resources.allow_plain).and_then(|config| {
+        let config = PushConfig::get(&self.resources.portal, reopen, self.resources.plain_http).and_then(|config| {
             if self.machine.requires_websocket() {
                 config.require_websocket()?;
             }
@@ -121,7 +126,8 @@ impl ListenLoop {
             Err(error) => error,
         };
         let has_channels = self.machine.config().is_some();
-        let pause = self.machine.configuration_failed(now).max(error.min_pause());
+        let random = self.random();
+        let pause = self.machine.configuration_failed(load(&error), now, random).max(error.min_pause());
         self.machine.configure_not_before(now + error.min_pause());
         if has_channels {
             let level = if error.is_transient() { Level::Warning } else { Level::Error };
@@ -156,7 +162,8 @@ impl ListenLoop {
             // `run` ends the loop.
             Err(Error::Closed) => {}
             Err(error) => {
-                let pause = self.machine.poll_failed(sent_at, now);
+                let random = self.random();
+                let pause = self.machine.poll_failed(load(&error), sent_at, now, random);
                 self.resources.status.not_subscribed(&error, pause);
             }
         }
@@ -172,13 +179,21 @@ impl ListenLoop {
             )),
             _ => None,
         };
+        let is_repetition =
+            matches!(&outcome, PollOutcome::Messages { events, is_news: false, .. } if events.is_empty());
         let random = self.random();
         let counts = self.machine.poll_answered(outcome, sent_at, now, random);
-        if let Some(text) = failure {
-            let pause = match self.machine.next_step(now) {
-                Step::Pause(until) => until.saturating_duration_since(now),
-                _ => Duration::ZERO,
-            };
+        let pause = match self.machine.next_step(now) {
+            Step::Pause(until) => until.saturating_duration_since(now),
+            _ => Duration::ZERO,
+        };
+        // After a reconnection a message may come once more; the next poll follows almost at once.
+        let repetition = (is_repetition && pause > MAX_SHORT_PAUSE).then(|| {
+            "the push server repeats its last message instead of waiting for the next one; if this persists, check \
+             whether a proxy answers in its place"
+                .to_owned()
+        });
+        if let Some(text) = failure.or(repetition) {
             self.resources.status.not_subscribed(&Error::protocol(text), pause);
         }
         self.ring(&counts);
@@ -345,4 +360,9 @@ impl ListenLoop {
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
         self.ctx().log.write(level, text);
     }
+}
+
+/// Whether the failed attempt was a load for the server.
+fn load(error: &Error) -> Load {
+    if matches!(error, Error::Unreachable(_)) { Load::Unreached } else { Load::Reached }
 }

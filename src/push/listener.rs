@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, select};
 use super::listen_loop::{ListenLoop, Resources};
 use super::machine::MachineSettings;
 use super::poll_observer::PollObserver;
-use super::status::ListenerStatus;
+use super::status::{CheckIntervals, ListenerStatus};
 use crate::clock::{Deadline, Timeout};
 use crate::config::Settings;
 use crate::context::Context;
@@ -29,7 +29,11 @@ pub struct Listener {
 impl Listener {
     /// A listener whose thread does not run yet.
     pub fn new(settings: &Settings, portal: Arc<Portal>, doorbell: Arc<Doorbell>, ctx: Context) -> Listener {
-        let status = Arc::new(ListenerStatus::new(ctx.clone()));
+        let intervals = CheckIntervals {
+            subscribed: settings.poll_interval,
+            unsubscribed: settings.unsubscribed_poll_interval.min(settings.poll_interval),
+        };
+        let status = Arc::new(ListenerStatus::new(doorbell.clone(), intervals, ctx.clone()));
         let observer = Arc::new(PollObserver::new(doorbell.clone(), status.clone(), ctx.clock.clone()));
         let resources = Resources {
             http: Http::new(settings, ctx.cancel.clone(), Some(observer.clone())),
@@ -43,7 +47,7 @@ impl Listener {
                 idle_timeout: settings.idle_timeout,
             },
             connect_timeout: settings.connect_timeout,
-            allow_plain: settings.allow_plain,
+            plain_http: settings.plain_when_named(),
             ctx: ctx.clone(),
         };
         Listener { resources: Arc::new(resources), status, thread: Mutex::new(None), ctx }

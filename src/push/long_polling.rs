@@ -17,6 +17,8 @@ pub enum PollOutcome {
     Messages {
         /// What they mean, in their order.
         events: Vec<PushEvent>,
+        /// Whether one of them is certain not to have been received before.
+        is_news: bool,
         /// The position after the last message; a part that is `None` stays as it was.
         position: Position,
         /// How many envelopes could not be read.
@@ -60,6 +62,7 @@ fn messages(answer: &HttpResponse, connector_id: &str, recent: &mut RecentMessag
     }
     PollOutcome::Messages {
         events: decoded.events,
+        is_news: decoded.is_news,
         position: Position { mid: decoded.mid, tag_time: decoded.tag_time },
         malformed: decoded.malformed,
     }

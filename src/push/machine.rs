@@ -9,11 +9,11 @@ use super::long_polling::PollOutcome;
 use super::message::{Decoded, PushEvent};
 use super::recent::RecentMessages;
 use super::renewal::RenewalTimer;
-use super::schedule::VENDOR_SCHEDULE;
+use super::schedule::{FailurePauses, Load};
 use super::transport::TransportPolicy;
 use crate::clock::random_seconds;
 use crate::config::Transport;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, Schedule};
 use crate::secret::Secret;
 
 mod socket;
@@ -21,10 +21,13 @@ mod socket;
 pub use socket::SocketEnd;
 use socket::SocketState;
 
-/// A poll that was held this long before it broke had worked, so its failure does not count as a repeated one.
+/// A connection that has stood this long is a success, and so is one that brings something new. An answer alone is not:
+/// a server that repeats itself, or answers and closes, has to meet growing pauses.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
-/// The least time between two polls that bring no message, and between two configurations, whatever the server answers.
+/// The least time between two configurations, whatever the server answers.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// The least times from one poll to the next while the server answers at once and brings nothing new.
+const EARLY_ANSWERS: Schedule = Schedule::Doubling { first: MIN_INTERVAL, max: STABLE_AFTER };
 /// Bounds of the random pause after `config_expire` and `server_restart`, in seconds (docs/protocol.md §3.3).
 const EXPIRED_PAUSE_SECONDS: Range<u64> = 10..120;
 
@@ -97,15 +100,17 @@ pub struct Machine {
     idle_timeout: Duration,
     position: Position,
     recent: RecentMessages,
-    backoff: Backoff,
+    pauses: FailurePauses,
+    /// Spaces polls that are answered early and bring nothing.
+    early_answers: Backoff,
     /// Nothing new is attempted before this moment; an open WebSocket stays in use.
     paused_until: Option<Instant>,
     /// Whether signals may have been missed since the last check of the queue.
     gap: bool,
     /// Whether the next configuration has to bring new channels.
     reopen: bool,
-    /// Whether the server has accepted the current channels.
-    channels_accepted: bool,
+    /// Whether a subscription to the current channels was a success.
+    channels_worked: bool,
 }
 
 impl Machine {
@@ -121,11 +126,12 @@ impl Machine {
             idle_timeout: settings.idle_timeout,
             position: Position::default(),
             recent: RecentMessages::default(),
-            backoff: Backoff::new(VENDOR_SCHEDULE),
+            pauses: FailurePauses::default(),
+            early_answers: Backoff::new(EARLY_ANSWERS),
             paused_until: None,
             gap: true,
             reopen: false,
-            channels_accepted: false,
+            channels_worked: false,
         }
     }
 
@@ -195,7 +201,7 @@ impl Machine {
         // With the same channels nothing is missed: the subscription, or the position of the polls, stays valid.
         if self.identity != identity || self.reopen {
             self.gap = true;
-            self.channels_accepted = false;
+            self.channels_worked = false;
         }
         self.identity = identity;
         self.config = Some(config);
@@ -204,12 +210,12 @@ impl Machine {
     }
 
     /// The configuration could not be read. Returns how long to wait.
-    pub fn configuration_failed(&mut self, now: Instant) -> Duration {
+    pub fn configuration_failed(&mut self, load: Load, now: Instant, random: u64) -> Duration {
         if self.config.is_some() {
             // The current channels stay valid for a while.
             return self.renewal.failed(now);
         }
-        self.failed(now, None)
+        self.failed(load, now, random)
     }
 
     /// The portal is not asked for the configuration before `at`.
@@ -230,52 +236,63 @@ impl Machine {
     ) -> MessageCounts {
         let mut counts = MessageCounts::default();
         match outcome {
-            PollOutcome::Messages { events, position, malformed } => {
-                self.succeeded();
-                self.advance(position);
+            PollOutcome::Messages { events, is_news, position, malformed } => {
+                if is_news {
+                    self.succeeded();
+                } else if events.is_empty() && !has_stood(started, now) {
+                    self.failed(Load::Reached, now, random);
+                } else {
+                    self.answered_without_news(started, now);
+                }
+                self.position.advance(position);
                 // One of the unreadable envelopes may have been a signal for us.
                 self.gap = malformed > 0;
                 counts.malformed = malformed;
                 self.handle_all(events, &mut counts, now, random);
             }
             PollOutcome::Nothing { mid } => {
-                self.succeeded();
+                self.answered_without_news(started, now);
                 self.gap = false;
-                self.position.mid = mid.or(self.position.mid.take());
-                self.paused_until = Some(started + MIN_INTERVAL);
+                self.position.advance(Position { mid, tag_time: None });
             }
             PollOutcome::PositionLost => {
-                self.succeeded();
+                self.answered_without_news(started, now);
                 self.position = Position::default();
-                self.paused_until = Some(started + MIN_INTERVAL);
             }
             PollOutcome::ChannelRefused => {
                 self.config = None;
                 self.reopen = true;
                 self.gap = true;
                 // Channels expire after some hours; that is no failure. New channels that are refused at once are.
-                if !self.channels_accepted {
-                    self.failed(now, None);
+                if !self.channels_worked {
+                    self.failed(Load::Reached, now, random);
                 }
             }
             PollOutcome::Unusable { malformed, .. } => {
                 counts.malformed = malformed;
                 // The same position would bring the same answer.
                 self.position = Position::default();
-                self.failed(now, Some(started));
+                self.poll_failed(Load::Reached, Some(started), now, random);
             }
         }
         counts
     }
 
     /// A poll broke. `started` is when it was sent, or `None` if it was not. Returns how long to wait.
-    pub fn poll_failed(&mut self, started: Option<Instant>, now: Instant) -> Duration {
-        self.failed(now, started)
+    pub fn poll_failed(&mut self, load: Load, started: Option<Instant>, now: Instant, random: u64) -> Duration {
+        if started.is_some_and(|started| has_stood(started, now)) {
+            self.succeeded();
+        }
+        self.failed(load, now, random)
     }
 
-    fn advance(&mut self, position: Position) {
-        self.position.mid = position.mid.or(self.position.mid.take());
-        self.position.tag_time = position.tag_time.or(self.position.tag_time.take());
+    /// The server has accepted the poll. That is a success if it was held for a while.
+    fn answered_without_news(&mut self, started: Instant, now: Instant) {
+        if has_stood(started, now) {
+            self.succeeded();
+        } else {
+            self.paused_until = Some(started + self.early_answers.failed());
+        }
     }
 
     fn handle_all(&mut self, events: Vec<PushEvent>, counts: &mut MessageCounts, now: Instant, random: u64) {
@@ -320,19 +337,16 @@ impl Machine {
     }
 
     fn succeeded(&mut self) {
-        self.channels_accepted = true;
-        self.backoff.succeeded();
+        self.channels_worked = true;
+        self.pauses.succeeded();
+        self.early_answers.succeeded();
         self.paused_until = None;
     }
 
-    /// Counts a failure and pauses. If a poll had worked since `started`, the count begins anew.
-    fn failed(&mut self, now: Instant, started: Option<Instant>) -> Duration {
-        if started.is_some_and(|started| now.saturating_duration_since(started) >= STABLE_AFTER) {
-            self.backoff.succeeded();
-        }
-        let pause = self.backoff.failed();
-        // After a second failure in a row the addresses may be wrong.
-        if pause > Duration::from_secs(1) {
+    /// Counts a failure and pauses.
+    fn failed(&mut self, load: Load, now: Instant, random: u64) -> Duration {
+        let pause = self.pauses.failed(load, random);
+        if self.pauses.doubts_addresses() {
             self.config = None;
         }
         self.gap = true;
@@ -341,5 +355,12 @@ impl Machine {
     }
 }
 
+/// Whether a connection that exists since `started` is a success.
+fn has_stood(started: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(started) >= STABLE_AFTER
+}
+
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod useless_server;

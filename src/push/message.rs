@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::config::{Channel, ChannelKind};
 use super::envelope::{Envelope, envelopes};
-use super::recent::RecentMessages;
+use super::recent::{Novelty, RecentMessages};
 use crate::portal::php;
 
 /// The parts of a message that this library uses, or a JSON-RPC call that carries a message.
@@ -15,6 +15,8 @@ struct Message<'a> {
     /// The position to resume from, on servers of version 3 and later.
     #[serde(default, deserialize_with = "php::text")]
     mid: String,
+    #[serde(default, deserialize_with = "php::text")]
+    channel: String,
     /// The position to resume from together with `time`, on servers of version 1 and 2.
     #[serde(default, deserialize_with = "php::text")]
     tag: String,
@@ -76,6 +78,8 @@ pub struct Decoded {
     pub events: Vec<PushEvent>,
     /// How many messages were received before.
     pub repeated: u64,
+    /// Whether a message is certain not to have been received before.
+    pub is_news: bool,
     /// The `mid`s of messages that arrived by JSON-RPC and have to be acknowledged.
     pub to_acknowledge: Vec<String>,
     /// The `mid` of the last message.
@@ -118,7 +122,8 @@ impl Decoded {
         }
         if message.method.is_empty() {
             let event = message.text.as_ref().map_or(PushEvent::Unrelated, |text| text.event(connector_id));
-            self.add_event(message.mid, event, recent);
+            let identity = message.identity();
+            self.add_event(&identity, message.mid, event, recent);
             if !message.time.is_empty() {
                 self.tag_time = Some((message.tag, message.time));
             }
@@ -129,18 +134,19 @@ impl Decoded {
                         self.to_acknowledge.push(incoming.mid.clone());
                     }
                     let event = incoming.event(connector_id);
-                    self.add_event(incoming.mid, event, recent);
+                    self.add_event(&incoming.mid.clone(), incoming.mid, event, recent);
                 }
                 _ => self.malformed += 1,
             }
         }
     }
 
-    fn add_event(&mut self, mid: String, event: PushEvent, recent: &mut RecentMessages) {
-        if recent.insert(&mid) {
-            self.events.push(event);
-        } else {
-            self.repeated += 1;
+    fn add_event(&mut self, identity: &str, mid: String, event: PushEvent, recent: &mut RecentMessages) {
+        let novelty = recent.insert(identity);
+        self.is_news |= novelty == Novelty::New;
+        match novelty {
+            Novelty::New | Novelty::Unknown => self.events.push(event),
+            Novelty::Repeated => self.repeated += 1,
         }
         if !mid.is_empty() {
             self.mid = Some(mid);
@@ -149,6 +155,15 @@ impl Decoded {
 }
 
 impl Message<'_> {
+    /// Tells it from every other message: `mid`, or the position in its channel on servers of version 1 and 2. Empty if
+    /// the server has sent neither.
+    fn identity(&self) -> String {
+        if !self.mid.is_empty() || self.tag.is_empty() || self.time.is_empty() {
+            return self.mid.clone();
+        }
+        format!("{} {} {}", self.channel, self.tag, self.time)
+    }
+
     /// Whether this is neither a message nor a call, but the answer to a call, for instance.
     fn is_other_json(&self) -> bool {
         self.method.is_empty() && self.text.is_none() && self.mid.is_empty()

@@ -10,6 +10,9 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// The same when the portal answered with unchanged channels: it gives out others only after those expire.
 const MIN_INTERVAL_UNCHANGED: Duration = Duration::from_secs(60);
 
+/// Channels live for half a day. A server may state any number as their expiry, even one that no clock can show.
+const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Computes when to renew the current channels.
 #[derive(Debug)]
 pub struct RenewalTimer {
@@ -73,7 +76,7 @@ impl RenewalTimer {
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let (unix, at) = self.server_clock?;
         let server_time = unix.saturating_add(now.saturating_duration_since(at).as_secs());
-        Some(Duration::from_secs(self.expires?.saturating_sub(server_time)))
+        Some(Duration::from_secs(self.expires?.saturating_sub(server_time)).min(MAX_LIFETIME))
     }
 }
 
@@ -128,6 +131,16 @@ mod tests {
         assert_eq!(seconds_left(&timer, now), Some(15));
         timer.not_before(now + Duration::from_secs(180));
         assert_eq!(seconds_left(&timer, now), Some(180));
+    }
+
+    #[test]
+    fn an_absurd_expiry_is_one_in_a_year() {
+        let now = Instant::now();
+        for expires in [i64::MAX as u64, u64::MAX] {
+            let mut timer = RenewalTimer::new(Duration::from_secs(300));
+            timer.configured(Some(expires), Some(5), now, 0);
+            assert_eq!(seconds_left(&timer, now), Some(366 * 24 * HOUR - 300));
+        }
     }
 
     #[test]

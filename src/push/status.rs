@@ -1,6 +1,6 @@
 //! Whether a client is subscribed to the push server, and who waits for that.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
+use crate::notify::Doorbell;
 
 /// Wakes one caller of `connect`.
 pub type Waiter = Sender<Result<()>>;
@@ -16,7 +17,18 @@ pub type Waiter = Sender<Result<()>>;
 /// The status of the listener. Its thread reports to it, and the client's callers read it.
 pub struct ListenerStatus {
     state: Mutex<State>,
+    doorbell: Arc<Doorbell>,
+    intervals: CheckIntervals,
     ctx: Context,
+}
+
+/// How often the queue is checked without a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckIntervals {
+    /// While a subscription is active.
+    pub subscribed: Duration,
+    /// While none is, so that no signal can come.
+    pub unsubscribed: Duration,
 }
 
 #[derive(Default)]
@@ -32,8 +44,8 @@ struct State {
 
 impl ListenerStatus {
     /// The status of a listener that has not started.
-    pub fn new(ctx: Context) -> ListenerStatus {
-        ListenerStatus { state: Mutex::default(), ctx }
+    pub fn new(doorbell: Arc<Doorbell>, intervals: CheckIntervals, ctx: Context) -> ListenerStatus {
+        ListenerStatus { state: Mutex::default(), doorbell, intervals, ctx }
     }
 
     /// Whether the thread runs, even if it is not subscribed.
@@ -88,6 +100,7 @@ impl ListenerStatus {
         };
         // Logged without the lock, because the host may read the client's state in its log callback.
         if is_new {
+            self.doorbell.set_check_interval(self.intervals.subscribed);
             self.ctx.log.write(Level::Info, || "subscribed to the push server".into());
         }
         for waiter in waiters {
@@ -103,6 +116,7 @@ impl ListenerStatus {
             state.subscribed = false;
             state.last_error = Some(error.clone());
         }
+        self.doorbell.set_check_interval(self.intervals.unsubscribed);
         // What does not pass, somebody has to read.
         let level = if error.is_transient() { Level::Warning } else { Level::Error };
         self.ctx.log.write(level, || format!("no subscription, next attempt in {} ms: {error}", pause.as_millis()));

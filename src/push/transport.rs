@@ -47,7 +47,17 @@ impl TransportPolicy {
         self.ever_opened = true;
     }
 
-    /// Something arrived over a WebSocket.
+    /// Whether a WebSocket was ever opened.
+    pub fn was_websocket_opened(&self) -> bool {
+        self.ever_opened
+    }
+
+    /// Whether long polling has taken over, even if it is time to try a WebSocket again.
+    pub fn has_switched(&self) -> bool {
+        self.polling_until.is_some()
+    }
+
+    /// A WebSocket has stood for a while or brought something new.
     pub fn websocket_works(&mut self) {
         self.failures = 0;
         self.polling_until = None;

@@ -49,7 +49,10 @@ pub struct SocketError {
 impl Socket {
     /// Connects and performs the handshake. `url` has `http` in place of `ws`.
     pub fn open(http: &Http, url: &Secret, timeout: Duration) -> Result<Socket, SocketError> {
-        let not_opened = |error| SocketError { end: SocketEnd::NotOpened, error };
+        let not_opened = |error| {
+            let end = if matches!(error, Error::Unreachable(_)) { SocketEnd::Unreached } else { SocketEnd::NotOpened };
+            SocketError { end, error }
+        };
         let mut connection = http.open_connection(url.expose(), timeout).map_err(not_opened)?;
         set_timeout(&mut connection, timeout);
         let request = request(url.expose()).map_err(not_opened)?;

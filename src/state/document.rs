@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::family::TokenFamily;
 use super::tokens::TokenPair;
-use crate::config::Address;
+use crate::config::{Address, PlainHttp};
 use crate::secret::Secret;
 
 /// The version that is written. Version 1 is read too; a later one may hold what this version would lose.
@@ -64,7 +64,7 @@ impl PortalName {
         if !stored.member_id.is_empty() && !self.member_id.is_empty() {
             return stored.member_id.eq_ignore_ascii_case(&self.member_id);
         }
-        let named = Address::parse(&family.pair().client_endpoint, true);
+        let named = Address::parse(&family.pair().client_endpoint, PlainHttp::Always);
         stored.origin.is_empty()
             || stored.origin.eq_ignore_ascii_case(&self.origin)
             || named.is_ok_and(|address| address.origin().eq_ignore_ascii_case(&self.origin))

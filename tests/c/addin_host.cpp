@@ -492,6 +492,16 @@ void notifications(Library &library) {
         add_deal(object);
         CHECK(object.connection.wait_for_event().message == u"event_offline");
         drain(object);
+        // A platform that hangs in an event holds nobody up for ever: it may wait for the very thread that calls us.
+        object.connection.set_hanging(true);
+        add_deal(object);
+        CHECK(object.connection.wait_for_attempts(1));
+        auto start = Clock::now();
+        CHECK_CALL(object, object.call(u"DisableNotifications"));
+        CHECK(Clock::now() - start < std::chrono::seconds(20));
+        object.connection.set_hanging(false);
+        CHECK(object.connection.wait_for_event().message == u"event_offline");
+        drain(object);
     }
     CHECK(threads_return_to(at_rest));
 }

@@ -214,9 +214,10 @@ public:
         return true;
     }
     bool ADDIN_API ExternalEvent(char16_t *source, char16_t *message, char16_t *data) override {
-        std::lock_guard<std::mutex> guard(mutex_);
+        std::unique_lock<std::mutex> guard(mutex_);
         ++attempts_;
         changed_.notify_all();
+        changed_.wait(guard, [&] { return !hanging_; });
         if (!open_ || static_cast<long>(events_.size()) >= depth_) return false;
         events_.push_back({source, message, data});
         // The platform's declaration allows it to write into the texts.
@@ -256,6 +257,14 @@ public:
         attempts_ = 0;
     }
 
+    // While this is set, `ExternalEvent` does not return.
+    void set_hanging(bool hanging) {
+        std::lock_guard<std::mutex> guard(mutex_);
+        hanging_ = hanging;
+        attempts_ = 0;
+        changed_.notify_all();
+    }
+
     bool wait_for_attempts(int attempts) {
         std::unique_lock<std::mutex> guard(mutex_);
         return changed_.wait_for(guard, std::chrono::seconds(30), [&] { return attempts_ >= attempts; });
@@ -277,7 +286,7 @@ private:
     std::vector<Event> events_;
     long depth_ = 1;
     int attempts_ = 0;
-    bool open_ = true;
+    bool open_ = true, hanging_ = false;
 };
 
 // The loaded library.

@@ -268,7 +268,7 @@ fn a_portal_that_is_down_is_a_network_error() {
     drop(portal.emulator);
     let client = b24events::client::Client::new(&config, Default::default()).unwrap();
     let error = client.call("profile", "").unwrap_err();
-    assert!(matches!(error, Error::Network(_)), "{error:?}");
+    assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
 }
 

@@ -1,11 +1,15 @@
 //! Closing ends every wait, at any moment.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::support::*;
 use b24_emulator::{Control, FailNext, Options};
+use b24events::client::{Client, Hooks};
 use b24events::clock::Timeout;
 use b24events::error::Error;
+use b24events::log::LogSink;
 use serde_json::json;
 use std::io::Read;
 use std::net::TcpListener;
@@ -121,4 +125,42 @@ fn while_a_websocket_or_tls_is_shaking_hands() {
         client.join();
         assert!(start.elapsed() < MAX_CLOSE, "{secure:?}: {:?}", start.elapsed());
     }
+}
+
+#[test]
+fn no_log_line_comes_after_the_client_has_ended() {
+    let portal = Portal::start();
+    let lines = Arc::new(AtomicU64::new(0));
+    let (entered, is_inside) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let (counter, may_leave) = (lines.clone(), Mutex::new(may_leave));
+    // Blocks in the first line of a call.
+    let log: LogSink = Arc::new(move |_, text| {
+        if text.starts_with("profile: ") {
+            entered.send(()).unwrap();
+            let _ = may_leave.lock().unwrap().recv();
+        }
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let client = Client::new(&portal.config(), Hooks { log: Some(log), tokens: None }).unwrap();
+    client.connect(LONG).unwrap();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| client.call("profile", "").map(drop));
+        is_inside.recv().unwrap();
+        let end = scope.spawn(|| {
+            client.close();
+            client.join();
+            lines.load(Ordering::SeqCst)
+        });
+        // The end has to wait for the line; nothing shows from outside that it does.
+        std::thread::sleep(MAX_CLOSE);
+        assert!(!end.is_finished());
+        drop(leave);
+        let before = end.join().unwrap();
+        // The call goes on for a moment, and so does what the host still does with the client.
+        let _ = call.join().unwrap();
+        let _ = client.fetch(0);
+        client.close();
+        assert_eq!(lines.load(Ordering::SeqCst), before);
+    });
 }

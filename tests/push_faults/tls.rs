@@ -11,10 +11,15 @@ use b24events::error::Status;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::support::*;
+
+/// A portal that is not on this computer; a proxy knows better.
+const ELSEWHERE: &str = "portal.example";
 
 /// A private authority with its certificate in a file.
 struct Authority {
@@ -37,17 +42,22 @@ impl Authority {
         self.folder.path().join("authority.pem")
     }
 
-    /// `localhost` with a certificate that is good until this year; hands on to `target`.
+    /// `localhost` and [`ELSEWHERE`] with a certificate that is good until this year; hands on to `target`.
     fn serve(&self, target: SocketAddr, year: i32) -> u16 {
+        self.serve_with(default_provider(), target, year)
+    }
+
+    /// The same with these ciphers and curves.
+    fn serve_with(&self, provider: CryptoProvider, target: SocketAddr, year: i32) -> u16 {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned(), ELSEWHERE.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let certificates = vec![CertificateDer::from(certificate.der().to_vec())];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions().unwrap();
         let config = Arc::new(config.with_no_client_auth().with_single_cert(certificates, key).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -157,5 +167,105 @@ fn certificates_that_cannot_be_trusted_are_refused_with_a_text() {
         let shown = error.to_string();
         let why = shown.to_lowercase().contains(&text.to_lowercase());
         assert!(why && shown.contains("clock") && shown.contains("tls.ca_file"), "{shown}");
+    }
+}
+
+#[test]
+fn every_cipher_and_curve_that_rustls_recommends_is_offered() {
+    let authority = Authority::new("modern");
+    // The certificates of this authority are for ECDSA.
+    let suites = default_provider().cipher_suites;
+    let usable = suites.iter().copied().filter(|suite| !format!("{:?}", suite.suite()).contains("ECDHE_RSA"));
+    for suite in usable {
+        for group in [kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1] {
+            let portal = Portal::start();
+            let provider = CryptoProvider { cipher_suites: vec![suite], kx_groups: vec![group], ..default_provider() };
+            let port = authority.serve_with(provider, portal.emulator.address(), 2999);
+            let mut config = portal.config();
+            config.set("portal.url", &format!("https://localhost:{port}")).unwrap();
+            config.set("tls.ca_file", authority.file().to_str().unwrap()).unwrap();
+            let outcome = portal.client_of(&config).call("profile", "");
+            assert!(outcome.is_ok(), "{:?} {:?}: {}", suite.suite(), group.name(), outcome.unwrap_err());
+        }
+    }
+    assert!(suites.contains(&cipher_suite::TLS13_CHACHA20_POLY1305_SHA256));
+}
+
+#[test]
+fn a_server_without_a_common_cipher_is_told_from_one_that_is_not_trusted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Ends with the test process.
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            // What a server sends that can use nothing of the client's offer: a fatal alert, handshake_failure.
+            let mut hello = [0; 1024];
+            let _ = client.read(&mut hello);
+            let _ = client.write_all(&[0x15, 3, 3, 0, 2, 2, 40]);
+        }
+    });
+    let portal = Portal::start();
+    let mut config = portal.config();
+    config.set("portal.url", &format!("https://localhost:{port}")).unwrap();
+    let error = portal.client_of(&config).call("profile", "").unwrap_err();
+    assert_eq!(error.status(), Status::Tls);
+    let text = error.to_string();
+    assert!(text.contains("no common cipher, curve or version of TLS"), "{text}");
+    assert!(!text.contains("clock") && !text.contains("certificate"), "{text}");
+}
+
+/// A proxy for which every host is this computer.
+fn proxy_to_this_computer() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test process.
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            thread::spawn(move || connect(client));
+        }
+    });
+    address
+}
+
+fn connect(mut client: TcpStream) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let port = head.split(' ').nth(1)?.rsplit(':').next()?.parse().ok()?;
+    let server = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+    let (mut up, mut down) = ((client.try_clone().ok()?, server.try_clone().ok()?), (server, client));
+    thread::spawn(move || std::io::copy(&mut up.0, &mut up.1));
+    std::io::copy(&mut down.0, &mut down.1).ok().map(drop)
+}
+
+#[test]
+fn a_portal_elsewhere_cannot_name_a_plain_push_server_on_this_computer() {
+    let authority = Authority::new("elsewhere");
+    for transport in ["websocket", "long_polling"] {
+        let portal = Portal::start();
+        let port = authority.serve(portal.emulator.address(), 2999);
+        let mut config = portal.config();
+        for (key, value) in [
+            ("portal.url", format!("https://{ELSEWHERE}:{port}")),
+            ("tls.ca_file", authority.file().to_str().unwrap().to_owned()),
+            ("http.proxy", format!("http://{}", proxy_to_this_computer())),
+            ("push.transport", transport.into()),
+        ] {
+            config.set(key, &value).unwrap();
+        }
+        let client = portal.client_of(&config);
+        client.call("profile", "").unwrap();
+        // The emulator names its own address, which is plain http on loopback.
+        let text = client.connect(LONG).unwrap_err().to_string();
+        assert!(text.contains("plain http"), "{text}");
+        assert_eq!(portal.emulator.counters().polls + portal.emulator.counters().websockets_accepted, 0);
+        // Whoever wants that can say so.
+        config.set("http.allow_plain", "true").unwrap();
+        portal.client_of(&config).connect(LONG).unwrap();
     }
 }

@@ -98,3 +98,25 @@ fn the_readiness_shows_whether_a_notification_waits() {
     bell.cancelled();
     assert!(shown());
 }
+
+#[test]
+fn a_shorter_interval_brings_the_next_check_forward_and_a_longer_one_does_not_put_it_off() {
+    let (bell, _cancel) = doorbell();
+    assert!(bell.tick() > LONG / 2);
+    bell.set_check_interval(Duration::from_secs(30));
+    assert!(bell.tick() <= Duration::from_secs(30));
+    bell.set_check_interval(LONG);
+    assert!(bell.tick() <= Duration::from_secs(30));
+    bell.check_within(Duration::ZERO);
+    bell.tick();
+    assert!(bell.tick() > LONG / 2);
+}
+
+#[test]
+fn a_check_that_is_due_rings_although_no_other_thread_has_time_to_tick() {
+    let bell = Doorbell::new(Duration::from_millis(20), Arc::new(SystemClock), Cancellation::default());
+    let start = std::time::Instant::now();
+    assert_eq!(bell.wait(Timeout::After(LONG)), Ok(Some(Notification::default())));
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    assert_eq!(bell.wait(Timeout::After(Duration::from_millis(1))), Ok(None));
+}

@@ -11,7 +11,7 @@ const DOCUMENT: &str = r#"{
     "channels":{"shared":{"id":"abc.def","start":"2017-06-28T12:04:00+02:00"},"private":[]}}"#;
 
 fn url(json: &str, position: &Position) -> String {
-    PushConfig::parse(json, false).unwrap().long_polling_url(position).expose().to_owned()
+    PushConfig::parse(json, PlainHttp::Never).unwrap().long_polling_url(position).expose().to_owned()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn the_position_is_sent_as_the_servers_version_expects() {
 
 #[test]
 fn a_new_channel_replaces_the_one_of_its_kind() {
-    let mut config = PushConfig::parse(SERVER, false).unwrap();
+    let mut config = PushConfig::parse(SERVER, PlainHttp::Never).unwrap();
     assert!(config.replace_channel(Channel { id: Secret::new("new.sig"), kind: ChannelKind::Shared, expires: 0 }));
     assert!(!config.replace_channel(Channel { id: Secret::new("x"), kind: ChannelKind::Unknown, expires: 0 }));
     assert!(config.long_polling_url(&Position::default()).expose().contains("=ab%3Acd.ef/new.sig&"));
@@ -49,17 +49,17 @@ fn errors_name_what_is_missing_and_show_no_channel_id() {
         (r#"{"server":{"long_polling":"https://rt.example/sub/"},"channels":[]}"#, "no channel"),
         (r#"{"channels":{"shared":{"id":{"planted":1}}}}"#, "cannot be read"),
     ] {
-        let text = PushConfig::parse(json, false).unwrap_err().to_string();
+        let text = PushConfig::parse(json, PlainHttp::Never).unwrap_err().to_string();
         assert!(text.contains(says) && !text.contains("planted"), "{text}");
     }
-    let config = PushConfig::parse(SERVER, false).unwrap();
+    let config = PushConfig::parse(SERVER, PlainHttp::Never).unwrap();
     assert!(!format!("{config:?}").contains("abc"), "{config:?}");
 }
 
 #[test]
 fn websocket_addresses_carry_channels_or_the_token() {
     let start = Position { mid: Some("7".into()), tag_time: None };
-    let websocket = |json: &str| PushConfig::parse(json, false).unwrap().websocket_url(&start);
+    let websocket = |json: &str| PushConfig::parse(json, PlainHttp::Never).unwrap().websocket_url(&start);
     assert!(websocket(SERVER).is_none());
     let with = SERVER.replace(
         "\"version\":\"4\"",
@@ -71,7 +71,7 @@ fn websocket_addresses_carry_channels_or_the_token() {
     assert!(websocket(&with.replace("enabled\":true", "enabled\":false")).is_none());
     let plain = with.replace("wss://rt.example/subws/", "");
     assert!(websocket(&plain).is_none());
-    let text = PushConfig::parse(&plain, false).unwrap().require_websocket().unwrap_err().to_string();
+    let text = PushConfig::parse(&plain, PlainHttp::Never).unwrap().require_websocket().unwrap_err().to_string();
     assert!(text.contains("plain http") && text.contains("push.transport"), "{text}");
     let rpc = with.replace("\"version\":4", "\"version\":5").replace("\"clientId\"", "\"jwt\":\"a.b-c\",\"clientId\"");
     let url = "https://rt.example/subws/?token=a.b-c&clientId=43253464643&jsonRpc=true&mid=7";
@@ -86,7 +86,7 @@ fn the_first_expiry_counts_and_a_new_token_alone_needs_no_new_subscription() {
             "channels":{{"shared":{{"id":"a.b","type":"shared","end":"2026-11-24T21:57:48+02:00"}},
             "private":{{"id":"c.d","type":"private","end":1795550269}}}}}}"#
         );
-        PushConfig::parse(&json, false).unwrap()
+        PushConfig::parse(&json, PlainHttp::Never).unwrap()
     };
     assert_eq!(config("x", 0).expires(), Some(1_795_550_268));
     assert_eq!(config("x", 5).expires(), Some(5));

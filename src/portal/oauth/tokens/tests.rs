@@ -165,7 +165,7 @@ fn after_an_uninstallation_the_configured_token_does_not_come_back() {
 
 #[test]
 fn an_end_waits_for_the_renewal_under_way() {
-    let mut world = World::new(Setup { clients: 1, folders: true, ..Setup::default() });
+    let mut world = World::new(Setup { clients: 1, folders: true, real_time: true, ..Setup::default() });
     world.start(0);
     let (renewed, state_was_current) = world.close_during_renewal(0);
     assert!(renewed && state_was_current);
@@ -273,6 +273,7 @@ fn threads_that_set_and_renew_the_same_tokens_at_once_never_buy_with_one_pair_tw
             files: round % 8,
             folders: round % 3 == 0,
             without_tokens: true,
+            real_time: true,
             ..Setup::default()
         });
         assert!(world.start(0));

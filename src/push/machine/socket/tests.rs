@@ -13,11 +13,15 @@ const CHANNEL_LIFETIME: Duration = Duration::from_secs(43_205);
 
 /// A signal with this `mid`.
 fn signal(mid: u64) -> Decoded {
+    signal_among(mid, &mut RecentMessages::default())
+}
+
+fn signal_among(mid: u64, recent: &mut RecentMessages) -> Decoded {
     let body = format!(
         r##"#!NGINXNMS!#{{"mid":"{mid}","text":{{"module_id":"rest","command":"event_offline",
         "params":[{{"connector_id":"","count":1}}]}}}}#!NGINXNME!#"##
     );
-    decode(body.as_bytes(), "", &mut RecentMessages::default())
+    decode(body.as_bytes(), "", recent)
 }
 
 /// Opens the WebSocket that the machine asks for. Returns the pause before it, and whether it follows a gap.
@@ -204,7 +208,7 @@ fn failed_renewals_are_retried_while_the_old_channels_stay_in_use() {
             }
         }
         assert!(run.machine.has_socket());
-        pauses.push(run.machine.configuration_failed(run.now).as_secs_f64());
+        pauses.push(run.machine.configuration_failed(Load::Reached, run.now, 0).as_secs_f64());
     }
     assert_eq!(pauses, [0.1, 15.0, 45.0, 45.0]);
     // The same channels again need no new subscription.
@@ -212,4 +216,142 @@ fn failed_renewals_are_retried_while_the_old_channels_stay_in_use() {
     run.configure_at(&config(WEBSOCKET, 1, Some(10_000)), Some(9_800));
     run.machine.socket_alive(run.now);
     assert!(matches!(run.machine.next_step(run.now), Step::Listen(_)));
+}
+
+/// Opens the WebSocket that the machine asks for after it was configured.
+fn reopened(run: &mut Run) -> Duration {
+    let (mut pause, mut step) = run.step();
+    if let Step::Configure { .. } = step {
+        run.configure(WEBSOCKET);
+        let (more, next) = run.step();
+        (pause, step) = (pause + more, next);
+    }
+    assert!(matches!(step, Step::OpenSocket { .. }), "{step:?}");
+    run.machine.socket_opened(run.now);
+    pause
+}
+
+#[test]
+fn one_pong_is_no_success() {
+    for (end, first_pause) in [
+        (SocketEnd::Broken, 0.1),
+        (SocketEnd::Closed(1000), 0.1),
+        (SocketEnd::Closed(1001), 0.1),
+        (SocketEnd::Closed(3001), 0.1),
+        (SocketEnd::Closed(4010), 5.0),
+    ] {
+        let mut run = Run::with(WEBSOCKET);
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            reopened(&mut run);
+            assert!(matches!(run.machine.next_step(run.now), Step::Ping));
+            run.machine.ping_sent();
+            run.machine.socket_alive(run.now);
+            pauses.push(run.machine.socket_ended(end, run.now, 0).as_secs_f64());
+        }
+        assert_eq!(pauses, [first_pause, 15.0, 45.0, 45.0], "{end:?}");
+    }
+}
+
+#[test]
+fn a_websocket_that_never_stands_leads_to_long_polling_however_it_is_closed() {
+    for end in [SocketEnd::Broken, SocketEnd::Closed(1000), SocketEnd::Closed(1011)] {
+        let mut run = Run::with(WEBSOCKET);
+        for _ in 0..5 {
+            reopened(&mut run);
+            run.machine.socket_alive(run.now);
+            run.machine.socket_ended(end, run.now, 0);
+        }
+        let (_, step) = run.step();
+        assert!(matches!(step, Step::Configure { .. }), "{end:?} {step:?}");
+        run.configure(WEBSOCKET);
+        assert!(matches!(run.step().1, Step::Poll { .. }), "{end:?}");
+    }
+}
+
+#[test]
+fn a_websocket_succeeds_by_standing_or_by_news() {
+    // It has stood, though nothing but a pong has come.
+    let mut run = Run::with(WEBSOCKET);
+    for _ in 0..20 {
+        reopened(&mut run);
+        run.machine.socket_alive(run.now);
+        run.now += Duration::from_secs(10);
+        assert_eq!(run.machine.socket_ended(SocketEnd::Broken, run.now, 0), Duration::from_millis(100));
+    }
+    // It has brought something new, each time; a repetition is no news.
+    let mut run = Run::with(WEBSOCKET);
+    let mut recent = RecentMessages::default();
+    for mid in 0..20 {
+        reopened(&mut run);
+        run.machine.messages_received(signal_among(mid, &mut recent), run.now, 0);
+        assert_eq!(run.machine.socket_ended(SocketEnd::Broken, run.now, 0), Duration::from_millis(100));
+    }
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        reopened(&mut run);
+        run.machine.messages_received(signal_among(19, &mut recent), run.now, 0);
+        pauses.push(run.machine.socket_ended(SocketEnd::Broken, run.now, 0).as_secs());
+    }
+    assert_eq!(pauses, [15, 45, 45]);
+}
+
+#[test]
+fn a_server_that_restarts_is_tried_soon_and_keeps_its_websocket() {
+    let mut run = open();
+    run.now += HOUR;
+    let mut pauses = vec![run.machine.socket_ended(SocketEnd::Closed(1001), run.now, 0).as_secs_f64()];
+    for _ in 0..4 {
+        assert!(matches!(run.step().1, Step::OpenSocket { .. }));
+        pauses.push(run.machine.socket_not_opened(SocketEnd::Unreached, run.now, run.now, 0).as_secs_f64());
+    }
+    assert_eq!(pauses, [0.1, 0.9, 1.0, 2.0, 4.0]);
+    assert!(opened(&mut run).1);
+}
+
+#[test]
+fn failed_attempts_to_leave_long_polling_do_not_shorten_its_pauses() {
+    let mut run = Run::with(WEBSOCKET);
+    for _ in 0..2 {
+        run.step();
+        run.machine.socket_not_opened(SocketEnd::NotOpened, run.now, run.now, 0);
+    }
+    // Long polling fails too, for days.
+    let end = run.now + HOUR * 72;
+    let mut polls = 0;
+    while run.now < end {
+        match run.step().1 {
+            Step::Configure { .. } => run.configure(WEBSOCKET),
+            Step::Poll { .. } => {
+                polls += 1;
+                run.machine.poll_failed(Load::Reached, None, run.now, 0);
+            }
+            Step::OpenSocket { .. } => {
+                run.machine.socket_not_opened(SocketEnd::NotOpened, run.now, run.now, 0);
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+    assert!(polls <= 11 + 72, "{polls} polls");
+}
+
+#[test]
+fn a_websocket_on_which_nothing_ever_comes_leads_to_long_polling() {
+    let mut run = Run::with(WEBSOCKET);
+    let mut openings = 0;
+    loop {
+        match run.step().1 {
+            Step::OpenSocket { .. } => {
+                openings += 1;
+                assert!(openings <= 5, "a proxy accepts the handshake and lets no frame through");
+                run.machine.socket_opened(run.now);
+            }
+            Step::Ping => run.machine.ping_sent(),
+            Step::EndSilentSocket => drop(run.machine.socket_ended(SocketEnd::Silent, run.now, 0)),
+            Step::Configure { .. } => run.configure(WEBSOCKET),
+            Step::Poll { .. } => break,
+            step => panic!("{step:?}"),
+        }
+    }
+    assert_eq!(openings, 5);
 }

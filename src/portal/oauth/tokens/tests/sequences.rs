@@ -50,6 +50,7 @@ fn run(rng: &mut TestRng, counts: &mut Counts) {
         host_stores: below(2) == 0,
         without_tokens,
         without_expiry: below(4) == 0,
+        real_time: false,
     };
     let mut world = World::new(setup);
     let mut configurations = vec![world.configured()];

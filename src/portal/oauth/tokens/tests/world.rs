@@ -24,6 +24,8 @@ pub(super) struct Setup {
     pub(super) without_tokens: bool,
     /// Nothing says when a pair expires.
     pub(super) without_expiry: bool,
+    /// Threads wait for each other.
+    pub(super) real_time: bool,
 }
 
 impl Setup {
@@ -157,7 +159,7 @@ impl World {
         let started = self.unless_killed(|world| {
             let store = Arc::new(world.store(client, "https://portal")?);
             let ctx = Context {
-                clock: Arc::new(ModelClock::default()),
+                clock: if world.setup.real_time { Arc::new(SystemClock) } else { Arc::new(ModelClock::default()) },
                 cancel: Cancellation::default(),
                 log: Log::default(),
                 stats: Arc::default(),
@@ -362,9 +364,9 @@ impl World {
     }
 
     /// Another process holds the lock of the tokens file, or lets go of it.
-    pub(super) fn hold_file(&mut self, held: bool) {
+    pub(super) fn hold_file(&mut self, locked: bool) {
         self.foreign_lock = None;
-        if held {
+        if locked {
             self.foreign_lock = self.file("shared".into()).try_lock().unwrap();
         }
     }
