@@ -113,8 +113,9 @@ impl Client {
         self.portal.connector_id()
     }
 
-    /// Checks that the application can receive events, and starts what `source` names. When this succeeds, the handler's port is open and the subscription to the push
-    /// server is active. An application without tokens subscribes later, when its installation brings them.
+    /// Checks that the application can receive events, and starts what `source` names. When this succeeds, the handler's
+    /// port is open and the subscription to the push server is active. An application without tokens subscribes later,
+    /// when its installation brings them.
     pub fn connect(&self, timeout: Timeout) -> Result<()> {
         let deadline = timeout.deadline(self.ctx.clock.now());
         if !self.is_connected() && self.portal.has_token() {
@@ -195,17 +196,22 @@ impl Client {
     /// Waits for the next notification. Returns `None` when the time is over.
     pub fn wait(&self, timeout: Timeout) -> Result<Option<Notification>> {
         self.ctx.cancel.check()?;
-        if !self.listener.is_listening() && !self.receiver.is_running() {
+        if !self.is_listening() {
             return Err(self.not_listening());
         }
         self.doorbell.wait(timeout)
+    }
+
+    /// Whether the client does what `source` names, or keeps trying to.
+    pub fn is_listening(&self) -> bool {
+        self.listener.is_listening() || self.receiver.is_running()
     }
 
     /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call. After a fetch
     /// that failed, it pauses first, for up to 30 s if fetches go on failing.
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
         let pause = lock(&self.fetch_pace).pause(self.ctx.clock.now());
-        self.ctx.cancel.sleep(pause)?;
+        self.ctx.cancel.sleep(pause.min(MAX_FETCH_PAUSE))?;
         self.fetch_before(Timeout::Never.deadline(self.ctx.clock.now()), limit)
     }
 
@@ -406,6 +412,8 @@ impl Drop for Client {
 
 /// The maximum time of the check with which `connect` begins; half of its timeout, if that is less.
 const MAX_CHECK_TIME: Duration = Duration::from_secs(10);
+/// The longest pause before a fetch that the host asks for. Only [`Client::next`], which has a time to wait, pauses longer.
+const MAX_FETCH_PAUSE: Duration = Duration::from_secs(30);
 /// How long ending a client waits for a log callback on another thread.
 const MAX_LOG_LINE: Duration = Duration::from_secs(20);
 

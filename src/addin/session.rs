@@ -125,10 +125,12 @@ impl Session {
             self.close(detached);
         };
         let client = self.restored(entered)?;
-        if lock(&self.0).notifications_enabled {
+        let connected = client.connect(timeout);
+        // Not earlier: there was nothing to wait for. A client that was not connected in time keeps trying.
+        if client.is_listening() && lock(&self.0).notifications_enabled {
             self.enable_notifications(platform)?;
         }
-        Ok(client.connect(timeout)?)
+        Ok(connected?)
     }
 
     /// The client, made now if there is none.

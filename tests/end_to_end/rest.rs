@@ -197,14 +197,17 @@ fn what_a_method_refuses_without_a_code_reaches_the_host() {
 #[test]
 fn a_closed_portal_is_not_asked_again_and_again() {
     let portal = Portal::start();
-    let client = portal.client();
-    portal.add_deals([1]);
+    let client = portal.connected();
     portal.control(json!({"fail_next": {
         "method": "event.offline.get", "times": 1, "status": 403, "error": "PORTAL_DELETED"
     }}));
-    let error = client.fetch(0).err().unwrap();
+    portal.add_deals([1]);
+    let error = client.next(LONG).err().unwrap();
     assert_eq!((error.status(), error.is_transient()), (Status::Portal, true));
-    assert_eq!(client.fetch(0).unwrap().len(), 1, "it is open again");
+    portal.clock.advance(Duration::from_secs(179));
+    assert!(client.next(AT_ONCE).unwrap().is_none(), "it would be asked again too soon");
+    portal.clock.advance(Duration::from_secs(1));
+    assert_eq!(client.next(LONG).unwrap().unwrap().len(), 1, "it is open again");
 }
 
 #[test]
