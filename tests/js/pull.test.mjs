@@ -103,7 +103,7 @@ for (const version of Object.keys(MODES)) {
       }))
 
     test('receives what a portal on-premise publishes', () =>
-      connected(version, ['--on-premise', '--as-php'], async ({ emulator, client, received }) => {
+      connected(version, ['--on-premise'], async ({ emulator, client, received }) => {
         assert.match(client.getConnectionPath('webSocket'), /\/bitrix\/subws\/\?/)
         await emulator.publish([{ connector_id: 'OneC', count: 1 }])
         await until(() => received.length === 1)

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Kindness, Options};
+use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
 use b24events::client::{Client, Hooks};
 use b24events::config::Config;
 use serde_json::{Value, json};
@@ -38,8 +38,7 @@ impl Portal {
     pub fn with(options: Options) -> Portal {
         let is_of_a_plan = !options.offline_extended || !options.auth_connector_allowed;
         let on_premise = options.on_premise || (on_premise() && !is_of_a_plan);
-        let kindness = if is_set("B24_AS_PHP") { Kindness::NONE } else { options.kindness };
-        Portal::exactly(Options { on_premise, kindness, ..options })
+        Portal::exactly(Options { on_premise, ..options })
     }
 
     /// As these options say, whatever the environment says.

@@ -39,7 +39,7 @@ use tokio::runtime::Runtime;
 pub use control::Control;
 pub use faults::{DelayNext, DropNext, DropWhen, FailNext};
 pub use journal::{Counters, RecordedRequest};
-pub use options::{AccessLog, Kindness, Limits, Options, Timing};
+pub use options::{AccessLog, Limits, Options, Timing};
 pub use php::value::Value;
 pub use portal::application::Application;
 pub use portal::conditions::{AuthServer, Conditions};

@@ -37,8 +37,6 @@ options of serve:
   --no-connector         a plan that does not allow auth_connector
   --no-handler-tokens    call handlers without an access token
   --limits BURST/RATE    limit the requests; the cloud has 50/2 (default: no limit)
-  --as-php               no kindness: minTimeout is not obeyed, feature.get on-premise says ru_selfhosted, errors tell no
-                         time
   --record-ttl SECONDS   delete records this long after their last change (default: 2952000)
   --reservation-race MS  event.offline.get selects records, and reserves them only after this time (default: 0)
   --binding-time MS      event.bind holds its lock for this time (default: 0)

@@ -19,7 +19,8 @@ pub struct Options {
     pub on_premise: bool,
     pub conditions: Conditions,
     pub timing: Timing,
-    pub kindness: Kindness,
+    /// `options[minTimeout]` of a handler is obeyed, as documented. PHP stores it and does not read it back.
+    pub obey_min_timeout: bool,
     /// `server.version` of the push server: 1 to 5.
     pub push_version: u32,
     /// Whether many portals share the push server (as in the cloud): then subscriptions must carry `clientId`. Never
@@ -73,28 +74,6 @@ impl Default for Timing {
     }
 }
 
-/// Where the emulator is kinder than PHP, because the library still relies on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kindness {
-    /// `options[minTimeout]` of a handler is obeyed. PHP stores it and does not read it back.
-    pub min_timeout: bool,
-    /// On-premise `feature.get` says `Y`. PHP says `ru_selfhosted`.
-    pub feature_get: bool,
-    /// `OPERATION_TIME_LIMIT` tells when the block ends. PHP tells it in successful answers only.
-    pub time_in_errors: bool,
-}
-
-impl Kindness {
-    /// As PHP is.
-    pub const NONE: Self = Self { min_timeout: false, feature_get: false, time_in_errors: false };
-}
-
-impl Default for Kindness {
-    fn default() -> Self {
-        Self { min_timeout: true, feature_get: true, time_in_errors: true }
-    }
-}
-
 /// A leaky bucket: how many calls it holds and how many drain in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,7 +89,7 @@ impl Default for Options {
             on_premise: false,
             conditions: Conditions::default(),
             timing: Timing::default(),
-            kindness: Kindness::default(),
+            obey_min_timeout: false,
             push_version: 4,
             push_shared: true,
             hold: Duration::from_secs(40),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use b24_emulator::{ADMINISTRATOR, AuthServer, EMPLOYEE, Emulator, Kindness, Limits, Options};
+use b24_emulator::{ADMINISTRATOR, AuthServer, EMPLOYEE, Emulator, Limits, Options};
 use lexopt::{Arg, Error, Parser, ValueExt};
 
 pub fn serve(arguments: &mut Parser) -> Result<(), Error> {
@@ -36,7 +36,6 @@ fn options(arguments: &mut Parser) -> Result<Options, Error> {
             Arg::Long("record-ttl") => options.timing.record_ttl = seconds(arguments)?,
             Arg::Long("reservation-race") => options.timing.reservation_race = millis(arguments)?,
             Arg::Long("binding-time") => options.timing.binding = millis(arguments)?,
-            Arg::Long("as-php") => options.kindness = Kindness::NONE,
             Arg::Long("limits") => options.limits = Some(arguments.value()?.parse_with(limits)?),
             Arg::Long("quiet") => options.access_log = None,
             other => return Err(other.unexpected()),

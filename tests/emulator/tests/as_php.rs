@@ -2,7 +2,7 @@
 
 mod common;
 
-use b24_emulator::{Control, EMPLOYEE, ExpireAction, Kindness, Options, Plan};
+use b24_emulator::{Control, EMPLOYEE, ExpireAction, Options, Plan};
 use common::{Client, SendJson, json_of, messages, quick, text_of};
 use serde_json::{Value, json};
 
@@ -229,7 +229,7 @@ fn the_token_answer_names_the_authorization_server() {
 
 #[test]
 fn the_last_success_tells_when_a_blocked_method_is_free_again() {
-    let client = Client::new(Options { kindness: Kindness::NONE, ..quick() });
+    let client = Client::new(quick());
     let limit = Control::OperatingLimit { method: "profile".into(), seconds: 60, announced: true };
     client.emulator.control(limit);
     let (status, last) = client.rest("profile", json!({}));

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Kindness, Options};
+use b24_emulator::{ADMINISTRATOR, Control, EMPLOYEE, Emulator, Options};
 use common::{Client, SendJson, quick, wait_until};
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn decode(text: &str) -> String {
 
 /// Handlers are called as often as their minTimeout allows.
 fn often() -> Options {
-    Options { kindness: Kindness { min_timeout: true, ..Kindness::NONE }, ..quick() }
+    Options { obey_min_timeout: true, ..quick() }
 }
 
 fn bound(options: Options) -> Client {
@@ -279,7 +279,7 @@ fn addresses_that_the_vendor_refuses() {
 #[test]
 fn min_timeout_is_not_read_back() {
     for min_timeout in [0, 3600] {
-        let client = bound(Options { kindness: Kindness::NONE, ..quick() });
+        let client = bound(quick());
         let site = Site::new("200 OK");
         site.bind(&client, &json!({"minTimeout": min_timeout}));
         let clock = Instant::now();

@@ -2,12 +2,12 @@
 
 mod common;
 
-use b24_emulator::{Control, Kindness, Options};
+use b24_emulator::{Control, Options};
 use common::{Client, quick};
 use serde_json::{Value, json};
 
 fn on_premise() -> Client {
-    Client::new(Options { on_premise: true, kindness: Kindness::NONE, ..quick() })
+    Client::new(Options { on_premise: true, ..quick() })
 }
 
 fn sorted_keys(value: &Value) -> Vec<&str> {

@@ -126,7 +126,7 @@ pub fn server_time() -> Outcome {
 pub fn feature_get(portal: &Portal, params: &Params) -> Outcome {
     let available = match params.text("code").as_str() {
         "" | "0" => return Err(RestError::bad_request("CODE_EMPTY", "CODE can't be empty")),
-        _ if portal.on_premise && !portal.kindness.feature_get => return Ok(json!({"value": SELF_HOSTED}).into()),
+        _ if portal.on_premise => return Ok(json!({"value": SELF_HOSTED}).into()),
         "rest_offline_extended" => portal.plan.offline_extended,
         "rest_auth_connector" => portal.plan.auth_connector,
         _ => true,

@@ -152,7 +152,7 @@ pub fn bind(hit: &mut Hit, caller: &Caller, params: &Params) -> Outcome {
         event: target.event,
         handler: target.handler,
         handler_address,
-        pause: Pause::new(min_timeout.filter(|_| hit.kindness.min_timeout)),
+        pause: Pause::new(min_timeout.filter(|_| hit.obey_min_timeout)),
         user: if target.offline { 0 } else { user },
         connector: caller.connector.clone(),
     };

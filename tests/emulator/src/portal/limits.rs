@@ -66,10 +66,10 @@ impl Operating {
         self.exhausted.clear();
     }
 
-    pub fn blocked(&mut self, method: &str) -> Option<i64> {
+    pub fn is_blocked(&mut self, method: &str) -> bool {
         let now = time::unix_now();
         self.blocked.retain(|_, until| now < *until);
-        self.blocked.get(method).copied()
+        self.blocked.contains_key(method)
     }
 
     /// Adds a call; the answer is `operating` and `operating_reset_at`.

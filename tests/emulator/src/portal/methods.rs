@@ -49,13 +49,9 @@ pub fn scope_of(method: &str) -> Option<&'static str> {
 pub fn run(hit: &mut Hit, caller: &Caller, method: &str, mut params: Params) -> Result<Timed, RestError> {
     let started = time::now();
     let clock = Instant::now();
-    if let Some(until) = hit.operating.blocked(method) {
+    if hit.operating.is_blocked(method) {
         hit.operating_refusals += 1;
-        let mut error = RestError::operation_time_limit();
-        if hit.kindness.time_in_errors {
-            error.additional.push(("time", json!({"operating_reset_at": until})));
-        }
-        return Err(error);
+        return Err(RestError::operation_time_limit());
     }
     let start = params.take_exact("start").map_or(0, |start| crate::php::int(&start));
     let success = dispatch(hit, caller, method, &params, start)?;

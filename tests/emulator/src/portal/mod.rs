@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::caller::Call;
-use crate::options::{Kindness, Limits, Options, Timing};
+use crate::options::{Limits, Options, Timing};
 use crate::push::PushServer;
 use crate::push::message::event_offline_params;
 use crate::{random, time};
@@ -77,7 +77,7 @@ pub struct Portal {
     pub on_premise: bool,
     pub conditions: Conditions,
     pub timing: Timing,
-    pub kindness: Kindness,
+    pub obey_min_timeout: bool,
     pub application: Application,
     pub webhook_secret: String,
     pub scope: String,
@@ -125,7 +125,7 @@ impl Portal {
             on_premise: options.on_premise,
             conditions: options.conditions,
             timing: options.timing,
-            kindness: options.kindness,
+            obey_min_timeout: options.obey_min_timeout,
             application,
             webhook_secret: random::hex(16),
             scope: options.scope.clone(),
