@@ -194,6 +194,12 @@ impl Document {
         Document { version: VERSION, tokens, ..Document::default() }
     }
 
+    /// Puts another family in the place of the one it holds.
+    pub(super) fn set_family(&mut self, family: &TokenFamily) {
+        let Document { version, tokens, .. } = Document::with(family);
+        (self.version, self.tokens) = (version, tokens);
+    }
+
     /// The JSON.
     pub(super) fn to_json(&self) -> String {
         // Texts, numbers and JSON that was read as such: nothing in it can fail to be written.

@@ -50,7 +50,7 @@ enum Backing {
         _guard: Guard,
     },
     /// It was in a storage, and the client has ended: its successor may have that already.
-    Released,
+    Released(Box<dyn Storage>),
 }
 
 impl Store {
@@ -144,16 +144,49 @@ impl Store {
             Backing::Storage { storage, .. } => {
                 storage.reserve_space(bytes + u64::from(records) * SPACE_PER_RECORD + SPACE_FOR_TOKENS)
             }
-            Backing::Released => Err(Error::Closed),
+            Backing::Released(_) => Err(Error::Closed),
         }
     }
 
     /// The client has ended: from now on nothing changes, and the storage is free for its successor.
     pub fn release(&self) {
         let mut backing = lock(&self.backing);
-        if matches!(*backing, Backing::Storage { .. }) {
-            *backing = Backing::Released;
+        *backing = match std::mem::replace(&mut *backing, Backing::Host) {
+            Backing::Storage { storage, .. } => Backing::Released(storage),
+            other => other,
+        };
+    }
+
+    /// Names the storage, the same for every spelling; `None` when the state is with the host.
+    pub fn storage_key(&self) -> Option<String> {
+        match &*lock(&self.backing) {
+            Backing::Host => None,
+            Backing::Storage { storage, .. } | Backing::Released(storage) => Some(storage.key()),
         }
+    }
+
+    /// Stores a token family after the client has ended, as others of this process go on with its tokens. Returns false
+    /// when the storage has a new owner, who knows better.
+    pub fn set_family_after_end(&self, family: &TokenFamily) -> Result<bool> {
+        let backing = lock(&self.backing);
+        let storage = match &*backing {
+            Backing::Host => return Ok(false),
+            Backing::Released(storage) => storage,
+            Backing::Storage { .. } => {
+                drop(backing);
+                return self.set_family(family).map(|()| true);
+            }
+        };
+        let Some(_guard) = storage.try_lock()? else { return Ok(false) };
+        let Some(text) = storage.read()? else { return Ok(false) };
+        let (mut document, mut stored) = self.identity.read(&text, &format!("the state in {}", storage.name()))?;
+        if !stored.is_related(family) {
+            return Ok(false);
+        }
+        stored.meet(family.clone());
+        document.set_family(&stored);
+        storage.write(document.to_json().as_bytes())?;
+        Ok(true)
     }
 
     /// Stores a batch that the host is about to get. Even if that fails, the batch is known.
@@ -212,7 +245,7 @@ impl Store {
         match &*lock(&self.backing) {
             Backing::Host => Ok(()),
             Backing::Storage { storage, .. } => storage.write(self.json(contents, contents.family.as_ref()).as_bytes()),
-            Backing::Released => Err(Error::Closed),
+            Backing::Released(_) => Err(Error::Closed),
         }
     }
 

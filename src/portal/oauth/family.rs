@@ -35,6 +35,9 @@ struct State {
     /// Changes with the family.
     version: u64,
     members: Vec<Weak<Member>>,
+    /// Clients that have ended. Their successors begin with what they stored, so it must not fall behind while others go
+    /// on with the tokens.
+    ended: Vec<Arc<dyn TokenKeeper>>,
 }
 
 impl SharedFamily {
@@ -43,7 +46,7 @@ impl SharedFamily {
         let (give, take) = bounded(1);
         // There is room for it.
         let _ = give.send(());
-        let state = State { family, version: unique(), members: Vec::new() };
+        let state = State { family, version: unique(), members: Vec::new(), ended: Vec::new() };
         Arc::new(SharedFamily { number: unique(), state: Mutex::new(state), permit: (give, take) })
     }
 
@@ -88,10 +91,16 @@ impl SharedFamily {
         lock(&self.state).members.push(Arc::downgrade(member));
     }
 
-    /// The member is given nothing more.
-    pub(super) fn remove(&self, member: &Arc<Member>) {
+    /// The member has ended: from now on only what it stored for its successor is kept up to date.
+    pub(super) fn remove(&self, member: &Arc<Member>, keeper: &Arc<dyn TokenKeeper>) {
         let member = Arc::downgrade(member);
-        lock(&self.state).members.retain(|known| !known.ptr_eq(&member));
+        let key = keeper.storage_key();
+        let mut state = lock(&self.state);
+        state.members.retain(|known| !known.ptr_eq(&member));
+        if key.is_some() {
+            state.ended.retain(|ended| ended.storage_key() != key);
+            state.ended.push(keeper.clone());
+        }
     }
 
     /// Everyone who uses it, for the family that takes its place.
@@ -100,6 +109,24 @@ impl SharedFamily {
         let members = state.members();
         state.members.clear();
         members
+    }
+
+    /// Takes over the clients of another family that have ended.
+    pub(super) fn take_ended_of(&self, other: &SharedFamily) {
+        let ended = std::mem::take(&mut lock(&other.state).ended);
+        lock(&self.state).ended.extend(ended);
+        self.store_for_successors();
+    }
+
+    fn store_for_successors(&self) {
+        let (family, ended) = {
+            let state = lock(&self.state);
+            (state.family.clone(), state.ended.clone())
+        };
+        // What cannot be stored now is stored another time.
+        let begun = |keeper: &&Arc<dyn TokenKeeper>| keeper.store_after_end(&family) == Ok(false);
+        let begun: Vec<_> = ended.iter().filter(begun).collect();
+        lock(&self.state).ended.retain(|keeper| !begun.iter().any(|begun| Arc::ptr_eq(begun, keeper)));
     }
 
     /// Makes sure that every member has room for a new pair.
@@ -145,6 +172,10 @@ impl SharedFamily {
             if state.is_unchanged(version, &members) {
                 state.family = family;
                 state.version = next;
+                drop(state);
+                if next != version {
+                    self.store_for_successors();
+                }
                 return (outcome, stored);
             }
         }

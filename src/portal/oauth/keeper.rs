@@ -56,6 +56,16 @@ impl TokenKeeper for Keeper {
         }
     }
 
+    fn storage_key(&self) -> Option<String> {
+        self.store.storage_key()
+    }
+
+    fn store_after_end(&self, family: &TokenFamily) -> Result<bool> {
+        self.store.set_family_after_end(family).inspect_err(|error| {
+            self.log.write(Level::Error, || format!("the tokens could not be stored for the next client: {error}"));
+        })
+    }
+
     fn end(&self, max: Duration) {
         let mut host = lock(&self.host);
         host.sink = None;

@@ -84,6 +84,7 @@ fn merge(family: &Arc<SharedFamily>, other: &Arc<SharedFamily>, deadline: Deadli
     let tokens = from.family();
     let (_, _) = to.change(met(files.families(), |family| family.meet(tokens.clone())), &mut files, None, false);
     from.take_members().iter().for_each(|member| member.move_to(to));
+    to.take_ended_of(from);
     // Once more: something may have arrived there without a turn until everyone had moved.
     let tokens = from.family();
     let (_, _) = to.change(|family| family.meet(tokens.clone()), &mut files, None, false);

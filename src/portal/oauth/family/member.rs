@@ -25,6 +25,12 @@ pub trait TokenKeeper: Send + Sync {
 
     /// The client has ended: the host is not called again. Waits for a report under way, for so long at most.
     fn end(&self, max: Duration);
+
+    /// Where it stores tokens for its successor, if it does; the same for every spelling.
+    fn storage_key(&self) -> Option<String>;
+
+    /// Stores the family for its successor. Returns false when that has begun, and stores by itself.
+    fn store_after_end(&self, family: &TokenFamily) -> Result<bool>;
 }
 
 /// See the module.
@@ -115,7 +121,7 @@ impl Member {
             let family = self.family();
             // Whoever begins a renewal afterwards does not count on this member.
             let _permit = family.wait_for_permit(deadline.left(clock.now()));
-            family.remove(self);
+            family.remove(self, &self.keeper);
             if Arc::ptr_eq(&family, &self.family()) {
                 break;
             }

@@ -295,3 +295,25 @@ fn threads_that_set_and_renew_the_same_tokens_at_once_never_buy_with_one_pair_tw
         assert!((0..3).all(|client| world.access(client) == world.access(0)), "round {round}");
     }
 }
+
+#[test]
+fn the_folder_of_a_client_that_has_ended_does_not_fall_behind_the_others_of_its_process() {
+    for without_tokens in [false, true] {
+        let mut world = two_in_one_process(Setup { folders: true, without_tokens, ..Setup::default() });
+        world.start(0);
+        if without_tokens {
+            // They turn out to be one family when the first one has ended already.
+            world.set_configured(0).unwrap();
+            world.renew(0).unwrap();
+            world.stop_alone(0);
+            world.start_alone(0);
+            world.set_configured(1).unwrap();
+        }
+        world.stop_alone(0);
+        world.renew(1).unwrap();
+        world.renew(1).unwrap();
+        world.stop_alone(1);
+        world.start_alone(0);
+        world.renew(0).unwrap();
+    }
+}

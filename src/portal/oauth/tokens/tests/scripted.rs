@@ -230,6 +230,14 @@ impl TokenKeeper for Patient {
 
     fn report(&self, _: &TokenPair) {}
 
+    fn storage_key(&self) -> Option<String> {
+        None
+    }
+
+    fn store_after_end(&self, _: &TokenFamily) -> Result<bool> {
+        Ok(false)
+    }
+
     fn end(&self, max: Duration) {
         *lock(&self.0) = Some(max);
     }

@@ -155,7 +155,7 @@ impl World {
         (0..self.setup.clients).filter(|other| self.setup.is_one_process(client, *other)).collect()
     }
 
-    fn start_alone(&mut self, client: usize) {
+    pub(super) fn start_alone(&mut self, client: usize) {
         let started = self.unless_killed(|world| {
             let store = Arc::new(world.store(client, "https://portal")?);
             let ctx = Context {
