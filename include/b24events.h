@@ -566,8 +566,9 @@ b24_status b24_client_stats(const struct b24_client *client,
  *
  * While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
  * empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
- * probably holds more. After a transient error it stays readable as well; pause before you call again. After any other
- * error it is not readable until the next notification.
+ * probably holds more. After an error it stays readable as well: pause before you call again, because until the
+ * library's own pause is over (1 s at first, 30 s at most; longer if the portal is closed), b24_client_next sends
+ * nothing and returns the same error again.
  *
  * You may ask for the descriptor before b24_client_connect, but whether it is readable means nothing until then. It is
  * always the same one. Do not read, write or close it; b24_client_free closes it. Does not block.
@@ -692,9 +693,9 @@ b24_status b24_client_fetch(struct b24_client *client,
  * @param out Receives the batch. Free it with b24_batch_free. If out is NULL, nothing is fetched and the function
  * returns B24_INVALID_ARGUMENT.
  * @return B24_OK with a batch; B24_TIMEOUT if the timeout expired and the queue was empty; otherwise same as
- * b24_client_wait and b24_client_fetch. After a transient error, pause and call again: the next call fetches without
- * waiting. After any other error it waits for the next notification, at most for `push.poll_interval_ms`; new tokens
- * (b24_client_set_tokens, b24_client_authorize) count as one.
+ * b24_client_wait and b24_client_fetch. After an error the library pauses, for 1 s at first, for 30 s at most (longer if
+ * the portal is closed), and then fetches without another notification. If the timeout expires before that, nothing is
+ * sent and the same error is returned. New tokens (b24_client_set_tokens, b24_client_authorize) end the pause.
  */
 b24_status b24_client_next(struct b24_client *client,
                            int32_t timeout_ms,

@@ -302,17 +302,21 @@ impl Client {
         }
     }
 
-    /// Waits until there may be something to fetch. Returns false when the time is over.
+    /// Waits until there may be something to fetch. Returns false when the time is over, and the error of the last fetch
+    /// when the pause after it is not: a host that was told of a timeout would call again at once.
     fn wait_to_fetch(&self, deadline: Deadline) -> Result<bool> {
         let now = self.ctx.clock.now();
         // Before the notification is used up, so that it is still there if the time is over first.
-        let pause = lock(&self.fetch_pace).pause(now);
+        let (pause, error) = {
+            let pace = lock(&self.fetch_pace);
+            (pace.pause(now), pace.error())
+        };
         let left = deadline.left(now);
         self.ctx.cancel.sleep(pause.min(left))?;
-        if pause > left {
-            return Ok(false);
+        match error.filter(|_| pause > left) {
+            Some(error) => Err(error),
+            None => Ok(self.wait(deadline.timeout(self.ctx.clock.now()))?.is_some()),
         }
-        Ok(self.wait(deadline.timeout(self.ctx.clock.now()))?.is_some())
     }
 
     /// Calls a REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.

@@ -12,7 +12,8 @@ const PAUSES: Schedule = Schedule::Doubling { first: Duration::from_secs(1), max
 #[derive(Debug)]
 pub(super) struct FetchPace {
     backoff: Backoff,
-    retry_at: Option<Instant>,
+    /// When the next fetch may be made, and why not earlier.
+    retry: Option<(Instant, Error)>,
     /// The last failure was one that somebody has to fix, and was not paused for.
     awaits_fix: bool,
 }
@@ -20,14 +21,19 @@ pub(super) struct FetchPace {
 impl Default for FetchPace {
     /// No failure yet.
     fn default() -> FetchPace {
-        FetchPace { backoff: Backoff::new(PAUSES), retry_at: None, awaits_fix: false }
+        FetchPace { backoff: Backoff::new(PAUSES), retry: None, awaits_fix: false }
     }
 }
 
 impl FetchPace {
     /// How long to wait before the next fetch.
     pub(super) fn pause(&self, now: Instant) -> Duration {
-        self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+        self.retry.as_ref().map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(now))
+    }
+
+    /// The failure that is paused for.
+    pub(super) fn error(&self) -> Option<Error> {
+        self.retry.as_ref().map(|(_, error)| error.clone())
     }
 
     /// A fetch failed. The first failure that somebody has to fix costs no pause: it may be fixed before the next call.
@@ -35,7 +41,7 @@ impl FetchPace {
         if !error.is_transient() && self.backoff.failures() == 0 && !self.awaits_fix {
             self.awaits_fix = true;
         } else {
-            self.retry_at = Some(now + self.backoff.failed().max(error.min_pause()));
+            self.retry = Some((now + self.backoff.failed().max(error.min_pause()), error.clone()));
         }
     }
 
@@ -58,6 +64,7 @@ mod tests {
                 let pause = pace.pause(now);
                 now += pause;
                 assert!(pace.pause(now).is_zero());
+                assert_eq!(pace.error().as_ref(), Some(error).filter(|_| !pause.is_zero()));
                 pause.as_secs()
             })
             .collect()

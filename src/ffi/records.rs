@@ -46,9 +46,9 @@ pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, o
 /// @param out Receives the batch. Free it with b24_batch_free. If out is NULL, nothing is fetched and the function
 /// returns B24_INVALID_ARGUMENT.
 /// @return B24_OK with a batch; B24_TIMEOUT if the timeout expired and the queue was empty; otherwise same as
-/// b24_client_wait and b24_client_fetch. After a transient error, pause and call again: the next call fetches without
-/// waiting. After any other error it waits for the next notification, at most for `push.poll_interval_ms`; new tokens
-/// (b24_client_set_tokens, b24_client_authorize) count as one.
+/// b24_client_wait and b24_client_fetch. After an error the library pauses, for 1 s at first, for 30 s at most (longer if
+/// the portal is closed), and then fetches without another notification. If the timeout expires before that, nothing is
+/// sent and the same error is returned. New tokens (b24_client_set_tokens, b24_client_authorize) end the pause.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_next(
     client: *mut b24_client,

@@ -249,13 +249,15 @@ impl TokenFamily {
         }
     }
 
-    /// Meets a state that was carried from elsewhere. A stranger there is ignored: ours is what the host configured or what
-    /// its folder holds.
+    /// Meets a state that was carried from elsewhere. Ours is what the host configured or what its folder holds: it
+    /// outdates a stranger, whose tokens are recognized from now on, as with any authorization anew.
     pub fn meet_carried(&mut self, carried: &TokenFamily) {
         if self.generation == 0 {
             *self = carried.clone();
         } else if self.is_related(carried) {
             self.meet(carried.clone());
+        } else if carried.generation > 0 {
+            self.outdate(carried);
         }
     }
 

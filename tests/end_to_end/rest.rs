@@ -206,7 +206,10 @@ fn a_closed_portal_is_not_asked_again_and_again() {
     let error = client.next(LONG).err().unwrap();
     assert_eq!((error.status(), error.is_transient()), (Status::Portal, true));
     portal.clock.advance(Duration::from_secs(179));
-    assert!(client.next(AT_ONCE).unwrap().is_none(), "it would be asked again too soon");
+    let fetches = || portal.emulator.counters().calls.get("event.offline.get").copied();
+    let before = fetches();
+    assert_eq!(client.next(AT_ONCE).map(drop), Err(error), "it would be asked again too soon");
+    assert_eq!(fetches(), before);
     portal.clock.advance(Duration::from_secs(1));
     assert_eq!(client.next(LONG).unwrap().unwrap().len(), 1, "it is open again");
 }

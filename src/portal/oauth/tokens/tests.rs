@@ -127,6 +127,27 @@ fn a_pair_that_somebody_else_has_used_up_is_no_lost_answer() {
 }
 
 #[test]
+fn a_restored_state_that_is_one_pair_behind_the_configuration_tells_all_the_old_tokens() {
+    let mut world = World::new(Setup { clients: 1, host_stores: true, ..Setup::default() });
+    let first = world.configured();
+    world.start(0);
+    world.renew(0).unwrap();
+    world.back_up(0);
+    // The host stores the next pair, and dies before it has stored the state too.
+    world.renew(0).unwrap();
+    world.stop(0);
+    world.start(0);
+    world.restore(0, 0);
+    world.back_up(0);
+    world.stop(0);
+    // Somebody configures the first token again.
+    world.configure(first);
+    world.start(0);
+    world.restore(0, 1);
+    world.renew(0).unwrap();
+}
+
+#[test]
 fn a_state_of_strangers_is_used_only_where_there_are_no_tokens() {
     let mut world = World::new(Setup { clients: 2, folders: true, ..Setup::default() });
     world.start(0);
