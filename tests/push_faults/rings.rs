@@ -124,7 +124,7 @@ fn after_an_error_that_passes_the_next_call_pauses_before_it_fetches() {
     assert!(error.is_transient(), "{error}");
     assert_eq!(requests(&client) - before, 1);
     // The pause of a second is longer than this.
-    assert_eq!(next_in_time(&client), Ok(vec![]));
+    assert_eq!(next_in_time(&client), Err(error));
     assert_eq!(requests(&client) - before, 1);
     // It is over within this time, and the call repeats what fails: twice it searches and fetches.
     assert_eq!(numbers(&mut client.next(LONG).unwrap().expect("the record")), [1]);
