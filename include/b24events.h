@@ -29,7 +29,7 @@
  *         }
  *         ... b24_batch_json(batch), or b24_batch_record(batch, i, &record): process and store ...
  *         while (b24_batch_ack(batch) != B24_OK && b24_last_error_is_transient())
- *             pause_longer_each_time();        // a batch that is not acknowledged is delivered again
+ *             pause_longer_each_time();        // after another error, b24_client_recover() redelivers the batch
  *         b24_batch_free(batch);
  *     }
  *     b24_client_free(client);   b24_config_free(config);
@@ -45,28 +45,32 @@
  *   - Every function that returns a b24_status may return B24_PANIC.
  *   - Strings are UTF-8 and NUL-terminated, paths on Windows included. The description of each function says who owns
  *     them.
- *   - Out-parameters are always set, also when the function fails: to NULL or 0 unless the description says otherwise.
- *     A pointer must not be NULL unless the description allows it; the function returns B24_INVALID_ARGUMENT and does
- *     nothing.
+ *   - Out-parameters are always set. If the function fails, they are NULL or 0, unless the description says otherwise.
+ *     A pointer may be NULL only if the description says so; otherwise the function does nothing and returns
+ *     B24_INVALID_ARGUMENT.
  *   - Functions that block say so. The key `http.timeout_ms` limits each REST call, including its repeats and the
  *     pauses that the portal's request limits require. If the tokens have to be renewed on the way, that may take 15 s
  *     more.
  *   - Timeouts are in milliseconds: 0 means do not wait, a negative number means no limit. Only b24_client_connect(),
  *     b24_client_wait() and b24_client_next() have one and return B24_TIMEOUT.
  *   - Any thread may call any function, also on the same client. b24_client_close() ends every blocked call of a
- *     client. Call no function from a signal handler, and do not use a client in a child process after fork().
+ *     client. Call no function from a signal handler: let it write to a pipe that your poll() watches, or have another
+ *     thread call b24_client_close(), which ends a call that is still blocked. The library installs no signal handlers.
+ *     Do not use a client in a child process after fork().
  *   - A handle that is NULL, was freed or was never valid gives B24_INVALID_HANDLE. It never crashes the program.
  *   - Delivery is at least once: records that are not acknowledged are delivered again, and in rare cases others, too.
  *     Your program must tolerate receiving a record twice.
  *
  * Starting again:
- *   - The tokens and the batches that are not acknowledged must survive the process. Either set the key `state.dir`:
- *     the library stores both there before it uses them. Or store what b24_client_state() returns, and pass it to
- *     b24_client_restore() after b24_client_new().
- *   - The library recognizes every token that it ever had. If the configured access token is one of them, the newest
- *     pair is used, so old tokens may stay in the configuration. A configured token that it does not recognize means
- *     that the application was authorized again: that token is used, and replaces the stored ones. If no token is
- *     configured, the stored ones are used.
+ *   - The tokens and the batches that are not acknowledged must survive the process. The safe way is the key
+ *     `state.dir`: the library stores both there before it uses them. Or store what b24_client_state() returns, and
+ *     pass it to b24_client_restore() after b24_client_new(). Then a process that is killed before it has stored the
+ *     state loses the newest tokens (unless b24_tokens_fn stored them), and gets the last batch again only as
+ *     `recover.orphans` says, or not at all if the portal's plan does not include reservations.
+ *   - The library recognizes every token that its state (`state.dir`, or the restored one) has ever held. If the
+ *     configured access token is one of them, the newest pair is used, so old tokens may stay in the configuration. A
+ *     configured token that it does not recognize means that the application was authorized again: that token is used,
+ *     and the stored ones are discarded. If no token is configured, the stored ones are used.
  */
 
 #ifndef B24EVENTS_H
@@ -173,7 +177,7 @@ enum b24_status_values
    */
   B24_CLOSED = -14,
   /**
-   * The library caught a defect of its own. Free the handle and report the error text.
+   * The library caught a defect of its own. Free the client and its batches, and report the error text.
    */
   B24_PANIC = -15,
 };
@@ -270,8 +274,8 @@ typedef struct b24_tokens {
 
 /**
  * Receives a new pair of tokens: renewed, obtained by b24_client_authorize or an installation, or read from
- * `auth.tokens_file`. Store it, because the old pair is no longer valid. It is not called for a pair that your program
- * itself sets with b24_client_set_tokens.
+ * `auth.tokens_file`. Store it: after a renewal the old pair is no longer valid. It is not called for a pair that your
+ * program itself sets with b24_client_set_tokens.
  *
  * Called before the pair is used, on the thread that obtained it. That may be any thread that is inside a library
  * function, including one that uses another client with the same tokens, or a thread of the library. Calls that need
@@ -313,7 +317,8 @@ typedef struct b24_notification {
  */
 typedef struct b24_record {
   /**
-   * `MESSAGE_ID`: 32 characters that identify the change. Pass it to b24_batch_ack_records.
+   * `MESSAGE_ID`: 32 characters that depend only on the event and its data, so that every change of an object has the
+   * same ones. Do not use it to recognize duplicates. Pass it to b24_batch_ack_records.
    */
   const char *message_id;
   /**
@@ -463,9 +468,9 @@ b24_status b24_config_on_log(struct b24_config *config,
                              void *user_data);
 
 /**
- * Sets the function that receives the new tokens of clients created from this configuration. If neither this function
- * nor `state.dir` nor the stored state (b24_client_state) preserves them, the application has to be authorized again
- * after the next start. Does not block.
+ * Sets the function that receives the new tokens of clients created from this configuration. Unless this function,
+ * `state.dir` or a stored b24_client_state keeps them, the application has to be authorized again after the next
+ * start. Does not block.
  *
  * @param config The configuration.
  * @param callback The function. NULL: none.
@@ -565,10 +570,10 @@ b24_status b24_client_stats(const struct b24_client *client,
  * must intervene, or the client is closed. At rest it is not readable.
  *
  * While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
- * empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
- * probably holds more. After an error it stays readable as well: pause before you call again, because until the
- * library's own pause is over (1 s at first, 30 s at most; longer if the portal is closed), b24_client_next sends
- * nothing and returns the same error again.
+ * empty, or another thread was faster. Watch it for POLLIN, level-triggered. After a batch that was full the
+ * descriptor stays readable, because the queue probably holds more. After an error it stays readable as well: pause
+ * before you call again, because until the library's own pause is over (1 s at first, 30 s at most; longer if the
+ * portal is closed), b24_client_next sends nothing and returns the same error again.
  *
  * You may ask for the descriptor before b24_client_connect, but whether it is readable means nothing until then. It is
  * always the same one. Do not read, write or close it; b24_client_free closes it. Does not block.
@@ -666,8 +671,8 @@ b24_status b24_client_wait(struct b24_client *client,
  *
  * Blocks, as a rule for one request, the first time for three. After a transient error it makes up to three more
  * attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
- * accepts connections but never answers, it takes up to nine times `http.timeout_ms`: set that key lower if ten
- * minutes are too long for you. b24_client_close ends the call at once.
+ * accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about ten minutes with the
+ * default of 65 s: lower that key if this is too long. b24_client_close ends the call at once.
  *
  * @param client The client. It need not be connected.
  * @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
@@ -693,9 +698,9 @@ b24_status b24_client_fetch(struct b24_client *client,
  * @param out Receives the batch. Free it with b24_batch_free. If out is NULL, nothing is fetched and the function
  * returns B24_INVALID_ARGUMENT.
  * @return B24_OK with a batch; B24_TIMEOUT if the timeout expired and the queue was empty; otherwise same as
- * b24_client_wait and b24_client_fetch. After an error the library pauses, for 1 s at first, for 30 s at most (longer if
- * the portal is closed), and then fetches without another notification. If the timeout expires before that, nothing is
- * sent and the same error is returned. New tokens (b24_client_set_tokens, b24_client_authorize) end the pause.
+ * b24_client_wait and b24_client_fetch. After an error the library pauses, for 1 s at first, for 30 s at most (longer
+ * if the portal is closed), and then fetches without another notification. If the timeout expires before that, nothing
+ * is sent and the same error is returned. New tokens (b24_client_set_tokens, b24_client_authorize) end the pause.
  */
 b24_status b24_client_next(struct b24_client *client,
                            int32_t timeout_ms,
@@ -719,7 +724,8 @@ b24_status b24_client_fetch_failed(struct b24_client *client,
 /**
  * Makes the next fetches redeliver records that were handed out and not acknowledged: batches that were freed, and
  * reservations in the portal that no known client owns, as far as the key `recover.orphans` allows. A new client does
- * this by itself at the first fetch, and a running client looks for such reservations from time to time.
+ * this by itself at the first fetch. A running client looks for reservations that no client owns from time to time,
+ * but delivers batches that it freed again only after this call.
  *
  * Blocks for a few requests, each at most for `http.timeout_ms`.
  *
@@ -735,9 +741,9 @@ b24_status b24_client_recover(struct b24_client *client,
 /**
  * Returns the client's state as JSON: the tokens, and the batches that are not acknowledged. A host that does not set
  * `state.dir` stores it in its own database and passes it to b24_client_restore when it starts again, on the same
- * machine or another. Store it when a batch has been received (before you process it), when it has been acknowledged,
- * and when there are new tokens (not from inside b24_tokens_fn, but after the call that obtained them). The state
- * holds secrets: protect it like a password.
+ * machine or another. Store it when you have received a batch, before you process it; after each acknowledgement and
+ * each b24_batch_fail_records; and as soon as b24_tokens_fn has been called, but from another thread or after it has
+ * returned. The state holds secrets: protect it like a password.
  *
  * Works on a closed client too. Does not use the network, but waits for a write to `state.dir` that is under way.
  *
@@ -750,9 +756,9 @@ b24_status b24_client_state(const struct b24_client *client,
 
 /**
  * Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
- * before anything new. Its tokens are used if they are newer than those of the client or if the client has none; see
- * "Starting again" at the top of this header. Call this function once, before the first fetch. Blocks only while the
- * tokens are being renewed, at most for 20 s.
+ * before anything new. Its tokens are used if the client has none, or if the client's token is one of their
+ * predecessors; see "Starting again" at the top of this header. Call this function once, before the first fetch; if it
+ * fails with a transient error, repeat it. Blocks only while the tokens are being renewed, at most for 20 s.
  *
  * @param client The client.
  * @param json The state.
@@ -936,8 +942,9 @@ const char *b24_batch_json(const struct b24_batch *batch);
  * Returns the `process_id` of the reservation in the portal. Does not block.
  *
  * @param batch The batch.
- * @return The id; "" if the portal has deleted the records from the queue. Belongs to the batch and is valid until it
- * is freed. NULL if the handle is not valid.
+ * @return The id; "" if the records are not reserved, because the portal deleted them when they were fetched; then
+ * b24_batch_fail_records returns B24_STATE. Belongs to the batch and is valid until it is freed. NULL if the handle is
+ * not valid.
  */
 const char *b24_batch_process_id(const struct b24_batch *batch);
 
@@ -949,7 +956,7 @@ const char *b24_batch_process_id(const struct b24_batch *batch);
  * already carried out the first call. After any other error, free the batch: its records are delivered again, as
  * b24_batch_free describes.
  *
- * Blocks for one request, or for two if the answer to the first one is lost, each at most for `http.timeout_ms`.
+ * Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
  *
  * @param batch The batch.
  * @return B24_OK; a REST error; B24_STATE also if the portal has acknowledged the records but `state.dir` cannot be
@@ -975,7 +982,9 @@ b24_status b24_batch_ack_records(struct b24_batch *batch,
 /**
  * Marks some records of a batch as failed (`event.offline.error`). They stay in the portal, and only
  * b24_client_fetch_failed returns them. Until they are fetched that way and acknowledged, the portal merges later
- * changes of the same objects into them. Blocks, at most for `http.timeout_ms`.
+ * changes of the same objects into them. Repeating the call is safe; a record may be marked twice, and a marked one
+ * may still be acknowledged. Like all records, they are deleted 34 days after their last change. Blocks, at most for
+ * `http.timeout_ms`.
  *
  * @param batch The batch.
  * @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
@@ -992,7 +1001,7 @@ b24_status b24_batch_fail_records(struct b24_batch *batch,
  * library's state if the portal's plan does not include reservations. They are delivered again:
  *
  * - by this client, after b24_client_recover;
- * - by the next client, with its first fetch, if `state.dir` is set or the state is restored;
+ * - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
  * - otherwise as the key `recover.orphans` allows, by default after about an hour.
  *
  * Does not block.

@@ -48,7 +48,7 @@ pub enum Status {
     State = -13,
     /// The client was closed. Create a new one.
     Closed = -14,
-    /// The library caught a defect of its own. Free the handle and report the error text.
+    /// The library caught a defect of its own. Free the client and its batches, and report the error text.
     Panic = -15,
 }
 

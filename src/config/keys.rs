@@ -187,7 +187,7 @@ pub static KEYS: &[Key] = &[
         Kind::Text,
         Some(""),
         "Folder in which tokens and open reservations survive the process. It is created if necessary, and locked for \
-         one client. It contains secrets: only its owner can read it. On Windows its files have the permissions of \
+         one client. Its files contain secrets and can be read only by their owner. On Windows its files have the permissions of \
          the parent folder, so choose one that is closed to others, such as a folder in `%LOCALAPPDATA%`. Empty: the \
          host stores the state.",
         "Папка, в которой токены и неподтверждённые пакеты сохраняются между запусками. Создаётся при необходимости; \
@@ -260,7 +260,7 @@ pub static KEYS: &[Key] = &[
         Kind::Integer(1_000, 86_400_000),
         Some("30000"),
         "How often the client checks the queue while it is not subscribed to the push server, so that no signal can \
-         come, in milliseconds. Never less often than `push.poll_interval_ms`.",
+         come, in milliseconds. If this is longer than `push.poll_interval_ms`, that interval applies.",
         "Как часто клиент проверяет очередь, пока подписки на push-сервер нет и сигналы не приходят, в миллисекундах. \
          Не реже, чем `push.poll_interval_ms`.",
     ),

@@ -21,7 +21,8 @@ pub struct b24_batch {
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct b24_record {
-    /// `MESSAGE_ID`: 32 characters that identify the change. Pass it to b24_batch_ack_records.
+    /// `MESSAGE_ID`: 32 characters that depend only on the event and its data, so that every change of an object has the
+    /// same ones. Do not use it to recognize duplicates. Pass it to b24_batch_ack_records.
     pub message_id: *const c_char,
     /// `EVENT_NAME`, such as "ONCRMDEALUPDATE".
     pub event_name: *const c_char,
@@ -161,8 +162,9 @@ pub extern "C" fn b24_batch_json(batch: *const b24_batch) -> *const c_char {
 /// Returns the `process_id` of the reservation in the portal. Does not block.
 ///
 /// @param batch The batch.
-/// @return The id; "" if the portal has deleted the records from the queue. Belongs to the batch and is valid until it
-/// is freed. NULL if the handle is not valid.
+/// @return The id; "" if the records are not reserved, because the portal deleted them when they were fetched; then
+/// b24_batch_fail_records returns B24_STATE. Belongs to the batch and is valid until it is freed. NULL if the handle is
+/// not valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_process_id(batch: *const b24_batch) -> *const c_char {
     borrowed(batch, |batch| &batch.process_id)
@@ -179,7 +181,7 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
 /// already carried out the first call. After any other error, free the batch: its records are delivered again, as
 /// b24_batch_free describes.
 ///
-/// Blocks for one request, or for two if the answer to the first one is lost, each at most for `http.timeout_ms`.
+/// Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
 ///
 /// @param batch The batch.
 /// @return B24_OK; a REST error; B24_STATE also if the portal has acknowledged the records but `state.dir` cannot be
@@ -217,7 +219,9 @@ pub unsafe extern "C" fn b24_batch_ack_records(
 
 /// Marks some records of a batch as failed (`event.offline.error`). They stay in the portal, and only
 /// b24_client_fetch_failed returns them. Until they are fetched that way and acknowledged, the portal merges later
-/// changes of the same objects into them. Blocks, at most for `http.timeout_ms`.
+/// changes of the same objects into them. Repeating the call is safe; a record may be marked twice, and a marked one
+/// may still be acknowledged. Like all records, they are deleted 34 days after their last change. Blocks, at most for
+/// `http.timeout_ms`.
 ///
 /// @param batch The batch.
 /// @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
@@ -242,7 +246,7 @@ pub unsafe extern "C" fn b24_batch_fail_records(
 /// library's state if the portal's plan does not include reservations. They are delivered again:
 ///
 /// - by this client, after b24_client_recover;
-/// - by the next client, with its first fetch, if `state.dir` is set or the state is restored;
+/// - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
 /// - otherwise as the key `recover.orphans` allows, by default after about an hour.
 ///
 /// Does not block.

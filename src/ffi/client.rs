@@ -134,10 +134,10 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
 /// must intervene, or the client is closed. At rest it is not readable.
 ///
 /// While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
-/// empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
-/// probably holds more. After an error it stays readable as well: pause before you call again, because until the
-/// library's own pause is over (1 s at first, 30 s at most; longer if the portal is closed), b24_client_next sends
-/// nothing and returns the same error again.
+/// empty, or another thread was faster. Watch it for POLLIN, level-triggered. After a batch that was full the
+/// descriptor stays readable, because the queue probably holds more. After an error it stays readable as well: pause
+/// before you call again, because until the library's own pause is over (1 s at first, 30 s at most; longer if the
+/// portal is closed), b24_client_next sends nothing and returns the same error again.
 ///
 /// You may ask for the descriptor before b24_client_connect, but whether it is readable means nothing until then. It is
 /// always the same one. Do not read, write or close it; b24_client_free closes it. Does not block.

@@ -48,8 +48,8 @@ pub struct b24_tokens {
 }
 
 /// Receives a new pair of tokens: renewed, obtained by b24_client_authorize or an installation, or read from
-/// `auth.tokens_file`. Store it, because the old pair is no longer valid. It is not called for a pair that your program
-/// itself sets with b24_client_set_tokens.
+/// `auth.tokens_file`. Store it: after a renewal the old pair is no longer valid. It is not called for a pair that your
+/// program itself sets with b24_client_set_tokens.
 ///
 /// Called before the pair is used, on the thread that obtained it. That may be any thread that is inside a library
 /// function, including one that uses another client with the same tokens, or a thread of the library. Calls that need
@@ -174,9 +174,9 @@ pub extern "C" fn b24_config_on_log(
     })
 }
 
-/// Sets the function that receives the new tokens of clients created from this configuration. If neither this function
-/// nor `state.dir` nor the stored state (b24_client_state) preserves them, the application has to be authorized again
-/// after the next start. Does not block.
+/// Sets the function that receives the new tokens of clients created from this configuration. Unless this function,
+/// `state.dir` or a stored b24_client_state keeps them, the application has to be authorized again after the next
+/// start. Does not block.
 ///
 /// @param config The configuration.
 /// @param callback The function. NULL: none.

@@ -13,8 +13,8 @@ use crate::error::Status;
 ///
 /// Blocks, as a rule for one request, the first time for three. After a transient error it makes up to three more
 /// attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
-/// accepts connections but never answers, it takes up to nine times `http.timeout_ms`: set that key lower if ten
-/// minutes are too long for you. b24_client_close ends the call at once.
+/// accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about ten minutes with the
+/// default of 65 s: lower that key if this is too long. b24_client_close ends the call at once.
 ///
 /// @param client The client. It need not be connected.
 /// @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
@@ -46,9 +46,9 @@ pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, o
 /// @param out Receives the batch. Free it with b24_batch_free. If out is NULL, nothing is fetched and the function
 /// returns B24_INVALID_ARGUMENT.
 /// @return B24_OK with a batch; B24_TIMEOUT if the timeout expired and the queue was empty; otherwise same as
-/// b24_client_wait and b24_client_fetch. After an error the library pauses, for 1 s at first, for 30 s at most (longer if
-/// the portal is closed), and then fetches without another notification. If the timeout expires before that, nothing is
-/// sent and the same error is returned. New tokens (b24_client_set_tokens, b24_client_authorize) end the pause.
+/// b24_client_wait and b24_client_fetch. After an error the library pauses, for 1 s at first, for 30 s at most (longer
+/// if the portal is closed), and then fetches without another notification. If the timeout expires before that, nothing
+/// is sent and the same error is returned. New tokens (b24_client_set_tokens, b24_client_authorize) end the pause.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_next(
     client: *mut b24_client,
@@ -94,7 +94,8 @@ pub unsafe extern "C" fn b24_client_fetch_failed(
 
 /// Makes the next fetches redeliver records that were handed out and not acknowledged: batches that were freed, and
 /// reservations in the portal that no known client owns, as far as the key `recover.orphans` allows. A new client does
-/// this by itself at the first fetch, and a running client looks for such reservations from time to time.
+/// this by itself at the first fetch. A running client looks for reservations that no client owns from time to time,
+/// but delivers batches that it freed again only after this call.
 ///
 /// Blocks for a few requests, each at most for `http.timeout_ms`.
 ///

@@ -9,9 +9,9 @@ use crate::error::Status;
 
 /// Returns the client's state as JSON: the tokens, and the batches that are not acknowledged. A host that does not set
 /// `state.dir` stores it in its own database and passes it to b24_client_restore when it starts again, on the same
-/// machine or another. Store it when a batch has been received (before you process it), when it has been acknowledged,
-/// and when there are new tokens (not from inside b24_tokens_fn, but after the call that obtained them). The state
-/// holds secrets: protect it like a password.
+/// machine or another. Store it when you have received a batch, before you process it; after each acknowledgement and
+/// each b24_batch_fail_records; and as soon as b24_tokens_fn has been called, but from another thread or after it has
+/// returned. The state holds secrets: protect it like a password.
 ///
 /// Works on a closed client too. Does not use the network, but waits for a write to `state.dir` that is under way.
 ///
@@ -31,9 +31,9 @@ pub unsafe extern "C" fn b24_client_state(client: *const b24_client, json: *mut 
 }
 
 /// Continues from a state that b24_client_state returned. Batches in it that are not acknowledged are redelivered
-/// before anything new. Its tokens are used if they are newer than those of the client or if the client has none; see
-/// "Starting again" at the top of this header. Call this function once, before the first fetch. Blocks only while the
-/// tokens are being renewed, at most for 20 s.
+/// before anything new. Its tokens are used if the client has none, or if the client's token is one of their
+/// predecessors; see "Starting again" at the top of this header. Call this function once, before the first fetch; if it
+/// fails with a transient error, repeat it. Blocks only while the tokens are being renewed, at most for 20 s.
 ///
 /// @param client The client.
 /// @param json The state.
