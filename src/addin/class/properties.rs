@@ -26,13 +26,13 @@ pub static PROPERTIES: &[Property] = &[
         english: "State",
         russian: "Состояние",
         text: Text {
-            english: "JSON with the current tokens and the batches that are not acknowledged; empty before the first \
-                      connection. It holds secrets on purpose: store it where 1C keeps secrets. Assigned to a new \
+            english: "JSON with the current tokens and the batches that are not acknowledged. Filled from `Authorize` or \
+                      `AcceptHandlerCall` on, empty before the first call. It holds secrets on purpose: store it where 1C keeps secrets. Assigned to a new \
                       object on any machine (after its parameters, before `Connect`), it lets the work continue \
                       without loss. Assigned to a connected object, it takes effect with the next `Connect`. An empty \
                       string discards what was assigned.",
-            russian: "JSON с действующими токенами и неподтверждёнными пакетами; до первого подключения — пустая \
-                      строка. Секреты в нём намеренно: храните его в безопасном хранилище 1С. Присвойте новому объекту \
+            russian: "JSON с действующими токенами и неподтверждёнными пакетами. Есть уже после `Авторизовать` или \
+                      `ПринятьВызовОбработчика`, до первого вызова — пустая строка. Секреты в нём намеренно: храните его в безопасном хранилище 1С. Присвойте новому объекту \
                       на любом компьютере (после параметров, до `Подключить`) — работа продолжится без потерь. \
                       Присвоенное подключённому объекту действует со следующего `Подключить`. Пустая строка отменяет \
                       присвоенное.",
