@@ -178,8 +178,8 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
 /// leave the queue. Acknowledging again has no effect.
 ///
 /// If this function fails with a transient error, call it again on the same batch. That is safe even if the portal has
-/// already carried out the first call. After any other error, free the batch: its records are delivered again, as
-/// b24_batch_free describes.
+/// already carried out the first call. After B24_STATE, call it again once `state.dir` can be written. After any other
+/// error, free the batch: its records are delivered again, as b24_batch_free describes.
 ///
 /// Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
 ///
