@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::document::{Document, PortalName, Unreadable};
 use super::family::TokenFamily;
@@ -61,7 +62,7 @@ impl Store {
             None => Backing::Host,
             Some(storage) => {
                 let name = storage.name();
-                let guard = storage.try_lock()?.ok_or_else(|| {
+                let guard = lock_soon(&*storage)?.ok_or_else(|| {
                     Error::State(format!("{name} is in use by another client; give each client a state.dir of its own"))
                 })?;
                 if let Some(text) = storage.read()? {
@@ -330,6 +331,21 @@ impl Identity {
         Ok(())
     }
 }
+
+/// Locks a storage. Whoever keeps it up to date for us after our predecessor's end ([`Store::set_family_after_end`]) holds
+/// the lock for a moment, and nothing reports when it lets go.
+fn lock_soon(storage: &dyn Storage) -> Result<Option<Guard>> {
+    for _ in 0..LOCK_TRIES {
+        if let Some(guard) = storage.try_lock()? {
+            return Ok(Some(guard));
+        }
+        std::thread::sleep(LOCK_INTERVAL);
+    }
+    storage.try_lock()
+}
+
+const LOCK_TRIES: u32 = 25;
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The error for a text that is not a state. Nothing of the text is quoted, as it may hold tokens.
 fn unreadable_state(what: &str, unreadable: &Unreadable) -> Error {

@@ -18,7 +18,7 @@ pub fn markdown() -> String {
          transient):\n\n",
     );
     for (name, text) in [
-        (english(Passes::Never), "somebody has to do something; whoever waits is told at once"),
+        (english(Passes::Never), "someone must intervene; whoever waits is told at once"),
         (english(Passes::Soon), "the library repeats calls that may be repeated, after growing pauses"),
         (english(Passes::Slowly), "the library does not repeat the call, and looks again every few minutes"),
     ] {

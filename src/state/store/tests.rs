@@ -269,3 +269,17 @@ fn a_state_that_several_threads_change_is_written_whole() {
     store.release();
     assert_eq!(redelivered(&in_folder(&folder, ours()).unwrap()).len(), 80);
 }
+
+#[test]
+fn a_folder_that_is_kept_up_to_date_at_this_moment_is_waited_for() {
+    let folder = Folder::new("kept-up-to-date");
+    drop(in_folder(&folder, ours()).unwrap());
+    let file = PrivateFile::new(folder.path().join("state.json")).unwrap();
+    let guard = file.try_lock().unwrap().unwrap();
+    std::thread::scope(|scope| {
+        let successor = scope.spawn(|| in_folder(&folder, ours()).map(drop));
+        std::thread::sleep(Duration::from_millis(50));
+        drop(guard);
+        successor.join().unwrap().unwrap();
+    });
+}
