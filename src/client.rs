@@ -1,34 +1,29 @@
 //! The client: what every door calls.
 
+mod fetch;
 mod fetch_pace;
+mod setup;
 mod shutdown;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::cancel::Cancellation;
-use crate::clock::{Clock, Deadline, SystemClock, Timeout};
-use crate::config::{Config, Settings, Source};
+use crate::clock::{Deadline, Timeout};
+use crate::config::Source;
 use crate::context::Context;
-use crate::delivery::{Batch, Delivery};
+use crate::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::handler::Handler;
-use crate::handler::port::Port;
 use crate::handler::receiver::Receiver;
 use crate::lock;
-use crate::log::Level;
-use crate::log::{Log, LogSink};
+use crate::log::{Level, LogSink};
 use crate::notify::{Doorbell, Notification, Readiness};
-use crate::portal::oauth::{AuthServer, Keeper, Tokens, TokensSetup, TokensSink};
+use crate::portal::oauth::TokensSink;
 use crate::portal::{Portal, Repeat, refusal};
 use crate::push::listener::Listener;
 use crate::secret::Secret;
-use crate::state::storage::Storage;
-use crate::state::store::{Identity, Store};
+use crate::state::store::Store;
 use crate::state::tokens::TokenPair;
-use crate::state::tokens_file::TokensFile;
-use crate::state::{PortalName, PrivateFile};
-use crate::stats::Stats;
 use fetch_pace::FetchPace;
 use shutdown::Shutdown;
 
@@ -57,57 +52,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the configuration. Does not use the network.
-    pub fn new(config: &Config, hooks: Hooks) -> Result<Client> {
-        Client::with_clock(config, hooks, Arc::new(SystemClock))
-    }
-
-    /// The same with the given clock.
-    pub fn with_clock(config: &Config, hooks: Hooks, clock: Arc<dyn Clock>) -> Result<Client> {
-        let settings = config.settings()?;
-        let ctx = Context {
-            clock: clock.clone(),
-            cancel: Cancellation::default(),
-            log: Log::new(hooks.log, settings.log_level),
-            stats: Arc::new(Stats::default()),
-        };
-        let store = Arc::new(open_store(&settings)?);
-        let tokens = Tokens::new(tokens_setup(&settings, &store, hooks.tokens, &ctx)?, ctx.clone())?;
-        let portal = Arc::new(Portal::new(&settings, tokens, ctx.clone()));
-        let doorbell = Arc::new(Doorbell::new(settings.poll_interval, clock, ctx.cancel.clone()));
-        let listener = Arc::new(Listener::new(&settings, portal.clone(), doorbell.clone(), ctx.clone()));
-        let port = Arc::new(Port::default());
-        let shutdown = Shutdown {
-            portal: portal.clone(),
-            listener: listener.clone(),
-            port: port.clone(),
-            doorbell: doorbell.clone(),
-            ctx: ctx.clone(),
-        };
-        let handler = Arc::new(Handler::new(
-            &settings,
-            portal.clone(),
-            doorbell.clone(),
-            store.clone(),
-            port.clone(),
-            shutdown.clone().installation_callbacks(settings.source),
-            ctx.clone(),
-        ));
-        Ok(Client {
-            receiver: Receiver::new(&settings, handler.clone(), port, doorbell.clone(), ctx.clone()),
-            source: settings.source,
-            shutdown,
-            listener,
-            handler,
-            delivery: Arc::new(Delivery::new(&settings, portal.clone(), store.clone(), ctx.clone())),
-            store,
-            portal,
-            doorbell,
-            fetch_pace: Mutex::default(),
-            ctx,
-        })
-    }
-
     /// The connector id of this client's queue, `""` for the queue without one.
     pub fn connector_id(&self) -> &str {
         self.portal.connector_id()
@@ -207,46 +151,6 @@ impl Client {
         self.listener.is_listening() || self.receiver.is_running()
     }
 
-    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call. After a fetch
-    /// that failed, it pauses first, for up to 30 s if fetches go on failing.
-    pub fn fetch(&self, limit: u32) -> Result<Batch> {
-        let pause = lock(&self.fetch_pace).pause(self.ctx.clock.now());
-        self.ctx.cancel.sleep(pause.min(MAX_FETCH_PAUSE))?;
-        self.fetch_before(Timeout::Never.deadline(self.ctx.clock.now()), limit)
-    }
-
-    /// Fetches without a pause. A fetch that fails is not repeated after the deadline.
-    fn fetch_before(&self, deadline: Deadline, limit: u32) -> Result<Batch> {
-        let batch = self.delivery.fetch(limit, deadline).inspect_err(|error| {
-            if !matches!(error, Error::InvalidArgument(_)) {
-                lock(&self.fetch_pace).failed(error, self.ctx.clock.now());
-                // The failed fetch may have used up a notification.
-                self.doorbell.ring_unsignalled();
-            }
-        })?;
-        lock(&self.fetch_pace).reset();
-        if batch.is_full() {
-            // The queue probably holds more.
-            self.doorbell.ring_unsignalled();
-        }
-        Ok(batch)
-    }
-
-    /// Fetches up to `limit` records (0: `fetch.limit`) that were marked as failed. Blocks for a REST call.
-    pub fn fetch_failed(&self, limit: u32) -> Result<Batch> {
-        self.delivery.fetch_failed(limit)
-    }
-
-    /// Has the next fetches redeliver abandoned batches, and orphans as far as `recover.orphans` allows. Returns how
-    /// many batches that is. Blocks for REST calls.
-    pub fn recover(&self) -> Result<usize> {
-        let recovered = self.delivery.recover()?;
-        if recovered > 0 {
-            self.doorbell.ring_unsignalled();
-        }
-        Ok(recovered)
-    }
-
     /// Tokens and pending batches as JSON, for [`Client::restore`] of the next client. Holds secrets on purpose.
     /// Works on a closed client too.
     pub fn state(&self) -> String {
@@ -280,43 +184,6 @@ impl Client {
     /// Returns a notification that could not be used, so that it is not lost.
     pub fn give_back(&self, notification: Notification) {
         self.doorbell.give_back(notification);
-    }
-
-    /// Waits for a notification and fetches, until there is a batch that is not empty. Returns `None` when the time
-    /// is over, however often the doorbell has rung meanwhile. A fetch that has begun is not interrupted, as that could
-    /// lose its records, so this can take as long as a request beyond the time. After a fetch that failed, the next one
-    /// follows after a pause, which counts as waiting.
-    pub fn next(&self, timeout: Timeout) -> Result<Option<Batch>> {
-        let deadline = timeout.deadline(self.ctx.clock.now());
-        loop {
-            if !self.wait_to_fetch(deadline)? {
-                return Ok(None);
-            }
-            let batch = self.fetch_before(deadline, 0)?;
-            if !batch.is_empty() {
-                return Ok(Some(batch));
-            }
-            if deadline.has_passed(self.ctx.clock.now()) {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Waits until there may be something to fetch. Returns false when the time is over, and the error of the last fetch
-    /// when the pause after it is not: a host that was told of a timeout would call again at once.
-    fn wait_to_fetch(&self, deadline: Deadline) -> Result<bool> {
-        let now = self.ctx.clock.now();
-        // Before the notification is used up, so that it is still there if the time is over first.
-        let (pause, error) = {
-            let pace = lock(&self.fetch_pace);
-            (pace.pause(now), pace.error())
-        };
-        let left = deadline.left(now);
-        self.ctx.cancel.sleep(pause.min(left))?;
-        match error.filter(|_| pause > left) {
-            Some(error) => Err(error),
-            None => Ok(self.wait(deadline.timeout(self.ctx.clock.now()))?.is_some()),
-        }
     }
 
     /// Calls a REST method. Returns the portal's whole answer. Blocks for at most `http.timeout_ms`.
@@ -416,45 +283,8 @@ impl Drop for Client {
 
 /// The maximum time of the check with which `connect` begins; half of its timeout, if that is less.
 const MAX_CHECK_TIME: Duration = Duration::from_secs(10);
-/// The longest pause before a fetch that the host asks for. Only [`Client::next`], which has a time to wait, pauses longer.
-const MAX_FETCH_PAUSE: Duration = Duration::from_secs(30);
 /// How long ending a client waits for a log callback on another thread.
 const MAX_LOG_LINE: Duration = Duration::from_secs(20);
-
-/// Name of the file in `state.dir`.
-const STATE_FILE: &str = "b24events-state.json";
-
-fn open_store(settings: &Settings) -> Result<Store> {
-    let file = settings.state_dir.as_ref().map(|folder| PrivateFile::new(folder.join(STATE_FILE))).transpose()?;
-    let identity = Identity { portal: portal_name(settings), connector_id: settings.connector_id.clone() };
-    Store::new(file.map(|file| Box::new(file) as Box<dyn Storage>), identity)
-}
-
-fn portal_name(settings: &Settings) -> PortalName {
-    PortalName { origin: settings.portal.origin().to_owned(), member_id: settings.handler.member_id.clone() }
-}
-
-fn tokens_setup(
-    settings: &Settings,
-    store: &Arc<Store>,
-    host: Option<TokensSink>,
-    ctx: &Context,
-) -> Result<TokensSetup> {
-    let file = settings.tokens_file.clone().map(PrivateFile::new).transpose()?;
-    Ok(TokensSetup {
-        configured: TokenPair {
-            access: settings.access_token.clone(),
-            refresh: settings.refresh_token.clone(),
-            expires: settings.expires,
-            ..TokenPair::none()
-        },
-        stored: store.family(),
-        file: file.map(|file| TokensFile::new(Box::new(file), portal_name(settings), &settings.client_id)),
-        keeper: Arc::new(Keeper::new(store.clone(), host, ctx.log.clone())),
-        server: Box::new(AuthServer::new(settings)),
-        renewed_by_host: settings.renewed_by_host,
-    })
-}
 
 fn event_name(event: &str) -> Result<&str> {
     let plain = !event.is_empty() && event.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:.\\".contains(&byte));
