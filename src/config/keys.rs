@@ -21,6 +21,8 @@ pub enum Kind {
     Listen,
     /// The path of an address.
     Path,
+    /// Entries that [`super::object_methods`] reads.
+    ObjectMethods,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -161,6 +163,19 @@ pub static KEYS: &[Key] = &[
         "Хранит ли портал записи зарезервированными до подтверждения (`clear=0`). `auto` — если позволяет тариф \
          портала. `yes` — всегда; если тариф не позволяет, получение записей завершается ошибкой. `no` — портал \
          удаляет записи при выдаче.",
+    ),
+    key(
+        "objects.methods",
+        Kind::ObjectMethods,
+        Some(""),
+        "Which REST methods return the objects of events that the library does not know, or other methods for those that \
+         it knows. Entries such as `ONMYEVENT=my.method.get?id={FIELDS.ID}`, separated by spaces: the event, with or \
+         without `ADD`, `UPDATE` or `DELETE` at its end; a method that changes nothing; its parameters, with `{…}` for \
+         a value of `EVENT_DATA`.",
+        "Какие методы REST возвращают объекты событий, которых библиотека не знает, или другие методы для известных ей \
+         событий. Записи вида `ONMYEVENT=my.method.get?id={FIELDS.ID}` через пробел: событие, с `ADD`, `UPDATE` или \
+         `DELETE` на конце или без них; метод, который ничего не меняет; его параметры, где `{…}` — значение из \
+         `EVENT_DATA`.",
     ),
     key(
         "recover.orphans",
@@ -391,6 +406,7 @@ impl Kind {
             Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
             Kind::Listen => "an IP address and a port such as 127.0.0.1:8080, or an empty text".into(),
             Kind::Path => "a path such as /b24".into(),
+            Kind::ObjectMethods => "entries such as ONMYEVENT=my.method.get?id={FIELDS.ID}, separated by spaces".into(),
             Kind::Boolean => "true or false".into(),
             Kind::Choice(words) => words.join(", "),
         }

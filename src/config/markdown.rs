@@ -143,6 +143,7 @@ fn allowed(kind: Kind, language: &Language) -> String {
         Kind::Integer(min, max) => format!("{min}…{max}"),
         Kind::Listen => language.listen.into(),
         Kind::Path => "`/…`".into(),
+        Kind::ObjectMethods => "`EVENT=method?param={FIELD}`, …".into(),
         Kind::Boolean => "`true`, `false`".into(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
     }
