@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, Key, Kind};
+use super::key::{Key, Kind};
+use super::keys::KEYS;
 
 /// An operation that texts of keys mention, and how the doors call it. In C and in 1C; `""`: not at all.
 struct Operation {

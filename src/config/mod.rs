@@ -1,6 +1,7 @@
 //! Configuration: the values that a host sets, and the checked [`Settings`] from which a client is made.
 
 mod address;
+mod key;
 mod keys;
 mod markdown;
 pub(crate) mod object_methods;
@@ -20,7 +21,7 @@ use crate::secret::Secret;
 
 pub(crate) use address::is_loopback;
 pub use address::{Address, PlainHttp};
-use keys::{Key, Kind};
+use key::{Key, Kind};
 pub use markdown::markdown;
 use object_methods::ObjectMethod;
 
