@@ -9,13 +9,15 @@ use b24events::addin::class::{ALL, DefaultValue, METHODS, Method, PROPERTIES};
 use super::value::{Object, Outcome, Value, exception, lower, mistake};
 
 type Answer<T> = Result<T, Box<dyn Error>>;
+type Get = Box<dyn Fn(&[u16]) -> Answer<Variant>>;
+type Set = Box<dyn Fn(&[u16], &Variant) -> Answer<()>>;
 type Call = Box<dyn Fn(&[u16], Vec<Variant>) -> Answer<Variant>>;
 
 /// An object of the class. Its crate does not export the type, so closures hold it.
 pub struct Component {
     call: Call,
-    get: Box<dyn Fn(&[u16]) -> Answer<Variant>>,
-    set: Box<dyn Fn(&[u16], &Variant) -> Answer<()>>,
+    get: Get,
+    set: Set,
 }
 
 impl Component {
@@ -91,7 +93,7 @@ fn find_method(name: &str) -> Option<&'static Method> {
 
 fn check_property(name: &str) -> Outcome<()> {
     let is_name = |known: &&str| lower(known) == lower(name);
-    match PROPERTIES.iter().any(|property| [property.russian, property.english].iter().any(|known| is_name(&known))) {
+    match PROPERTIES.iter().any(|property| [property.russian, property.english].iter().any(|known| is_name(known))) {
         true => Ok(()),
         false => mistake(format!("the class has no property {name}")),
     }

@@ -1,37 +1,16 @@
 //! Runs modules of the 1C language. Knows what the examples use; anything else is a mistake that fails the test, so that
 //! nothing is skipped silently.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use tree_sitter::{Node, Parser};
+use tree_sitter::Node;
 
 use super::collections;
 use super::functions;
 use super::platform::Platform;
+use super::syntax::{Module, Routine, all, argument_nodes, child, field, first, named, statements};
 use super::value::{Object, Outcome, Raise, Value, exception, lower, mistake};
-
-/// A parsed module. It lives as long as the test.
-pub struct Module {
-    name: String,
-    source: &'static str,
-    routines: HashMap<String, Routine>,
-    /// Variables of the module, and a form's attributes.
-    variables: RefCell<HashMap<String, Value>>,
-}
-
-struct Routine {
-    node: Node<'static>,
-    params: Vec<Param>,
-    is_exported: bool,
-}
-
-struct Param {
-    name: String,
-    by_value: bool,
-    default: Option<Node<'static>>,
-}
 
 struct Frame {
     module: &'static Module,
@@ -378,94 +357,4 @@ impl Interpreter {
         let nodes = node.map(argument_nodes).unwrap_or_default();
         nodes.into_iter().map(|node| node.map(|node| self.eval(frame, node)).transpose()).collect()
     }
-}
-
-impl Module {
-    fn parse(name: &str, source: String) -> &'static Module {
-        let mut parser = Parser::new();
-        parser.set_language(&tree_sitter_bsl::LANGUAGE.into()).expect("the grammar fits the parser");
-        let source: &'static str = source.leak();
-        let tree = Box::leak(Box::new(parser.parse(source, None).expect("a parser with a language parses")));
-        let mut module =
-            Module { name: name.to_owned(), source, routines: HashMap::new(), variables: RefCell::default() };
-        module.declare(tree.root_node());
-        Box::leak(Box::new(module))
-    }
-
-    fn declare(&mut self, node: Node<'static>) {
-        for child in children(node) {
-            match child.kind() {
-                "procedure_definition" | "function_definition" => {
-                    let name = child.child_by_field_name("name").map_or("", |name| self.text(name));
-                    let params = child.child_by_field_name("parameters").map(|params| all(params, "parameter"));
-                    let param = |node: Node<'static>| Param {
-                        name: node.child_by_field_name("name").map_or("", |name| self.text(name)).to_owned(),
-                        by_value: node.child_by_field_name("val").is_some(),
-                        default: node.child_by_field_name("def"),
-                    };
-                    let params = params.into_iter().flatten().map(param).collect();
-                    let is_exported = child.child_by_field_name("export").is_some();
-                    self.routines.insert(lower(name), Routine { node: child, params, is_exported });
-                }
-                "var_definition" => {
-                    for variable in all(child, "variable_spec") {
-                        let name = variable.child_by_field_name("name").map_or("", |name| self.text(name));
-                        self.variables.borrow_mut().insert(lower(name), Value::Undefined);
-                    }
-                }
-                "preprocessor" => self.declare(child),
-                _ => {}
-            }
-        }
-    }
-
-    fn text(&self, node: Node<'_>) -> &'static str {
-        &self.source[node.byte_range()]
-    }
-
-    fn at(&self, node: Node<'_>) -> String {
-        format!("{}:{}", self.name, node.start_position().row + 1)
-    }
-}
-
-fn children(node: Node<'static>) -> Vec<Node<'static>> {
-    (0..node.child_count()).filter_map(|index| node.child(index)).collect()
-}
-
-fn all(node: Node<'static>, kind: &str) -> Vec<Node<'static>> {
-    children(node).into_iter().filter(|child| child.kind() == kind).collect()
-}
-
-fn child(node: Node<'static>, kind: &str) -> Option<Node<'static>> {
-    children(node).into_iter().find(|child| child.kind() == kind)
-}
-
-fn first(node: Node<'static>, kind: &str) -> Outcome<Node<'static>> {
-    child(node, kind).map_or_else(|| mistake(format!("{} without {kind}", node.kind())), Ok)
-}
-
-fn named(node: Node<'static>, index: usize) -> Outcome<Node<'static>> {
-    node.named_child(index).map_or_else(|| mistake(format!("{} is empty", node.kind())), Ok)
-}
-
-fn field(node: Node<'static>, name: &str) -> Outcome<Node<'static>> {
-    node.child_by_field_name(name).map_or_else(|| mistake(format!("{} without {name}", node.kind())), Ok)
-}
-
-/// The statements directly inside of a node.
-fn statements(node: Node<'static>) -> Vec<Node<'static>> {
-    children(node).into_iter().filter(|child| child.kind().ends_with("_statement")).collect()
-}
-
-/// The expressions of the arguments; `None` where one is left out.
-fn argument_nodes(node: Node<'static>) -> Vec<Option<Node<'static>>> {
-    let mut found = vec![None];
-    for child in children(node) {
-        match child.kind() {
-            "expression" => *found.last_mut().expect("one at least") = Some(child),
-            "," | "omitted_argument" => found.push(None),
-            _ => {}
-        }
-    }
-    if matches!(found[..], [None]) { Vec::new() } else { found }
 }

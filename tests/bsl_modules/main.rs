@@ -5,8 +5,10 @@ mod component;
 mod functions;
 mod interpreter;
 mod platform;
+mod registers;
 #[path = "../support/mod.rs"]
 mod support;
+mod syntax;
 mod value;
 
 use std::fs;
