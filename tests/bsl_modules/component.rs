@@ -93,7 +93,7 @@ fn find_method(name: &str) -> Option<&'static Method> {
 
 fn check_property(name: &str) -> Outcome<()> {
     let is_name = |known: &&str| lower(known) == lower(name);
-    match PROPERTIES.iter().any(|property| [property.russian, property.english].iter().any(|known| is_name(known))) {
+    match PROPERTIES.iter().any(|property| [property.russian, property.english].iter().any(is_name)) {
         true => Ok(()),
         false => mistake(format!("the class has no property {name}")),
     }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use addin1c_test::TestAddinLib;
@@ -28,6 +29,10 @@ pub struct Tables {
     pub log: Vec<(String, String)>,
     /// Methods and keys of background jobs that were started.
     pub jobs: Vec<(String, String)>,
+    /// Whether the library of standard subsystems is part of the configuration.
+    pub has_standard_subsystems: bool,
+    /// `СтрокаСоединенияИнформационнойБазы`.
+    pub connection: String,
 }
 
 impl Base {
@@ -57,6 +62,10 @@ impl Platform {
             "соответствие" => Value::Map(Default::default()),
             "структура" => structure(args),
             "чтениеjson" | "записьjson" => Value::object(JsonText(RefCell::default())),
+            "хранилищезначения" => {
+                let kept = args.first().cloned().flatten().unwrap_or(Value::Undefined);
+                Value::object(Storage(kept.to_json()?))
+            }
             "параметрызаписиjson" => Value::object(Words("ПараметрыЗаписиJSON")),
             "addin.b24.b24events" => Value::object(Component::new(self.library)?),
             _ => return mistake(format!("unknown type {name}")),
@@ -71,6 +80,7 @@ impl Platform {
             "общегоназначения" => Value::object(CommonPurpose(self.base.clone())),
             "обработкаошибок" => Value::object(ErrorProcessing),
             "фоновыезадания" => Value::object(BackgroundJobs(self.base.clone())),
+            "метаданные" => Value::object(Metadata(self.base.clone())),
             "символы" => Value::object(Symbols),
             "типвнешнейкомпоненты" => Value::object(Words("ТипВнешнейКомпоненты")),
             "типподключениявнешнейкомпоненты" => {
@@ -88,6 +98,10 @@ impl Platform {
         let shown = |index: usize| args.get(index).cloned().flatten().map_or(String::new(), |value| value.shown());
         Ok(match lower(name).as_str() {
             "подключитьвнешнююкомпоненту" => Value::Boolean(true),
+            "строкасоединенияинформационнойбазы" => {
+                Value::text(self.base.with(|tables| tables.connection.clone()))
+            }
+            "вычислить" => self.global(&shown(0))?,
             "транзакцияактивна" => Value::Boolean(false),
             "установитьпривилегированныйрежим" => Value::Undefined,
             "записьжурналарегистрации" => {
@@ -186,6 +200,30 @@ impl Object for ErrorProcessing {
     }
 }
 
+struct Metadata(Base);
+
+impl Object for Metadata {
+    fn type_name(&self) -> &'static str {
+        "Метаданные"
+    }
+
+    fn get(&self, name: &str) -> Outcome<Value> {
+        match lower(name).as_str() {
+            "общиемодули" => Ok(Value::object(Metadata(self.0.clone()))),
+            "регламентныезадания" => Ok(Value::Map(Rc::default())),
+            _ => mistake(format!("Метаданные has no {name}")),
+        }
+    }
+
+    fn call(&self, name: &str, _args: &[Option<Value>]) -> Outcome<Value> {
+        match (lower(name).as_str(), self.0.with(|tables| tables.has_standard_subsystems)) {
+            ("найти", true) => Ok(Value::object(Metadata(self.0.clone()))),
+            ("найти", false) => Ok(Value::Undefined),
+            _ => mistake(format!("metadata has no {name}")),
+        }
+    }
+}
+
 struct Session;
 
 impl Object for Session {
@@ -277,6 +315,9 @@ impl Object for CommonPurpose {
 
     fn call(&self, name: &str, args: &[Option<Value>]) -> Outcome<Value> {
         match (lower(name).as_str(), args) {
+            ("приначалевыполнениярегламентногозадания", [Some(_)]) => {
+                Ok(Value::Undefined)
+            }
             ("прочитатьданныеизбезопасногохранилища", [Some(owner), Some(key)]) => {
                 let found = self.0.with(|tables| tables.secrets.get(&(owner.shown(), key.shown())).cloned());
                 Ok(found.map_or(Value::Undefined, |json| Value::from_json(&json)))
@@ -288,6 +329,23 @@ impl Object for CommonPurpose {
                 Ok(Value::Undefined)
             }
             _ => mistake(format!("ОбщегоНазначения has no {name} with {} parameters", args.len())),
+        }
+    }
+}
+
+/// `ХранилищеЗначения`: a copy of a value.
+pub struct Storage(pub Json);
+
+impl Object for Storage {
+    fn type_name(&self) -> &'static str {
+        "ХранилищеЗначения"
+    }
+
+    fn call(&self, name: &str, _args: &[Option<Value>]) -> Outcome<Value> {
+        if lower(name) == "получить" {
+            Ok(Value::from_json(&self.0))
+        } else {
+            mistake(format!("ХранилищеЗначения has no {name}"))
         }
     }
 }

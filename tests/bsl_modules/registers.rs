@@ -1,12 +1,21 @@
-//! Information registers with one dimension, `Идентификатор`.
+//! Information registers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::platform::Base;
+use super::platform::{Base, Storage};
 use super::value::{Object, Outcome, Value, lower, mistake};
+
+/// The dimensions of the registers that the examples have.
+fn dimensions(register: &str) -> Outcome<&'static [&'static str]> {
+    match register {
+        "СделкиБитрикс24" => Ok(&["Идентификатор"]),
+        "СекретыБитрикс24" => Ok(&["Потребитель", "Ключ"]),
+        _ => mistake(format!("no register {register}")),
+    }
+}
 
 /// `РегистрыСведений`.
 pub struct Registers(pub Base);
@@ -31,9 +40,13 @@ impl Object for Register {
     fn call(&self, name: &str, _args: &[Option<Value>]) -> Outcome<Value> {
         let (base, register) = (self.0.clone(), self.1.clone());
         match lower(name).as_str() {
-            "создатьменеджерзаписи" => {
-                Ok(Value::object(Row { base, register, fields: RefCell::default() }))
-            }
+            "создатьменеджерзаписи" => Ok(Value::object(Row {
+                dimensions: dimensions(&register)?,
+                base,
+                register,
+                fields: RefCell::default(),
+                is_selected: Cell::new(false),
+            })),
             "создатьнаборзаписей" => {
                 Ok(Value::object(RecordSet { base, register, filter: Rc::default() }))
             }
@@ -42,16 +55,35 @@ impl Object for Register {
     }
 }
 
-/// `МенеджерЗаписи`. The first field that is set is the dimension.
+/// `МенеджерЗаписи`.
 struct Row {
     base: Base,
     register: String,
+    dimensions: &'static [&'static str],
     fields: RefCell<Map<String, Json>>,
+    is_selected: Cell<bool>,
+}
+
+impl Row {
+    fn is_same(&self, row: &Map<String, Json>) -> bool {
+        let fields = self.fields.borrow();
+        self.dimensions.iter().all(|dimension| row.get(*dimension) == fields.get(*dimension))
+    }
 }
 
 impl Object for Row {
     fn type_name(&self) -> &'static str {
         "РегистрСведенийМенеджерЗаписи"
+    }
+
+    fn get(&self, name: &str) -> Outcome<Value> {
+        let fields = self.fields.borrow();
+        match fields.get(name) {
+            // A resource of this type holds what was put into it.
+            Some(value) if name == "Значение" => Ok(Value::object(Storage(value.clone()))),
+            Some(value) => Ok(Value::from_json(value)),
+            None => mistake(format!("{} has no field {name}", self.register)),
+        }
     }
 
     fn set(&self, name: &str, value: Value) -> Outcome<()> {
@@ -60,17 +92,29 @@ impl Object for Row {
     }
 
     fn call(&self, name: &str, _args: &[Option<Value>]) -> Outcome<Value> {
-        if lower(name) != "записать" {
-            return mistake(format!("a record manager has no {name}"));
+        match lower(name).as_str() {
+            "прочитать" => {
+                let found = self.base.with(|tables| {
+                    let rows = tables.registers.get(&self.register);
+                    rows.into_iter().flatten().find(|row| self.is_same(row)).cloned()
+                });
+                self.is_selected.set(found.is_some());
+                if let Some(row) = found {
+                    *self.fields.borrow_mut() = row;
+                }
+                Ok(Value::Undefined)
+            }
+            "выбран" => Ok(Value::Boolean(self.is_selected.get())),
+            "записать" => {
+                self.base.with(|tables| {
+                    let rows = tables.registers.entry(self.register.clone()).or_default();
+                    rows.retain(|row| !self.is_same(row));
+                    rows.push(self.fields.borrow().clone());
+                });
+                Ok(Value::Undefined)
+            }
+            _ => mistake(format!("a record manager has no {name}")),
         }
-        let fields = self.fields.borrow().clone();
-        let id = fields.get("Идентификатор").cloned();
-        self.base.with(|tables| {
-            let rows = tables.registers.entry(self.register.clone()).or_default();
-            rows.retain(|row| row.get("Идентификатор") != id.as_ref());
-            rows.push(fields);
-        });
-        Ok(Value::Undefined)
     }
 }
 

@@ -34,6 +34,7 @@ impl Module {
         parser.set_language(&tree_sitter_bsl::LANGUAGE.into()).expect("the grammar fits the parser");
         let source: &'static str = source.leak();
         let tree = Box::leak(Box::new(parser.parse(source, None).expect("a parser with a language parses")));
+        assert!(!tree.root_node().has_error(), "{name} is not BSL");
         let mut module =
             Module { name: name.to_owned(), source, routines: HashMap::new(), variables: RefCell::default() };
         module.declare(tree.root_node());

@@ -173,6 +173,9 @@ impl Value {
                 let pair = |(name, value): &(String, Value)| Ok((name.clone(), value.to_json()?));
                 Json::Object(fields.borrow().iter().map(pair).collect::<Outcome<Map<_, _>>>()?)
             }
+            Value::Object(object) if object.type_name() == "ХранилищеЗначения" => {
+                return object.call("Получить", &[])?.to_json();
+            }
             Value::Type(_) | Value::Object(_) => return exception(format!("{} нельзя записать", self.type_name())),
         })
     }
