@@ -544,7 +544,7 @@ void b24_string_free(char *string);
  *   Size of the portal's leaky bucket of requests: 50, or 250 on the Enterprise plan. All clients of the process that
  *   talk to one portal share it. The library leaves a margin free: what drains in two seconds, but at most half.
  * rate.per_second (a whole number from 0 to 1000; default 2)
- *   How many requests drain from the bucket per second: 2, or 5 on the Enterprise plan. 0: no limit, for on-premise
+ *   How many requests drain from that bucket per second: 2, or 5 on the Enterprise plan. 0: no limit, for on-premise
  *   portals.
  * log.level (off, error, warning, info, debug; default info)
  *   Which messages the log callback gets: those of this level and the more important ones.
