@@ -101,7 +101,7 @@ fn with_plain_enum(header: &str, name: &str) -> String {
 /// The keys of b24_config_set, as a comment.
 fn list_of_keys() -> String {
     let mut lines = vec![
-        " * The keys. CONFIGURATION.md has the same list, and says how C and 1C call the operations that it mentions."
+        " * The keys of b24_config_set. CONFIGURATION.md has the same list. Its \"tokens callback\" is b24_tokens_fn."
             .to_owned(),
         " *".to_owned(),
     ];

@@ -439,7 +439,7 @@ void b24_string_free(char *string);
 /* Configuration ------------------------------------------------------------------------------------------------ */
 
 /*
- * The keys. CONFIGURATION.md has the same list, and says how C and 1C call the operations that it mentions.
+ * The keys of b24_config_set. CONFIGURATION.md has the same list. Its "tokens callback" is b24_tokens_fn.
  *
  * portal.url (an address; required)
  *   Address of the portal, such as `https://my.bitrix24.com`. The address of a webhook does not work: offline events
@@ -621,13 +621,13 @@ void b24_config_free(struct b24_config *config);
  * Creates a client. Checks the configuration and reads `state.dir` and `auth.tokens_file`, but does not use the
  * network.
  *
- * Only the key `portal.url` is required. A client without tokens can be created, too: b24_client_authorize,
- * b24_client_restore, b24_client_set_tokens or the application's installation bring them. To renew them, the client
- * also needs `auth.client_id` and `auth.client_secret`.
+ * Only the key `portal.url` is required. A client can be created without tokens: b24_client_authorize,
+ * b24_client_restore, b24_client_set_tokens or the application's installation bring them. To renew tokens, the client
+ * needs `auth.client_id` and `auth.client_secret`; they are required if `auth.refresh_token` is set.
  *
  * @param config The configuration. It is copied, so later changes do not affect the client.
  * @param out Receives the handle. Free it with b24_client_free.
- * @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir` or
+ * @return B24_OK; B24_CONFIG if a required key is missing, or a value cannot be used; B24_STATE if `state.dir` or
  * `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`; B24_INVALID_ARGUMENT;
  * B24_INVALID_HANDLE.
  */
@@ -907,13 +907,16 @@ b24_status b24_client_restore(struct b24_client *client,
  * Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, b24_tokens_fn) and
  * uses it. Needs the keys `auth.client_id` and `auth.client_secret`.
  *
+ * To get a code, an administrator opens `https://my.bitrix24.com/oauth/authorize/?client_id=...` in a browser, with the
+ * portal's address and the application's `client_id`. The portal then opens the address from the application's settings
+ * with `?code=...`, even if nothing answers there.
+ *
  * Blocks for one request to the authorization server, at most for 15 s. b24_client_close does not interrupt that
  * request, because its tokens would be lost. If the tokens are being renewed at this moment, it first waits for that,
  * at most for 20 s.
  *
  * @param client The client.
- * @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds and
- * works once.
+ * @param code The code. It is valid for 30 seconds and works once.
  * @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
  * REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */

@@ -30,13 +30,13 @@ pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b
 /// Creates a client. Checks the configuration and reads `state.dir` and `auth.tokens_file`, but does not use the
 /// network.
 ///
-/// Only the key `portal.url` is required. A client without tokens can be created, too: b24_client_authorize,
-/// b24_client_restore, b24_client_set_tokens or the application's installation bring them. To renew them, the client
-/// also needs `auth.client_id` and `auth.client_secret`.
+/// Only the key `portal.url` is required. A client can be created without tokens: b24_client_authorize,
+/// b24_client_restore, b24_client_set_tokens or the application's installation bring them. To renew tokens, the client
+/// needs `auth.client_id` and `auth.client_secret`; they are required if `auth.refresh_token` is set.
 ///
 /// @param config The configuration. It is copied, so later changes do not affect the client.
 /// @param out Receives the handle. Free it with b24_client_free.
-/// @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir` or
+/// @return B24_OK; B24_CONFIG if a required key is missing, or a value cannot be used; B24_STATE if `state.dir` or
 /// `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`; B24_INVALID_ARGUMENT;
 /// B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
