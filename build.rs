@@ -4,7 +4,11 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The table of keys. Only a part of it is used here.
+/// What the table of keys is made of.
+#[allow(dead_code)] // Only a part is used here.
+#[path = "src/config/key.rs"]
+mod key;
+/// The table of keys.
 #[allow(dead_code)]
 #[path = "src/config/keys.rs"]
 mod keys;
@@ -23,7 +27,15 @@ const GROUPS: [(&str, &str); 9] = [
 ];
 
 fn main() {
-    for path in ["src/ffi", "src/error.rs", "src/log.rs", "src/config/keys.rs", "cbindgen.toml", "build.rs"] {
+    for path in [
+        "src/ffi",
+        "src/error.rs",
+        "src/log.rs",
+        "src/config/key.rs",
+        "src/config/keys.rs",
+        "cbindgen.toml",
+        "build.rs",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -107,8 +119,8 @@ fn list_of_keys() -> String {
     ];
     for key in keys::KEYS {
         let allowed = match key.kind {
-            keys::Kind::Text | keys::Kind::Secret => "text".to_owned(),
-            keys::Kind::Address | keys::Kind::Proxy => "an address".to_owned(),
+            key::Kind::Text | key::Kind::Secret => "text".to_owned(),
+            key::Kind::Address | key::Kind::Proxy => "an address".to_owned(),
             kind => kind.allowed(),
         };
         let default = match key.default {

@@ -479,6 +479,11 @@ void b24_string_free(char *string);
  *   Whether the portal keeps records reserved until they are acknowledged (`clear=0`). `auto`: if the portal's plan
  *   allows it. `yes`: always; if the plan does not allow it, fetching fails. `no`: the portal deletes records when it
  *   hands them out.
+ * objects.methods (entries such as ONMYEVENT=my.method.get?id={FIELDS.ID}, separated by spaces; default empty)
+ *   Which REST methods return the objects of events that the library does not know, or other methods for those that it
+ *   knows. Entries such as `ONMYEVENT=my.method.get?id={FIELDS.ID}`, separated by spaces: the event, with or without
+ *   `ADD`, `UPDATE` or `DELETE` at its end; a method that changes nothing; its parameters, with `{…}` for a value of
+ *   `EVENT_DATA`.
  * recover.orphans (aged, exclusive, no; default aged)
  *   What to do with reservations that this client does not know, because an answer was lost or a process ended without
  *   storing its state. `aged`: fetch them once they have been seen for `recover.orphan_age_s`. `exclusive`: fetch them
@@ -1084,6 +1089,26 @@ const char *b24_batch_json(const struct b24_batch *batch);
  * not valid.
  */
 const char *b24_batch_process_id(const struct b24_batch *batch);
+
+/**
+ * Returns the objects that the records of a batch are about (deals, contacts, tasks and so on) as they are now. Each
+ * object is requested once, however many records name it, and 50 objects in one request. Blocks for one request for
+ * every 50 distinct objects, each at most for `http.timeout_ms`.
+ *
+ * @param batch The batch. It may be acknowledged already.
+ * @param objects_json Receives a JSON object with an entry for each MESSAGE_ID, which is one of:
+ * - {"status":"object","method":"crm.deal.get","object":...}: what the method returned;
+ * - {"status":"deleted"}: a record of the batch says that the object was deleted, so it was not requested;
+ * - {"status":"error","method":...,"error":...,"error_description":...,"transient":false}: the portal refused. "Not
+ *   found" means as a rule that the object was deleted since; its record follows. If `transient` is true, call again;
+ * - {"status":"unknown"}: no method is known for the event (key `objects.methods`), or the record names no object.
+ *
+ * Free it with b24_string_free.
+ * @return B24_OK even if some objects could not be read; a REST error if a request failed as a whole; B24_PROTOCOL also
+ * if the portal sent records in an unknown format; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ */
+b24_status b24_batch_objects(const struct b24_batch *batch,
+                             char **objects_json);
 
 /**
  * Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`). They

@@ -2,59 +2,7 @@
 //!
 //! Its texts name operations in neutral words; CONFIGURATION.md says how each door calls them.
 
-/// Which values a key accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// A text that is never printed.
-    Secret,
-    /// An `https://` address (or `http://`, see `http.allow_plain`).
-    Address,
-    /// A proxy, possibly with user and password.
-    Proxy,
-    /// A whole number between these two, inclusive.
-    Integer(u64, u64),
-    /// `true` or `false`.
-    Boolean,
-    /// An IP address of this computer and a port, or an empty text.
-    Listen,
-    /// The path of an address.
-    Path,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-}
-
-/// One configuration key.
-#[derive(Debug)]
-pub struct Key {
-    /// The name by which a host sets the key.
-    pub name: &'static str,
-    /// Which values are allowed.
-    pub kind: Kind,
-    /// The value if none is set; `None`: there is no default.
-    pub default: Option<&'static str>,
-    /// Whether a client needs it.
-    pub required: bool,
-    /// What it does, in English.
-    pub text: &'static str,
-    /// What it does, in Russian.
-    pub russian: &'static str,
-}
-
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    text: &'static str,
-    russian: &'static str,
-) -> Key {
-    Key { name, kind, default, required: false, text, russian }
-}
-
-const fn required(name: &'static str, kind: Kind, text: &'static str, russian: &'static str) -> Key {
-    Key { name, kind, default: None, required: true, text, russian }
-}
+use super::key::{Key, Kind, key, required};
 
 /// All keys.
 pub static KEYS: &[Key] = &[
@@ -161,6 +109,19 @@ pub static KEYS: &[Key] = &[
         "Хранит ли портал записи зарезервированными до подтверждения (`clear=0`). `auto` — если позволяет тариф \
          портала. `yes` — всегда; если тариф не позволяет, получение записей завершается ошибкой. `no` — портал \
          удаляет записи при выдаче.",
+    ),
+    key(
+        "objects.methods",
+        Kind::ObjectMethods,
+        Some(""),
+        "Which REST methods return the objects of events that the library does not know, or other methods for those that \
+         it knows. Entries such as `ONMYEVENT=my.method.get?id={FIELDS.ID}`, separated by spaces: the event, with or \
+         without `ADD`, `UPDATE` or `DELETE` at its end; a method that changes nothing; its parameters, with `{…}` for \
+         a value of `EVENT_DATA`.",
+        "Какие методы REST возвращают объекты событий, которых библиотека не знает, или другие методы для известных ей \
+         событий. Записи вида `ONMYEVENT=my.method.get?id={FIELDS.ID}` через пробел: событие, с `ADD`, `UPDATE` или \
+         `DELETE` на конце или без них; метод, который ничего не меняет; его параметры, где `{…}` — значение из \
+         `EVENT_DATA`.",
     ),
     key(
         "recover.orphans",
@@ -378,21 +339,4 @@ pub static KEYS: &[Key] = &[
 /// The key with this name.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
-}
-
-impl Kind {
-    /// The allowed values, in words.
-    pub fn allowed(&self) -> String {
-        match self {
-            Kind::Text | Kind::Secret => "any text without NUL characters".into(),
-            Kind::Address => "an address such as https://my.bitrix24.com".into(),
-            Kind::Proxy => "an address such as http://proxy:3128 or socks5://user:password@proxy:1080".into(),
-            Kind::Integer(min, max) if *max == u64::MAX => format!("a whole number, {min} or more"),
-            Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
-            Kind::Listen => "an IP address and a port such as 127.0.0.1:8080, or an empty text".into(),
-            Kind::Path => "a path such as /b24".into(),
-            Kind::Boolean => "true or false".into(),
-            Kind::Choice(words) => words.join(", "),
-        }
-    }
 }

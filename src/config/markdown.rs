@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, Key, Kind};
+use super::key::{Key, Kind};
+use super::keys::KEYS;
 
 /// An operation that texts of keys mention, and how the doors call it. In C and in 1C; `""`: not at all.
 struct Operation {
@@ -144,6 +145,7 @@ fn allowed(kind: Kind, language: &Language) -> String {
         Kind::Integer(min, max) => format!("{min}…{max}"),
         Kind::Listen => language.listen.into(),
         Kind::Path => "`/…`".into(),
+        Kind::ObjectMethods => "`EVENT=method?param={FIELD}`, …".into(),
         Kind::Boolean => "`true`, `false`".into(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::limiter::Limiter;
 use super::oauth::Tokens;
+use super::object_methods::ObjectMethods;
 use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
 use super::refusal;
@@ -41,7 +42,8 @@ pub struct Portal {
     http: Http,
     tokens: Tokens,
     limiter: Option<Arc<Limiter>>,
-    operating: Operating,
+    pub(super) operating: Operating,
+    pub(super) object_methods: ObjectMethods,
     /// `https://…/rest`, without a trailing slash.
     rest_url: Mutex<Arc<str>>,
     connector_id: String,
@@ -49,7 +51,7 @@ pub struct Portal {
     domain: String,
     plain_http: PlainHttp,
     timeout: Duration,
-    ctx: Context,
+    pub(super) ctx: Context,
 }
 
 impl Portal {
@@ -62,6 +64,7 @@ impl Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
             operating: Operating::default(),
+            object_methods: ObjectMethods::new(&settings.object_methods),
             rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),

@@ -205,6 +205,28 @@ pub static METHODS: &[Method] = &[
         },
     },
     Method {
+        id: MethodId::GetObjects,
+        english: "GetObjects",
+        russian: "ПолучитьОбъекты",
+        params: &[BATCH_ID],
+        returns: Some(ReturnType::Text),
+        text: Text {
+            english: "Returns the objects that the records of an open batch are about, as they are now: deals, \
+                      contacts, tasks and so on, each requested once, 50 per request. Returns JSON with an entry for \
+                      each `MESSAGE_ID`: `{\"<MESSAGE_ID>\":{\"status\":\"object\",\"method\":\"crm.deal.get\",\
+                      \"object\":{…}}}`. Other values of `status`: `deleted` (the object was deleted), `error` \
+                      (the portal refused; `error`, `error_description`, `transient`), `unknown` (no method is known \
+                      for the event, see the key `objects.methods`).",
+            russian: "Возвращает объекты, о которых говорят записи открытого пакета, в их нынешнем виде: сделки, \
+                      контакты, задачи и так далее. Каждый объект запрашивается один раз, по 50 в одном запросе. \
+                      Возвращает JSON, где на каждый `MESSAGE_ID` есть значение: \
+                      `{\"<MESSAGE_ID>\":{\"status\":\"object\",\"method\":\"crm.deal.get\",\"object\":{…}}}`. Другие \
+                      значения `status`: `deleted` — объект удалён, `error` — портал отказал (`error`, \
+                      `error_description`, `transient`), `unknown` — для события метод неизвестен, см. ключ \
+                      `objects.methods`.",
+        },
+    },
+    Method {
         id: MethodId::FindLost,
         english: "FindLost",
         russian: "НайтиПотерянные",
