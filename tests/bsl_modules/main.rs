@@ -14,6 +14,7 @@ mod value;
 use std::fs;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use addin1c_test::TestAddinLib;
 use b24_emulator::ADMINISTRATOR;
@@ -22,9 +23,10 @@ use interpreter::Interpreter;
 use platform::{Base, Platform};
 use serde_json::{Value as Json, json};
 use support::{Portal, until};
-use value::Raise;
+use value::{Raise, Value};
 
 const CONSUMER: &str = "Битрикс24_Сервер";
+const SERVICE: &str = "Битрикс24_HTTPСервис";
 const REPLAY: &str = "ПовторитьОшибочныеБитрикс24";
 const ENABLED: &str = "ПриниматьСобытияБитрикс24";
 
@@ -53,23 +55,26 @@ fn base_for(portal: &Portal) -> Base {
     base
 }
 
-/// A session of 1C on a thread of its own that calls a routine of a module.
-fn session(base: &Base, module: &'static str, routine: &'static str) -> JoinHandle<Result<(), String>> {
+/// A session of 1C on a thread of its own that calls a routine of the module.
+fn session(base: &Base, routine: &'static str) -> JoinHandle<Result<(), String>> {
     let base = base.clone();
-    thread::spawn(move || {
-        let library = Box::leak(Box::new(TestAddinLib::new(support::shared_library()).expect("an add-in")));
-        let source = |name: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples_1c").join(format!("{name}.bsl"));
-            fs::read_to_string(path).expect("the module")
-        };
-        let modules = ["РаботаСБитрикс24", "СделкиБитрикс24", "БиблиотекаБитрикс24"].map(|name| (name, source(name)));
-        let interpreter = Interpreter::new(modules.into(), Platform::new(base, library));
-        match interpreter.call(module, routine, Vec::new()) {
-            Ok(_) => Ok(()),
-            Err(Raise::Exception(text)) => Err(text),
-            Err(Raise::Mistake(text)) => panic!("{text}"),
-        }
-    })
+    thread::spawn(move || call_in_session(base, routine, None).map(drop))
+}
+
+/// Calls a routine with a text as its parameter; returns what it returns, as a text.
+fn call_in_session(base: Base, routine: &str, text: Option<String>) -> Result<String, String> {
+    let library = Box::leak(Box::new(TestAddinLib::new(support::shared_library()).expect("an add-in")));
+    let source = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples_1c").join(format!("{name}.bsl"));
+        fs::read_to_string(path).expect("the module")
+    };
+    let modules = ["РаботаСБитрикс24", "СделкиБитрикс24", "БиблиотекаБитрикс24"].map(|name| (name, source(name)));
+    let interpreter = Interpreter::new(modules.into(), Platform::new(base, library));
+    match interpreter.call("РаботаСБитрикс24", routine, text.map(Value::text).into_iter().collect()) {
+        Ok(value) => Ok(value.shown()),
+        Err(Raise::Exception(text)) => Err(text),
+        Err(Raise::Mistake(text)) => panic!("{text}"),
+    }
 }
 
 fn deals(base: &Base) -> Vec<Json> {
@@ -96,7 +101,7 @@ impl Reception {
 
     fn start_with(portal: Portal, base: Base) -> Reception {
         let somebody = portal.client_with(&[("connector.id", "")]);
-        let job = session(&base, "РаботаСБитрикс24", "ПриниматьСобытия");
+        let job = session(&base, "ПриниматьСобытия");
         // It has bound its events and looks into the queue.
         portal.wait_for("event.offline.get");
         Reception { portal, somebody, base, job }
@@ -207,7 +212,7 @@ fn a_record_that_fails_is_replayed_by_the_second_job() {
     reception.expect("после ошибочной");
     let failures = || reception.log().matches("не обработана").count();
     assert_eq!(failures(), 1, "only fetch_failed returns it");
-    session(&reception.base, "РаботаСБитрикс24", "ПовторитьОшибочные").join().unwrap().unwrap();
+    session(&reception.base, "ПовторитьОшибочные").join().unwrap().unwrap();
     until("it is tried again", || failures() == 2);
     let (portal, _) = reception.stop();
     assert_eq!(portal.emulator.queue("OneC").len(), 1, "it stays in the portal");
@@ -233,7 +238,43 @@ fn a_copy_of_the_base_leaves_the_tokens_alone() {
         tables.constants.insert(ENABLED.into(), json!(true));
     });
     let requests = portal.emulator.counters().requests;
-    session(&base, "РаботаСБитрикс24", "ПриниматьСобытия").join().unwrap().unwrap();
+    session(&base, "ПриниматьСобытия").join().unwrap().unwrap();
     assert!(!is_enabled(&base));
     assert_eq!(portal.emulator.counters().requests, requests);
+}
+
+#[test]
+fn a_call_of_the_portal_starts_the_job_that_empties_the_queue() {
+    let portal = Portal::start();
+    let base = base_for(&portal);
+    let application = portal.emulator.application();
+    let settings = json!({
+        "portal.url": portal.emulator.portal_url(),
+        "handler.application_token": application.application_token,
+        "handler.member_id": application.member_id,
+    });
+    base.with(|tables| tables.secrets.insert((SERVICE.into(), "Параметры".into()), settings));
+    // What registers the service also binds the events.
+    let address = "http://127.0.0.1:9/base/hs/b24/event";
+    call_in_session(base.clone(), "ЗарегистрироватьHTTPСервис", Some(address.into())).unwrap();
+    let somebody = portal.client_with(&[("connector.id", "")]);
+    for number in 1..=3 {
+        somebody.call("crm.deal.add", &json!({"fields": {"TITLE": number}}).to_string()).unwrap();
+    }
+
+    let call = |token: &str| {
+        let member_id = &application.member_id;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        format!("event=ONOFFLINEEVENT&ts={now}&auth[application_token]={token}&auth[member_id]={member_id}")
+    };
+    let status = call_in_session(base.clone(), "ПринятьВызовПортала", Some(call("forged"))).unwrap();
+    assert_eq!((status.as_str(), base.with(|tables| tables.jobs.clone())), ("403", Vec::new()));
+    let jobs = [("РаботаСБитрикс24.ЗабратьЗаписи".to_owned(), "Битрикс24".to_owned())];
+    for _ in 0..2 {
+        let genuine = call(&application.application_token);
+        assert_eq!(call_in_session(base.clone(), "ПринятьВызовПортала", Some(genuine)).unwrap(), "200");
+        assert_eq!(base.with(|tables| tables.jobs.clone()), jobs, "one at a time");
+    }
+    call_in_session(base.clone(), "ЗабратьЗаписи", None).unwrap();
+    assert_eq!((deals(&base).len(), portal.emulator.queue("OneC").len()), (3, 0));
 }
