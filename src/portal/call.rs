@@ -9,6 +9,7 @@ use super::oauth::Tokens;
 use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
 use super::refusal;
+use super::reserving::Reserving;
 use crate::clock::Deadline;
 use crate::config::{Address, PlainHttp, Settings};
 use crate::context::Context;
@@ -42,6 +43,7 @@ pub struct Portal {
     tokens: Tokens,
     limiter: Option<Arc<Limiter>>,
     operating: Operating,
+    pub(super) reserving: Reserving,
     /// `https://…/rest`, without a trailing slash.
     rest_url: Mutex<Arc<str>>,
     connector_id: String,
@@ -49,7 +51,7 @@ pub struct Portal {
     domain: String,
     plain_http: PlainHttp,
     timeout: Duration,
-    ctx: Context,
+    pub(super) ctx: Context,
 }
 
 impl Portal {
@@ -62,6 +64,7 @@ impl Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
             operating: Operating::default(),
+            reserving: Reserving::new(),
             rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),
