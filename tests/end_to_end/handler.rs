@@ -141,6 +141,26 @@ fn a_call_of_the_portal_rings() {
 }
 
 #[test]
+fn a_call_under_any_name_of_the_portal_rings() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
+    let address = portal.emulator.address().to_string();
+    let names =
+        ["crm.another.example", "CRM.Another.Example:443", "", &address.replace("127.0.0.1", "LOCALHOST"), &address];
+    for (number, name) in (1..).zip(names) {
+        portal.control(json!({"handler_domain": {"domain": name}}));
+        portal.end_pause(&client);
+        portal.add_deals([number]);
+        expect_call(&client);
+        let mut batch = client.fetch(0).unwrap();
+        assert_eq!(numbers(&mut batch), [number], "{name:?}");
+        batch.acknowledge().unwrap();
+    }
+    assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(5), json!(0)));
+    assert_eq!(portal.log().matches("a handler call names the portal").count(), 3, "{}", portal.log());
+}
+
+#[test]
 fn records_signalled_both_ways_are_delivered_once() {
     let portal = Portal::start();
     let client = portal.called("both");
