@@ -77,6 +77,9 @@ impl Installations {
         if candidate.pair.is_none() {
             return Err(Rejection { status: FORBIDDEN, reason: "the installation has no access_token" });
         }
+        if candidate.is_too_long() {
+            return Err(Rejection { status: FORBIDDEN, reason: "the installation is longer than any of a portal" });
+        }
         if self.is_repeated(&candidate) {
             return Ok(OK);
         }
