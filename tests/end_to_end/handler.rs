@@ -85,7 +85,7 @@ impl Portal {
 
 /// Waits for a signal. A check that follows an earlier call may come before it.
 fn expect_call(client: &Client) {
-    while client.wait(LONG).unwrap() != CALLED {}
+    until("a call", || client.wait(AT_ONCE).unwrap() == CALLED);
 }
 
 fn unix() -> u64 {
