@@ -61,6 +61,8 @@ pub struct ProofQueue {
     proving: Option<String>,
     /// `member_id`s of which an installation was refused, the last one last.
     refused: VecDeque<String>,
+    /// How many have given way to others.
+    displaced: u64,
     /// When the next proof may start.
     next: Option<Instant>,
 }
@@ -93,7 +95,13 @@ impl ProofQueue {
         let first = self.waiting.iter().enumerate().min_by_key(|(_, candidate)| order(candidate));
         if let Some(index) = first.map(|(index, _)| index) {
             self.waiting.remove(index);
+            self.displaced = self.displaced.saturating_add(1);
         }
+    }
+
+    /// How many have given way to others since the last call.
+    pub fn take_displaced(&mut self) -> u64 {
+        std::mem::take(&mut self.displaced)
     }
 
     /// How many candidates wait.
@@ -225,6 +233,7 @@ mod tests {
             queue.offer(candidate(&number.to_string(), start), start);
         }
         assert_eq!(queue.waiting(), MAX_WAITING);
+        assert_eq!([queue.take_displaced(), queue.take_displaced()], [1000 - MAX_WAITING as u64, 0]);
         assert_eq!(names(&mut queue, start).first(), Some(&(60, "999".into())));
     }
 

@@ -139,6 +139,7 @@ fn a_flood_of_forged_installations_does_not_push_the_real_one_out() {
         wake(&client);
         until(what, || stat(&client, "handler_calls") == 1);
         assert_eq!(portal.emulator.counters().requests, 2, "{what}: the real one is the next");
+        assert_eq!(portal.log().matches("were dropped unverified").count(), 1, "{what}: {}", portal.log());
         client.call("profile", "").unwrap();
     }
 }
