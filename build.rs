@@ -4,6 +4,15 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What the table of keys is made of.
+#[allow(dead_code)] // Only a part is used here.
+#[path = "src/config/key.rs"]
+mod key;
+/// The table of keys.
+#[allow(dead_code)]
+#[path = "src/config/keys.rs"]
+mod keys;
+
 /// The groups of functions in the order in which a reader needs them: files of `src/ffi` with their headings.
 const GROUPS: [(&str, &str); 9] = [
     ("library", "Library"),
@@ -18,7 +27,15 @@ const GROUPS: [(&str, &str); 9] = [
 ];
 
 fn main() {
-    for path in ["src/ffi", "src/error.rs", "src/log.rs", "cbindgen.toml", "build.rs"] {
+    for path in [
+        "src/ffi",
+        "src/error.rs",
+        "src/log.rs",
+        "src/config/key.rs",
+        "src/config/keys.rs",
+        "cbindgen.toml",
+        "build.rs",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -64,9 +81,10 @@ fn header(root: &Path) -> String {
         let (function, _) = function.expect("each group has a function");
         // The comment at the top of the header shows some calls, too.
         let at = header.rfind(&format!("{function}(")).and_then(|at| header[..at].rfind("/**"));
+        let keys = if group == "config" { list_of_keys() } else { String::new() };
         header.insert_str(
             at.expect("each function has a comment"),
-            &format!("/* {:-<110} */\n\n", format!("{heading} ")),
+            &format!("/* {:-<110} */\n\n{keys}", format!("{heading} ")),
         );
     }
     header
@@ -90,6 +108,37 @@ fn with_plain_enum(header: &str, name: &str) -> String {
          enum {name}_values\n#endif\n{{\n"
     );
     header.replace(&head, &plain).replace(&tail, "")
+}
+
+/// The keys of b24_config_set, as a comment.
+fn list_of_keys() -> String {
+    let mut lines = vec![
+        " * The keys of b24_config_set. CONFIGURATION.md has the same list. Its \"tokens callback\" is b24_tokens_fn."
+            .to_owned(),
+        " *".to_owned(),
+    ];
+    for key in keys::KEYS {
+        let allowed = match key.kind {
+            key::Kind::Text | key::Kind::Secret => "text".to_owned(),
+            key::Kind::Address | key::Kind::Proxy => "an address".to_owned(),
+            kind => kind.allowed(),
+        };
+        let default = match key.default {
+            _ if key.required => "required".to_owned(),
+            None | Some("") => "default empty".to_owned(),
+            Some(value) => format!("default {value}"),
+        };
+        lines.push(format!(" * {} ({allowed}; {default})", key.name));
+        let mut line = " *  ".to_owned();
+        for word in key.text.split(' ') {
+            if line.chars().count() + 1 + word.chars().count() > 120 {
+                lines.push(std::mem::replace(&mut line, " *  ".into()));
+            }
+            line = format!("{line} {word}");
+        }
+        lines.push(line);
+    }
+    format!("/*\n{}\n */\n\n", lines.join("\n"))
 }
 
 fn version_macros() -> String {

@@ -269,6 +269,10 @@ fn failed_records_are_fetched_again_and_tokens_can_be_set() {
     emulator.make_event("ONCRMDEALADD", json!({"FIELDS": {"ID": "5"}}), "");
     let batch = parsed(&call!(object, "ПолучитьЗаписи", 50).unwrap());
     let id = batch["events"][0]["MESSAGE_ID"].as_str().unwrap();
+    let objects = parsed(&call!(object, "ПолучитьОбъекты", batch["batch_id"].as_str().unwrap()).unwrap());
+    assert_eq!(objects[id]["status"], "error", "nobody has added this deal: {objects}");
+    assert_eq!(call!(object, "ПолучитьОбъекты", "").unwrap(), "{}");
+    assert!(call!(object, "ПолучитьОбъекты", "no such batch").is_err());
     call!(object, "ОтметитьОшибочные", batch["batch_id"].as_str().unwrap(), id).unwrap();
     let failed = parsed(&call!(object, "ПолучитьОшибочные", 50).unwrap());
     assert_eq!(failed["events"][0]["MESSAGE_ID"], id);

@@ -6,3 +6,4 @@ packaging/install_packages.sh build-essential
 
 cargo bench --bench signal
 cargo bench --bench addin
+cargo bench --bench objects

@@ -60,6 +60,7 @@ pub enum MethodId {
     Acknowledge,
     MarkFailed,
     FetchFailed,
+    GetObjects,
     FindLost,
     CallMethod,
     CallMethods,

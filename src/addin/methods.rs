@@ -2,6 +2,7 @@
 //! nothing does not compile.
 
 use std::ffi::c_long;
+use std::sync::Arc;
 
 use super::arguments::{Arguments, accept};
 use super::class::{ALL, METHODS, Method, MethodId, PROPERTIES, ParamType, Property, PropertyId};
@@ -59,6 +60,7 @@ pub(super) fn call(component: &Component, method: &'static Method, values: Vec<V
         MethodId::NextBatch => return next_batch(session, timeout(args.integer(0))),
         MethodId::Acknowledge => acknowledge(session, &args.text(0), &args.text(1))?,
         MethodId::MarkFailed => mark_failed(session, &args.text(0), &args.text(1))?,
+        MethodId::GetObjects => return objects(session, &args.text(0)),
         MethodId::FindLost => {
             let found = session.client()?.recover()?;
             return Ok(Value::Integer(i64::try_from(found).unwrap_or(i64::MAX)).into());
@@ -152,11 +154,14 @@ fn next_batch(session: &Session, timeout: Timeout) -> Result<Outcome, AddinError
     }
 }
 
-fn open_batch(session: &Session, client: &ClientCall, mut batch: Batch) -> Result<Outcome, AddinError> {
-    let records = batch.detach_json();
-    let id = session.open_batch(client, batch)?;
+fn open_batch(session: &Session, client: &ClientCall, batch: Batch) -> Result<Outcome, AddinError> {
+    let batch = Arc::new(batch);
+    let id = session.open_batch(client, batch.clone())?;
+    let text = json::batch(&id, batch.json());
+    // The session has to be its only owner.
+    drop(batch);
     // Nobody would know the id of a batch whose text cannot be written.
-    let text = json::batch(&id, &records).inspect_err(|_| session.return_batch(&id))?;
+    let text = text.inspect_err(|_| session.return_batch(&id))?;
     Ok(Outcome { value: Value::Text(text), batch_id: Some(id) })
 }
 
@@ -173,6 +178,14 @@ fn acknowledge(session: &Session, batch_id: &str, message_ids: &str) -> Result<(
 fn mark_failed(session: &Session, batch_id: &str, message_ids: &str) -> Result<(), AddinError> {
     let ids = read_message_ids(message_ids)?;
     update_batch(session, batch_id, |batch| Ok(batch.fail_records(&borrowed(&ids))?))
+}
+
+fn objects(session: &Session, batch_id: &str) -> Result<Outcome, AddinError> {
+    if batch_id.is_empty() {
+        return Ok(Outcome::text("{}".into()));
+    }
+    let batch = session.batch(batch_id)?;
+    Ok(Outcome::text(batch.objects(batch.json())?))
 }
 
 /// An empty `batch_id` is that of an empty batch: a loop need not check whether there were records.

@@ -272,13 +272,13 @@ impl Session {
     }
 
     /// Adds a batch that `client` has fetched to the open ones; returns its id.
-    pub(super) fn open_batch(&self, client: &ClientCall, batch: Batch) -> Result<String, AddinError> {
+    pub(super) fn open_batch(&self, client: &ClientCall, batch: Arc<Batch>) -> Result<String, AddinError> {
         let mut state = lock(&self.0);
         if !state.client.as_ref().is_some_and(|active| Arc::ptr_eq(&active.client, &client.client)) {
             // Nobody could acknowledge it; its reservation is part of the state.
             return Err(AddinError::Disconnected);
         }
-        Ok(state.batches.add(Arc::new(batch)))
+        Ok(state.batches.add(batch))
     }
 
     /// Takes back a batch that did not reach 1C: its records are redelivered with the next fetch.
@@ -295,13 +295,18 @@ impl Session {
         }
     }
 
+    /// An open batch.
+    pub(super) fn batch(&self, id: &str) -> Result<Arc<Batch>, AddinError> {
+        lock(&self.0).batches.find(id)
+    }
+
     /// Works on an open batch, and closes it when no record is left in it.
     pub(super) fn update_batch(
         &self,
         id: &str,
         update: impl FnOnce(&Batch) -> Result<(), AddinError>,
     ) -> Result<(), AddinError> {
-        let batch = lock(&self.0).batches.find(id)?;
+        let batch = self.batch(id)?;
         update(&batch)?;
         if batch.is_complete() {
             lock(&self.0).batches.remove(id);

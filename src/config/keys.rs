@@ -2,59 +2,7 @@
 //!
 //! Its texts name operations in neutral words; CONFIGURATION.md says how each door calls them.
 
-/// Which values a key accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// A text that is never printed.
-    Secret,
-    /// An `https://` address (or `http://`, see `http.allow_plain`).
-    Address,
-    /// A proxy, possibly with user and password.
-    Proxy,
-    /// A whole number between these two, inclusive.
-    Integer(u64, u64),
-    /// `true` or `false`.
-    Boolean,
-    /// An IP address of this computer and a port, or an empty text.
-    Listen,
-    /// The path of an address.
-    Path,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-}
-
-/// One configuration key.
-#[derive(Debug)]
-pub struct Key {
-    /// The name by which a host sets the key.
-    pub name: &'static str,
-    /// Which values are allowed.
-    pub kind: Kind,
-    /// The value if none is set; `None`: there is no default.
-    pub default: Option<&'static str>,
-    /// Whether a client needs it.
-    pub required: bool,
-    /// What it does, in English.
-    pub text: &'static str,
-    /// What it does, in Russian.
-    pub russian: &'static str,
-}
-
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    text: &'static str,
-    russian: &'static str,
-) -> Key {
-    Key { name, kind, default, required: false, text, russian }
-}
-
-const fn required(name: &'static str, kind: Kind, text: &'static str, russian: &'static str) -> Key {
-    Key { name, kind, default: None, required: true, text, russian }
-}
+use super::key::{Key, Kind, key, required};
 
 /// All keys.
 pub static KEYS: &[Key] = &[
@@ -109,7 +57,7 @@ pub static KEYS: &[Key] = &[
         Some("https://oauth.bitrix.info"),
         "The authorization server: the origin of `server_endpoint` in the answer with the tokens. In Russia also \
          `https://oauth.bitrix24.tech`.",
-        "Сервер авторизации: начало `server_endpoint` из ответа с токенами, до пути. В России также \
+        "Сервер авторизации: `server_endpoint` из ответа с токенами без пути. В России также \
          `https://oauth.bitrix24.tech`.",
     ),
     key(
@@ -120,7 +68,7 @@ pub static KEYS: &[Key] = &[
          machines can read it, and renews it under its own lock. Calls with an expired token then fail with \
          `expired_token` until the host sets the new tokens.",
         "Кто продлевает истёкший токен. `auto` — библиотека. `host` — сама программа: она хранит пару там, где её \
-         прочтут все машины, и продлевает под своей блокировкой. Вызовы с истёкшим токеном завершаются ошибкой \
+         прочтут все машины, и следит, чтобы токен продлевала только одна. Вызовы с истёкшим токеном завершаются ошибкой \
          `expired_token`, пока программа не передаст новые токены.",
     ),
     key(
@@ -161,6 +109,19 @@ pub static KEYS: &[Key] = &[
         "Хранит ли портал записи зарезервированными до подтверждения (`clear=0`). `auto` — если позволяет тариф \
          портала. `yes` — всегда; если тариф не позволяет, получение записей завершается ошибкой. `no` — портал \
          удаляет записи при выдаче.",
+    ),
+    key(
+        "objects.methods",
+        Kind::ObjectMethods,
+        Some(""),
+        "Which REST methods return the objects of events that the library does not know, or other methods for those that \
+         it knows. Entries such as `ONMYEVENT=my.method.get?id={FIELDS.ID}`, separated by spaces: the event, with or \
+         without `ADD`, `UPDATE` or `DELETE` at its end; a method that changes nothing; its parameters, with `{…}` for \
+         a value of `EVENT_DATA`.",
+        "Какие методы REST возвращают объекты событий, которых библиотека не знает, или другие методы для известных ей \
+         событий. Записи вида `ONMYEVENT=my.method.get?id={FIELDS.ID}` через пробел: событие, с `ADD`, `UPDATE` или \
+         `DELETE` на конце или без них; метод, который ничего не меняет; его параметры, где `{…}` — значение из \
+         `EVENT_DATA`.",
     ),
     key(
         "recover.orphans",
@@ -261,8 +222,8 @@ pub static KEYS: &[Key] = &[
         Some("30000"),
         "How often the client checks the queue while it is not subscribed to the push server, so that no signal can \
          come, in milliseconds. If this is longer than `push.poll_interval_ms`, that interval applies.",
-        "Как часто клиент проверяет очередь, пока подписки на push-сервер нет и сигналы не приходят, в миллисекундах. \
-         Не реже, чем `push.poll_interval_ms`.",
+        "Как часто клиент проверяет очередь, пока не подписан на push-сервер и не получает сигналов, в миллисекундах. \
+         Если это больше, чем `push.poll_interval_ms`, действует `push.poll_interval_ms`.",
     ),
     key(
         "push.idle_timeout_ms",
@@ -334,8 +295,8 @@ pub static KEYS: &[Key] = &[
          authority. Only these are trusted then, so include the public ones if the authorization server needs them. \
          Empty: the root certificates of the operating system.",
         "Файл с доверенными корневыми сертификатами (PEM), если сертификат портала выдан собственным центром \
-         сертификации. Доверие тогда только этим сертификатам: если серверу авторизации нужны публичные, добавьте и \
-         их. Пусто — корневые сертификаты операционной системы.",
+         сертификации. Других центров библиотека тогда не признаёт, поэтому добавьте и общедоступные, если они \
+         нужны серверу авторизации. Пусто — корневые сертификаты операционной системы.",
     ),
     key(
         "http.allow_plain",
@@ -343,8 +304,8 @@ pub static KEYS: &[Key] = &[
         Some("false"),
         "Allow `http://` for addresses other than loopback, and for loopback addresses that a portal elsewhere names. \
          Everyone on the way can then read the tokens.",
-        "Разрешить `http://` не только для этого компьютера, а также для адресов этого компьютера, которые называет \
-         портал с другого. Токены тогда сможет прочитать любой, через кого проходит трафик.",
+        "Разрешить `http://` для других компьютеров (для этого он разрешён всегда), а также для адресов этого \
+         компьютера, если их сообщает портал с другого. Токены тогда сможет прочитать любой, через кого проходит трафик.",
     ),
     key(
         "rate.burst",
@@ -353,18 +314,18 @@ pub static KEYS: &[Key] = &[
         "Size of the portal's leaky bucket of requests: 50, or 250 on the Enterprise plan. All clients of the process \
          that talk to one portal share it. The library leaves a margin free: what drains in two seconds, but at most \
          half.",
-        "Размер «ведра» запросов на портале: 50, на тарифе «Энтерпрайз» — 250. Общее для всех клиентов процесса, \
-         работающих с одним порталом. Библиотека заполняет его с запасом: свободным остаётся то, что вытекает за две \
-         секунды, но не больше половины.",
+        "Сколько запросов портал принимает подряд: 50, на тарифе «Энтерпрайз» — 250. Это предел для всех клиентов \
+         процесса, работающих с одним порталом. Библиотека не доходит до него: в запасе остаётся столько запросов, \
+         сколько портал восстанавливает за две секунды, но не больше половины.",
     ),
     key(
         "rate.per_second",
         Kind::Integer(0, 1_000),
         Some("2"),
-        "How many requests drain from the bucket per second: 2, or 5 on the Enterprise plan. 0: no limit, for \
+        "How many requests drain from that bucket per second: 2, or 5 on the Enterprise plan. 0: no limit, for \
          on-premise portals.",
-        "Сколько запросов в секунду вытекает из «ведра»: 2, на тарифе «Энтерпрайз» — 5. 0 — без ограничения, для \
-         коробочных порталов.",
+        "Сколько запросов в секунду портал восстанавливает после этого: 2, на тарифе «Энтерпрайз» — 5. 0 — без \
+         ограничения, для коробочных порталов.",
     ),
     key(
         "log.level",
@@ -378,21 +339,4 @@ pub static KEYS: &[Key] = &[
 /// The key with this name.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
-}
-
-impl Kind {
-    /// The allowed values, in words.
-    pub fn allowed(&self) -> String {
-        match self {
-            Kind::Text | Kind::Secret => "any text without NUL characters".into(),
-            Kind::Address => "an address such as https://my.bitrix24.com".into(),
-            Kind::Proxy => "an address such as http://proxy:3128 or socks5://user:password@proxy:1080".into(),
-            Kind::Integer(min, max) if *max == u64::MAX => format!("a whole number, {min} or more"),
-            Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
-            Kind::Listen => "an IP address and a port such as 127.0.0.1:8080, or an empty text".into(),
-            Kind::Path => "a path such as /b24".into(),
-            Kind::Boolean => "true or false".into(),
-            Kind::Choice(words) => words.join(", "),
-        }
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, Key, Kind};
+use super::key::{Key, Kind};
+use super::keys::KEYS;
 
 /// An operation that texts of keys mention, and how the doors call it. In C and in 1C; `""`: not at all.
 struct Operation {
@@ -68,7 +69,8 @@ pub fn markdown() -> String {
         "\n## Настройки\n\n\
          Все значения — строки. Неизвестный ключ или недопустимое значение — ошибка: в её тексте названы ключ, значение \
          и то, что допустимо.\n\n\
-         Описания называют действия обычными словами. В 1С и в C им соответствуют:\n\n",
+         Описания называют действия обычными словами. «Клиент» в них — это то, что в C создаёт `b24_client_new`, а в 1С \
+         — объект компоненты. Действиям в C и в 1С соответствуют:\n\n",
     );
     operations(&mut page, ["действие", "C", "1С"], |operation| {
         (operation.russian, [operation.russian_1c, operation.english_1c])
@@ -143,6 +145,7 @@ fn allowed(kind: Kind, language: &Language) -> String {
         Kind::Integer(min, max) => format!("{min}…{max}"),
         Kind::Listen => language.listen.into(),
         Kind::Path => "`/…`".into(),
+        Kind::ObjectMethods => "`EVENT=method?param={FIELD}`, …".into(),
         Kind::Boolean => "`true`, `false`".into(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
     }

@@ -1,8 +1,10 @@
 //! Configuration: the values that a host sets, and the checked [`Settings`] from which a client is made.
 
 mod address;
+mod key;
 mod keys;
 mod markdown;
+pub(crate) mod object_methods;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,8 +21,9 @@ use crate::secret::Secret;
 
 pub(crate) use address::is_loopback;
 pub use address::{Address, PlainHttp};
-use keys::{Key, Kind};
+use key::{Key, Kind};
 pub use markdown::markdown;
+use object_methods::ObjectMethod;
 
 /// The values that the host has set. Each is checked when it is set.
 #[derive(Clone, Default)]
@@ -110,6 +113,7 @@ impl Config {
                 "no" => None,
                 _ => Some(Duration::from_secs(self.number("recover.orphan_age_s"))),
             },
+            object_methods: object_methods::parse(self.text("objects.methods")).unwrap_or_default(),
             state_dir: self.path("state.dir"),
             source: match self.text("source") {
                 "handler" => Source::Handler,
@@ -193,6 +197,7 @@ pub struct Settings {
     pub(crate) reserve: Reserve,
     /// How long an unknown reservation is left alone; `None`: always.
     pub(crate) orphans: Option<Duration>,
+    pub(crate) object_methods: Vec<ObjectMethod>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) source: Source,
     pub(crate) handler: HandlerSettings,
@@ -283,6 +288,7 @@ fn check_value(key: &Key, value: &str) -> Result<()> {
                 let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
                 value.starts_with('/') && value.bytes().all(plain)
             }
+            Kind::ObjectMethods => object_methods::parse(value).is_ok(),
             Kind::Boolean => matches!(value, "true" | "false"),
             Kind::Choice(words) => words.contains(&value),
         };

@@ -65,10 +65,15 @@ impl Batch {
         self.kind.full
     }
 
-    /// `{"process_id":…,"events":[…]}` as the portal sent it; [`read_records`] parses it. Moves the text out, because
-    /// it may be large and the batch does not need it. A second call returns an empty text.
+    /// `{"process_id":…,"events":[…]}` as the portal sent it; [`read_records`] parses it.
     ///
     /// [`read_records`]: crate::portal::offline_events::read_records
+    pub fn json(&self) -> &str {
+        &self.fetched.json
+    }
+
+    /// Moves the text of [`Batch::json`] out, because it may be large and the batch does not need it. A second call
+    /// returns an empty text.
     pub fn detach_json(&mut self) -> String {
         std::mem::take(&mut self.fetched.json)
     }
@@ -76,6 +81,14 @@ impl Batch {
     /// The reservation, or `""` if the portal deleted the records when they were fetched.
     pub fn process_id(&self) -> &str {
         self.fetched.process_id.as_deref().unwrap_or("")
+    }
+
+    /// The objects that the batch's records are about, see [`Portal::changed_objects`]. `records` is the text of
+    /// [`Batch::json`].
+    ///
+    /// [`Portal::changed_objects`]: crate::portal::Portal::changed_objects
+    pub fn objects(&self, records: &str) -> Result<String> {
+        self.delivery.portal.changed_objects(records)
     }
 
     /// Acknowledges every record that is neither acknowledged nor marked as failed. Calling it again does nothing.

@@ -174,6 +174,34 @@ fn borrowed(batch: *const b24_batch, pick: impl FnOnce(&BatchHandle) -> &CStr) -
     boundary::value(std::ptr::null(), || Ok(pick(&*BATCHES.get(batch)?).as_ptr()))
 }
 
+/// Returns the objects that the records of a batch are about (deals, contacts, tasks and so on) as they are now. Each
+/// object is requested once, however many records name it, and 50 objects in one request. Blocks for one request for
+/// every 50 distinct objects, each at most for `http.timeout_ms`.
+///
+/// @param batch The batch. It may be acknowledged already.
+/// @param objects_json Receives a JSON object with an entry for each MESSAGE_ID, which is one of:
+/// - {"status":"object","method":"crm.deal.get","object":...}: what the method returned;
+/// - {"status":"deleted"}: a record of the batch says that the object was deleted, so it was not requested;
+/// - {"status":"error","method":...,"error":...,"error_description":...,"transient":false}: the portal refused. "Not
+///   found" means as a rule that the object was deleted since; its record follows. If `transient` is true, call again;
+/// - {"status":"unknown"}: no method is known for the event (key `objects.methods`), or the record names no object.
+///
+/// Free it with b24_string_free.
+/// @return B24_OK even if some objects could not be read; a REST error if a request failed as a whole; B24_PROTOCOL also
+/// if the portal sent records in an unknown format; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_batch_objects(batch: *const b24_batch, objects_json: *mut *mut c_char) -> b24_status {
+    boundary::status(|| {
+        // SAFETY: by contract.
+        unsafe { text::prepare(objects_json, std::ptr::null_mut())? };
+        let batch = BATCHES.get(batch)?;
+        let objects = batch.batch.objects(&batch.json.to_string_lossy())?;
+        // SAFETY: checked by `prepare`.
+        unsafe { text::give(objects_json, objects) };
+        Ok(Status::Ok)
+    })
+}
+
 /// Acknowledges all records of a batch that are neither acknowledged nor marked as failed (`event.offline.clear`). They
 /// leave the queue. Acknowledging again has no effect.
 ///

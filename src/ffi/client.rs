@@ -30,9 +30,13 @@ pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b
 /// Creates a client. Checks the configuration and reads `state.dir` and `auth.tokens_file`, but does not use the
 /// network.
 ///
+/// Only the key `portal.url` is required. A client can be created without tokens: b24_client_authorize,
+/// b24_client_restore, b24_client_set_tokens or the application's installation bring them. To renew tokens, the client
+/// needs `auth.client_id` and `auth.client_secret`; they are required if `auth.refresh_token` is set.
+///
 /// @param config The configuration. It is copied, so later changes do not affect the client.
 /// @param out Receives the handle. Free it with b24_client_free.
-/// @return B24_OK; B24_CONFIG if a required key is missing or keys contradict each other; B24_STATE if `state.dir` or
+/// @return B24_OK; B24_CONFIG if a required key is missing, or a value cannot be used; B24_STATE if `state.dir` or
 /// `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`; B24_INVALID_ARGUMENT;
 /// B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
@@ -134,10 +138,13 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
 /// must intervene, or the client is closed. At rest it is not readable.
 ///
 /// While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
-/// empty, or another thread was faster. Watch it for POLLIN, level-triggered. After a batch that was full the
-/// descriptor stays readable, because the queue probably holds more. After an error it stays readable as well: pause
-/// before you call again, because until the library's own pause is over (1 s at first, 30 s at most; longer if the
-/// portal is closed), b24_client_next sends nothing and returns the same error again.
+/// empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
+/// probably holds more. After an error it stays readable as well: pause before you call again, because until the
+/// library's own pause is over (1 s at first, 30 s at most; longer if the portal is closed), b24_client_next sends
+/// nothing and returns the same error again.
+///
+/// Watch it for POLLIN only; POLLERR and POLLHUP do not occur. Watch it level-triggered: with EPOLLET, a batch that was
+/// full or an error would not wake you again.
 ///
 /// You may ask for the descriptor before b24_client_connect, but whether it is readable means nothing until then. It is
 /// always the same one. Do not read, write or close it; b24_client_free closes it. Does not block.

@@ -52,9 +52,13 @@ pub struct b24_tokens {
 /// program itself sets with b24_client_set_tokens.
 ///
 /// Called before the pair is used, on the thread that obtained it. That may be any thread that is inside a library
-/// function, including one that uses another client with the same tokens, or a thread of the library. Calls that need
-/// the tokens wait until this function returns, so do not call the library from inside. It must not throw a C++
-/// exception or call longjmp.
+/// function, including one that uses another client with the same tokens, or a thread of the library. Several
+/// threads may call it at once, so protect what it writes; of two pairs of one application, the one with the later
+/// `expires` is the newer. Calls that need the tokens wait until this function returns, so do not call the library from
+/// inside. It must not throw a C++ exception or call longjmp.
+///
+/// It cannot report a failure. If you cannot store the pair, keep a copy and try again later; the library uses the new
+/// pair all the same. If `state.dir` is set, or the next b24_client_state is stored, nothing is lost.
 ///
 /// @param user_data The pointer that was passed to b24_config_on_tokens.
 /// @param tokens The new pair.
@@ -100,7 +104,7 @@ pub unsafe extern "C" fn b24_config_new(out: *mut *mut b24_config) -> b24_status
     })
 }
 
-/// Sets a key. CONFIGURATION.md lists all keys. Does not block.
+/// Sets a key, see the list above. Does not block.
 ///
 /// @param config The configuration.
 /// @param key The key, such as "portal.url".

@@ -11,8 +11,8 @@ use crate::error::Status;
 /// them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches that have
 /// to be redelivered come first.
 ///
-/// Blocks, as a rule for one request, the first time for three. After a transient error it makes up to three more
-/// attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
+/// Blocks, as a rule for one request, the first time for three. If the last fetch failed, it first pauses, for 1 s, and
+/// for up to 30 s if fetches go on failing. After a transient error it makes up to three more attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
 /// accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about ten minutes with the
 /// default of 65 s: lower that key if this is too long. b24_client_close ends the call at once.
 ///

@@ -53,13 +53,16 @@ pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *cons
 /// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, b24_tokens_fn) and
 /// uses it. Needs the keys `auth.client_id` and `auth.client_secret`.
 ///
+/// To get a code, an administrator opens `https://my.bitrix24.com/oauth/authorize/?client_id=...` in a browser, with the
+/// portal's address and the application's `client_id`. The portal then opens the address from the application's settings
+/// with `?code=...`, even if nothing answers there.
+///
 /// Blocks for one request to the authorization server, at most for 15 s. b24_client_close does not interrupt that
 /// request, because its tokens would be lost. If the tokens are being renewed at this moment, it first waits for that,
 /// at most for 20 s.
 ///
 /// @param client The client.
-/// @param code The code that the portal's authorization page passed to the application. It is valid for 30 seconds and
-/// works once.
+/// @param code The code. It is valid for 30 seconds and works once.
 /// @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
 /// REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]

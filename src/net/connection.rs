@@ -91,7 +91,8 @@ impl Connector for Connectors {
 /// Opens connections, and can shut all of them down at any moment.
 pub(super) struct ConnectionOpener {
     direct: Config,
-    proxied: Config,
+    /// The same with the proxy, if there is one.
+    proxied: Option<Config>,
     connectors: Connectors,
     /// `None` after the shutdown: no connection can be opened then.
     open: Arc<Mutex<Option<ShutdownHandles>>>,
@@ -101,7 +102,7 @@ type ShutdownHandles = Vec<Weak<dyn ShutdownHandle>>;
 
 impl ConnectionOpener {
     /// `proxied` names the proxy, if there is one.
-    pub(super) fn new(direct: Config, proxied: Config, connectors: Connectors) -> ConnectionOpener {
+    pub(super) fn new(direct: Config, proxied: Option<Config>, connectors: Connectors) -> ConnectionOpener {
         ConnectionOpener { direct, proxied, connectors, open: Arc::new(Mutex::new(Some(Vec::new()))) }
     }
 
@@ -110,7 +111,7 @@ impl ConnectionOpener {
         let resolver = CallerResolver;
         let timeout = NextTimeout { after: timeout.into(), reason: ureq::Timeout::Connect, ..NextTimeout::default() };
         // Most proxies resolve the name themselves.
-        let config = if through_proxy { &self.proxied } else { &self.direct };
+        let config = self.proxied.as_ref().filter(|_| through_proxy).unwrap_or(&self.direct);
         let proxy_resolves = config.proxy().is_some_and(|proxy| !proxy.resolve_target());
         let addrs = if proxy_resolves { resolver.empty() } else { resolver.resolve(uri, config, timeout)? };
         let connectors = self.connectors.clone();

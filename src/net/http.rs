@@ -22,8 +22,9 @@ use crate::error::{Error, Result};
 /// Buffers of an HTTP connection. The heads of requests and answers have to fit in. ureq's defaults (2 × 128 KiB) are
 /// sized for downloads, but our connections mostly wait.
 const HTTP_BUFFERS: BufferSizes = BufferSizes { input: 12 * 1024, output: 8 * 1024 };
-/// Buffers of a raw connection. Frames of a push server are small, and a process may hold hundreds of connections.
-const RAW_BUFFERS: BufferSizes = BufferSizes { input: 4 * 1024, output: 4 * 1024 };
+/// Buffers of a raw connection. Frames of a push server are small, ours even more so, and a process may hold hundreds of
+/// connections. The head of a request to a proxy has to fit in, its user and password included.
+const RAW_BUFFERS: BufferSizes = BufferSizes { input: 4 * 1024, output: 2 * 1024 };
 
 struct BufferSizes {
     input: usize,
@@ -60,7 +61,7 @@ impl Http {
         let connector = connectors.clone().chain(ObservedConnector::new(observer));
         let proxy = ProxyRule::new(settings.proxy.clone());
         let direct = agent_config(settings, &RAW_BUFFERS, None);
-        let proxied = agent_config(settings, &RAW_BUFFERS, proxy.proxy());
+        let proxied = proxy.proxy().map(|proxy| agent_config(settings, &RAW_BUFFERS, Some(proxy)));
         Http {
             agent: Agent::with_parts(agent_config(settings, &HTTP_BUFFERS, None), connector, CallerResolver),
             opener: Arc::new(ConnectionOpener::new(direct, proxied, connectors)),
@@ -145,8 +146,7 @@ impl Http {
 /// Without a call of `proxy`, ureq would use the proxy from the environment for everything.
 fn agent_config(settings: &Settings, buffers: &BufferSizes, proxy: Option<&Proxy>) -> ureq::config::Config {
     let trusted = settings.root_certificates.clone().map_or(RootCerts::PlatformVerifier, RootCerts::Specific);
-    let tls =
-        TlsConfig::builder().root_certs(trusted).unversioned_rustls_crypto_provider(Arc::new(tls::provider())).build();
+    let tls = TlsConfig::builder().root_certs(trusted).unversioned_rustls_crypto_provider(tls::provider()).build();
     Agent::config_builder()
         .proxy(proxy.cloned())
         .tls_config(tls)

@@ -1,14 +1,17 @@
 //! The cryptography of TLS: what rustls selects, by *ring*.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, KeyProvider, ring};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::SigningKey;
 
-/// The cipher suites, curves and signatures that rustls recommends.
-pub fn provider() -> CryptoProvider {
-    CryptoProvider { key_provider: &NoClientKeys, ..ring::default_provider() }
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(CryptoProvider { key_provider: &NoClientKeys, ..ring::default_provider() }));
+
+/// The cipher suites, curves and signatures that rustls recommends. All clients share them.
+pub fn provider() -> Arc<CryptoProvider> {
+    PROVIDER.clone()
 }
 
 /// Portals identify applications by their tokens, not by client certificates. Signing is not linked.

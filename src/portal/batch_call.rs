@@ -17,7 +17,7 @@ use crate::clock::Deadline;
 use crate::error::{Error, Result};
 
 /// The maximum number of calls in one batch.
-const MAX_CALLS: usize = 50;
+pub(super) const MAX_CALLS: usize = 50;
 
 /// What the caller gets.
 #[derive(Serialize)]

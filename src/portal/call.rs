@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::limiter::Limiter;
 use super::oauth::Tokens;
+use super::object_methods::ObjectMethods;
 use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
 use super::refusal;
@@ -42,8 +43,9 @@ pub struct Portal {
     http: Http,
     tokens: Tokens,
     limiter: Option<Arc<Limiter>>,
-    operating: Operating,
+    pub(super) operating: Operating,
     pub(super) reserving: Reserving,
+    pub(super) object_methods: ObjectMethods,
     /// `https://…/rest`, without a trailing slash.
     rest_url: Mutex<Arc<str>>,
     connector_id: String,
@@ -65,6 +67,7 @@ impl Portal {
             limiter,
             operating: Operating::default(),
             reserving: Reserving::new(),
+            object_methods: ObjectMethods::new(&settings.object_methods),
             rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),
@@ -208,6 +211,7 @@ impl Portal {
             }
             // Read the token only now: the limiter may have waited longer than it is valid.
             let token = self.token(deadline)?;
+            self.update_address(&self.tokens.pair());
             let error = match self.send(method, &params, &token, deadline) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -253,13 +257,11 @@ impl Portal {
             self.ctx.stats.renewals.add(1);
             self.ctx.log.write(Level::Info, || "tokens renewed".into());
         }
-        // Whoever obtained the pair, it contains the portal's present address.
-        self.update_address(&self.tokens.pair());
         self.ctx.cancel.check()
     }
 
     /// Uses the portal's present address, which the authorization server returns with each pair. The portal may have
-    /// been renamed.
+    /// been renamed, and whoever shares the tokens may have been the first to learn it.
     fn update_address(&self, pair: &TokenPair) {
         if let Ok(address) = Address::parse(&pair.client_endpoint, self.plain_http) {
             let rest_url = format!("{}{}", address.origin(), address.path().trim_end_matches('/'));
@@ -279,7 +281,7 @@ impl Portal {
         let response = self.http.post_json(&url, &body, self.time_left(deadline))?;
         let (status, length) = (response.status, response.body.len());
         self.ctx.log.write(Level::Debug, || format!("{method}: HTTP {status}, {length} bytes"));
-        let outcome = Answer::read(method, status, response.body, |text| self.tokens.redact(text));
+        let outcome = Answer::read(method, status, response.body, |text| self.tokens.redact(text, token));
         self.note_run_time(method, outcome.as_ref().map(|answer| answer.time));
         if let Some(limiter) = &self.limiter {
             match &outcome {

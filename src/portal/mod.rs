@@ -7,6 +7,8 @@ pub mod call;
 pub mod installation;
 pub mod limiter;
 pub mod oauth;
+mod object_methods;
+mod objects;
 pub mod offline_events;
 mod operating;
 mod params;

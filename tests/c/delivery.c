@@ -32,6 +32,7 @@ void records(void)
     b24_record record;
     const char *message_ids[2];
     char *stats;
+    char *objects;
     int i;
 
     for (i = 0; i < 3; i++)
@@ -55,6 +56,10 @@ void records(void)
     CHECK(record.attempt == 1);
     CHECK_HOLDS(record.message_id, b24_batch_json(batch));
     CHECK_HOLDS("\"process_id\":", b24_batch_json(batch));
+    CHECK_OK(b24_batch_objects(batch, &objects));
+    CHECK_HOLDS(record.message_id, objects);
+    CHECK_HOLDS("\"status\":\"object\",\"method\":\"crm.deal.get\",\"object\":{\"ID\":", objects);
+    b24_string_free(objects);
     CHECK_FAILS(B24_INVALID_ARGUMENT, "no record 3", b24_batch_record(batch, 3, &record));
     CHECK(record.message_id == NULL && record.attempt == 0);
 

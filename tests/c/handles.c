@@ -98,6 +98,9 @@ static void out_parameters_with_invalid_handle(void *handle)
     CHECK(record.message_id == NULL && record.event_name == NULL && record.event_data == NULL);
     CHECK(record.event_additional == NULL && record.timestamp_x == NULL && record.id == NULL);
     CHECK(record.attempt == 0);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_batch_objects(handle, &text));
+    CHECK(text == NULL);
 
     CHECK(b24_client_fd(handle) == -1);
     CHECK_HOLDS("b24_client", b24_last_error_message());

@@ -39,6 +39,7 @@ int main(int argc, char **argv)
     for (size_t seen = 0; seen < wanted; b24_batch_free(batch)) {
         check(b24_client_next(client, -1, &batch)); /* waits until there are records */
         puts(b24_batch_json(batch));
+        fflush(stdout);
         seen += b24_batch_len(batch);
         check(b24_batch_ack(batch)); /* otherwise they are delivered again */
     }

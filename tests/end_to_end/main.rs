@@ -3,6 +3,7 @@
 mod bad_input;
 mod delivery;
 mod handler;
+mod objects;
 mod push;
 mod recovery;
 mod rest;

@@ -243,7 +243,7 @@ fn a_renamed_portal_is_followed() {
     // The authorization server states the new address; the old one still answers.
     let [old, new] = [Portal::start(), Portal::start()];
     let config = old.config();
-    let client = old.client_of(&config);
+    let (client, sharing) = (old.client_of(&config), old.client_of(&config));
     let profiles = |portal: &Portal| portal.emulator.counters().calls.get("profile").copied().unwrap_or(0);
     call(&client, "profile", json!({}));
     assert_eq!([profiles(&old), profiles(&new)], [1, 0]);
@@ -259,13 +259,17 @@ fn a_renamed_portal_is_followed() {
     (0..2).for_each(|_| drop(call(&client, "profile", json!({}))));
     assert_eq!([profiles(&old), profiles(&new)], [2, 2], "the old one refuses the expired token");
 
+    // Whoever shares the tokens follows, too.
+    call(&sharing, "profile", json!({}));
+    assert_eq!([profiles(&old), profiles(&new)], [2, 3]);
+
     // The state remembers the new address.
     let state = client.state();
-    drop(client);
+    drop((client, sharing));
     let next = old.client_of(&config);
     next.restore(&state).unwrap();
     call(&next, "profile", json!({}));
-    assert_eq!([profiles(&old), profiles(&new)], [2, 3]);
+    assert_eq!([profiles(&old), profiles(&new)], [2, 4]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::support::{LONG, Portal, Program, deal, until};
 const CLIENTS: usize = 200;
 /// With these clients everything that is shared is in memory: code, tables, the allocator's arenas.
 const FIRST: usize = 20;
-const MAX_KIB: usize = 72;
+const MAX_KIB: usize = 64;
 
 #[test]
 fn two_hundred_clients_in_a_process_get_their_own_signals_and_need_little_memory() {

@@ -174,6 +174,7 @@ _FUNCTIONS = {
     "batch_record": (c_int32, [c_void_p, c_size_t, POINTER(_Record)]),
     "batch_json": (c_char_p, [c_void_p]),
     "batch_process_id": (c_char_p, [c_void_p]),
+    "batch_objects": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "batch_ack": (c_int32, [c_void_p]),
     "batch_ack_records": (c_int32, [c_void_p, POINTER(c_char_p), c_size_t]),
     "batch_fail_records": (c_int32, [c_void_p, POINTER(c_char_p), c_size_t]),
@@ -468,6 +469,16 @@ class Batch(_Handle):
 
     def __iter__(self) -> Iterator[dict]:
         return iter(self.records)
+
+    def objects(self) -> dict[str, dict]:
+        """The objects that the records are about, by MESSAGE_ID: {"status": "object", "method": ..., "object": ...}.
+
+        Each object is requested once, 50 per request. Other values of `status`: "deleted", "error" (the portal refused:
+        `error`, `error_description`, `transient`), "unknown" (key `objects.methods`).
+        """
+        objects = c_void_p()
+        _check(_library.b24_batch_objects(self, byref(objects)))
+        return json.loads(_text(objects))
 
     def ack(self) -> None:
         """Acknowledges all records that are neither acknowledged nor marked as failed. They leave the queue."""

@@ -23,7 +23,7 @@ def main() -> None:
         client.connect(timeout=30)
         for batch in client:  # waits until there are records
             with batch:
-                print(batch.json)
+                print(batch.json, flush=True)
                 seen += len(batch)
                 batch.ack()  # otherwise they are delivered again
             if seen >= wanted:

@@ -103,6 +103,8 @@ class DeliveryTest(PortalTest):
             (record,) = batch
             self.assertEqual(record["EVENT_NAME"], "ONCRMDEALADD")
             self.assertEqual(record["EVENT_DATA"], {"FIELDS": {"ID": deal}})
+            (found,) = batch.objects().values()
+            self.assertEqual((found["status"], found["object"]["ID"]), ("object", deal))
             self.assertEqual(
                 set(record), {"ID", "TIMESTAMP_X", "EVENT_NAME", "EVENT_DATA", "EVENT_ADDITIONAL", "MESSAGE_ID"}
             )

@@ -121,7 +121,7 @@ pub static METHODS: &[Method] = &[
                       `Disconnect` in another thread ends the wait.",
             russian: "Ожидает оповещения о том, что в очереди могли появиться записи. Возвращает JSON \
                       `{\"connector_id\":\"\",\"count\":1,\"signalled\":true}` или пустую строку, если время вышло. \
-                      `signalled` = false — проверить очередь решила сама компонента. `Отключить` в другом потоке \
+                      `signalled` = false — сигнала не было, проверить очередь предлагает сама компонента. `Отключить` в другом потоке \
                       прерывает ожидание.",
         },
     },
@@ -205,6 +205,28 @@ pub static METHODS: &[Method] = &[
         },
     },
     Method {
+        id: MethodId::GetObjects,
+        english: "GetObjects",
+        russian: "ПолучитьОбъекты",
+        params: &[BATCH_ID],
+        returns: Some(ReturnType::Text),
+        text: Text {
+            english: "Returns the objects that the records of an open batch are about, as they are now: deals, \
+                      contacts, tasks and so on, each requested once, 50 per request. Returns JSON with an entry for \
+                      each `MESSAGE_ID`: `{\"<MESSAGE_ID>\":{\"status\":\"object\",\"method\":\"crm.deal.get\",\
+                      \"object\":{…}}}`. Other values of `status`: `deleted` (the object was deleted), `error` \
+                      (the portal refused; `error`, `error_description`, `transient`), `unknown` (no method is known \
+                      for the event, see the key `objects.methods`).",
+            russian: "Возвращает объекты, о которых говорят записи открытого пакета, в их нынешнем виде: сделки, \
+                      контакты, задачи и так далее. Каждый объект запрашивается один раз, по 50 в одном запросе. \
+                      Возвращает JSON, где на каждый `MESSAGE_ID` есть значение: \
+                      `{\"<MESSAGE_ID>\":{\"status\":\"object\",\"method\":\"crm.deal.get\",\"object\":{…}}}`. Другие \
+                      значения `status`: `deleted` — объект удалён, `error` — портал отказал (`error`, \
+                      `error_description`, `transient`), `unknown` — для события метод неизвестен, см. ключ \
+                      `objects.methods`.",
+        },
+    },
+    Method {
         id: MethodId::FindLost,
         english: "FindLost",
         russian: "НайтиПотерянные",
@@ -214,9 +236,9 @@ pub static METHODS: &[Method] = &[
             english: "Finds batches that were reserved but never arrived, because an answer was lost, as far as the \
                       key `recover.orphans` allows. The next `NextBatch` or `Fetch` returns them first. Returns their \
                       number. The component also does this at the start and from time to time.",
-            russian: "Находит пакеты, которые портал зарезервировал, но ответ с ними потерялся, — насколько позволяет \
-                      ключ `recover.orphans`. Следующий `СледующийПакет` или `ПолучитьЗаписи` выдаст их первыми. \
-                      Возвращает их число. При запуске и время от времени компонента ищет их и сама.",
+            russian: "Находит пакеты, которые портал зарезервировал, но ответ с ними потерялся; какие именно — \
+                      определяет ключ `recover.orphans`. Следующий `СледующийПакет` или `ПолучитьЗаписи` выдаст их первыми. \
+                      Возвращает число таких пакетов. При запуске и время от времени компонента ищет их и сама.",
         },
     },
     Method {
@@ -255,9 +277,10 @@ pub static METHODS: &[Method] = &[
         returns: None,
         text: Text {
             english: "Gets the application's first pair of tokens for an authorization code, which is valid for 30 \
-                      seconds. Read and store `State` afterwards.",
-            russian: "Получает первую пару токенов по коду авторизации, который действует 30 секунд. После вызова \
-                      прочитайте и сохраните `Состояние`.",
+                      seconds. Needs the keys `portal.url`, `auth.client_id` and `auth.client_secret`. Store `State` \
+                      right after it.",
+            russian: "Получает первую пару токенов по коду авторизации, который действует 30 секунд. Нужны ключи \
+                      `portal.url`, `auth.client_id` и `auth.client_secret`. Сразу после вызова сохраните `Состояние`.",
         },
     },
     Method {
@@ -274,8 +297,8 @@ pub static METHODS: &[Method] = &[
             english: "Uses these tokens from now on, without a new connection: after someone has authorized the \
                       application again, or when 1C renews tokens itself (key `auth.renew` = `host`). `Expires` is in \
                       seconds since 1970, 0 when it is not known.",
-            russian: "С этого момента компонента работает с этими токенами, не переподключаясь. Нужен после новой \
-                      авторизации приложения и когда токены продлевает сама 1С (ключ `auth.renew` = `host`). \
+            russian: "С этого момента компонента работает с этими токенами, не переподключаясь. Метод нужен после новой \
+                      авторизации приложения, а также если токены продлевает сама 1С (ключ `auth.renew` = `host`). \
                       `Истекает` — в секундах с 1970 года, 0 — неизвестно.",
         },
     },
@@ -294,13 +317,14 @@ pub static METHODS: &[Method] = &[
                       an update of the application ends its bindings, the connected object binds everything anew. \
                       `ExternalUrl` is an address that the portal can reach, such as \
                       `https://my-server.example/b24`. `MinPauseS` is the shortest time between two calls in seconds; \
-                      0: a call for every change. Set the key `source` to `handler` or `both`.",
+                      0: a call for every change. For the object itself to accept the calls, \
+                      set the key `source` to `handler` or `both`.",
             russian: "Портал будет вызывать этот адрес, когда очередь пополнится (`event.bind` события \
-                      `ONOFFLINEEVENT`), до `СнятьОбработчик`. Прежний адрес этого приложения снимается. Если \
-                      обновление приложения прекратит регистрации, подключённый объект выполнит их заново. \
+                      `ONOFFLINEEVENT`), до `СнятьОбработчик`. Прежний адрес этого приложения портал забывает. После \
+                      обновления приложения портал забывает и этот; подключённый объект регистрирует его снова. \
                       `ВнешнийАдрес` — адрес, доступный порталу, например \
                       `https://my-server.example/b24`. `МинПаузаС` — наименьшее время между вызовами в секундах; 0 — \
-                      вызов при каждом изменении. Задайте ключ `source`: `handler` или `both`.",
+                      вызов при каждом изменении. Чтобы вызовы принимал сам объект, задайте ключ `source`: `handler` или `both`.",
         },
     },
     Method {
@@ -327,12 +351,13 @@ pub static METHODS: &[Method] = &[
                       accepted. 202: an installation that is verified later. 400, 403 or 413: the call is not from \
                       the portal, and nothing was changed. After 200 `Fetch` returns the records, and a `NextBatch` \
                       that waits on the same object wakes up. The first installation of the application brings \
-                      tokens: store `State` then.",
+                      tokens and the `application_token`: store `State` then.",
             russian: "Для собственного веб-сервера, например HTTP-сервиса 1С: принимает тело вызова без изменений, \
                       проверяет, что его прислал портал, и возвращает код состояния HTTP для ответа. 200 — вызов \
                       принят; 202 — это установка, она будет проверена позже; 400, 403 или 413 — вызов не от портала, \
-                      ничего не изменилось. После 200 записи выдаст `ПолучитьЗаписи`, а ожидающий `СледующийПакет` того же объекта проснётся. Первая установка \
-                      приложения приносит токены: сохраните после неё `Состояние`.",
+                      ничего не изменилось. После 200 записи выдаст `ПолучитьЗаписи`, а `СледующийПакет`, \
+                      ожидающий в этом же объекте, сразу их получит. Первая установка приложения приносит токены и \
+                      `application_token`: сохраните после неё `Состояние`.",
         },
     },
     Method {
@@ -349,7 +374,7 @@ pub static METHODS: &[Method] = &[
                       notification is delivered once.",
             russian: "Для клиентских приложений, после `Подключить`: с этого момента оповещения приходят внешними \
                       событиями — источник `B24Events`, событие `event_offline`, данные как у `ОжидатьСобытие`. \
-                      Ошибка, которой должен заняться человек, приходит событием `error` с \
+                      Ошибка, которую должен устранить человек, приходит событием `error` с \
                       `{\"code\":\"\",\"text\":\"\"}`. Не вызывайте при этом `ОжидатьСобытие` и `СледующийПакет`: \
                       каждое оповещение достаётся только одному получателю.",
         },

@@ -27,15 +27,15 @@ pub static PROPERTIES: &[Property] = &[
         russian: "Состояние",
         text: Text {
             english: "JSON with the current tokens and the batches that are not acknowledged. Filled from `Authorize` or \
-                      `AcceptHandlerCall` on, empty before the first call. It holds secrets on purpose: store it where 1C keeps secrets. Assigned to a new \
-                      object on any machine (after its parameters, before `Connect`), it lets the work continue \
-                      without loss. Assigned to a connected object, it takes effect with the next `Connect`. An empty \
-                      string discards what was assigned.",
-            russian: "JSON с действующими токенами и неподтверждёнными пакетами. Есть уже после `Авторизовать` или \
-                      `ПринятьВызовОбработчика`, до первого вызова — пустая строка. Секреты в нём намеренно: храните его в безопасном хранилище 1С. Присвойте новому объекту \
-                      на любом компьютере (после параметров, до `Подключить`) — работа продолжится без потерь. \
-                      Присвоенное подключённому объекту действует со следующего `Подключить`. Пустая строка отменяет \
-                      присвоенное.",
+                      `AcceptHandlerCall` on, empty before the first call. It holds secrets: store it where 1C keeps \
+                      secrets. To continue without loss, assign it to a new object on any machine, after its \
+                      parameters and before `Connect`. Assigned to a connected object, it takes effect with the next \
+                      `Connect`. An empty string discards what was assigned.",
+            russian: "JSON с действующими токенами и неподтверждёнными пакетами. Заполнено уже после `Авторизовать` или \
+                      `ПринятьВызовОбработчика`, до первого вызова — пустая строка. В нём есть секреты: храните его в \
+                      безопасном хранилище. Чтобы продолжить работу без потерь, присвойте его новому объекту на любом \
+                      компьютере, после параметров и до `Подключить`. Если объект уже подключён, присвоенное подействует \
+                      со следующего `Подключить`. Пустая строка отменяет присвоенное.",
         },
         is_writable: true,
     },

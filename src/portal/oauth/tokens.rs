@@ -4,6 +4,7 @@
 //! pair; note there that a renewal has begun; ask the authorization server; store; use. A process that dies in between
 //! costs at most the pair whose answer never arrived, and the note tells why.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -167,10 +168,13 @@ impl Tokens {
         self.renewed_by_host || self.member.file().is_some() || !self.pair().refresh.is_empty() || self.has_fallback()
     }
 
-    /// Replaces every secret of ours in a text that came from outside.
-    pub fn redact(&self, text: &str) -> String {
+    /// Replaces every secret of ours in a text that came from outside. `sent`: the token that the request carried;
+    /// another pair may have taken its place since.
+    pub fn redact(&self, text: &str, sent: &Secret) -> String {
         let pair = self.pair();
-        let secrets = [&pair.access, &pair.refresh, self.server.client_secret()];
+        let mut secrets = [sent, &pair.access, &pair.refresh, self.server.client_secret()];
+        // One may be part of another.
+        secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
         let known = secrets.into_iter().filter(|secret| !secret.is_empty());
         known.fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
     }
@@ -265,12 +269,14 @@ impl Tokens {
 /// What a failed renewal of the pair `sold` means for the note that it had begun. `doubt`: when an earlier one began whose
 /// outcome is not known.
 fn not_renewed(mut turn: Turn, sold: &Secret, doubt: Option<u64>, error: Error) -> Error {
-    let Error::Refused(refusal) = error else {
+    let is_refused = match &error {
+        Error::Refused(refusal) => refusal.code.eq_ignore_ascii_case("invalid_grant"),
+        // The request was not sent.
+        Error::Unreachable(_) => false,
         // The server may have sold the pair, and the answer was lost.
-        return error;
+        _ => return error,
     };
-    let is_refused = refusal.code.eq_ignore_ascii_case("invalid_grant");
-    // It was answered, and the pair was not used up by this attempt. A note that cannot be stored does no harm.
+    // The pair was not used up by this attempt. A note that cannot be stored does no harm.
     let _ = turn.change(|family| {
         family.note(sold, |family| {
             family.restore_doubt(doubt);
@@ -279,9 +285,11 @@ fn not_renewed(mut turn: Turn, sold: &Secret, doubt: Option<u64>, error: Error) 
             }
         });
     });
-    match doubt.filter(|_| is_refused) {
-        Some(begun) => Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal })),
-        None => Error::Refused(refusal),
+    match (error, doubt) {
+        (Error::Refused(refusal), Some(begun)) if is_refused => {
+            Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal }))
+        }
+        (error, _) => error,
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) static ROWS: [Row; 30] = [
         Passes::Never,
         "the refresh token was used before or has expired; authorize the application again, and store every new \
          pair that the tokens callback reports",
-        "Токен обновления уже использован или истёк. Авторизуйте приложение заново и сохраняйте каждую новую пару \
+        "Токен продления уже использован или истёк. Авторизуйте приложение заново и сохраняйте каждую новую пару \
          токенов",
     ),
     row(
@@ -137,7 +137,7 @@ pub(super) static ROWS: [Row; 30] = [
         Passes::Never,
         "the token's user lacks the right to do this, or is not an administrator, as offline events require; use an \
          administrator's token",
-        "У пользователя токена нет права; для офлайн-событий он должен быть администратором. Используйте токен \
+        "У пользователя токена нет прав на это действие; офлайн-события доступны только администратору. Используйте токен \
          администратора портала",
     ),
     row(
@@ -167,7 +167,7 @@ pub(super) static ROWS: [Row; 30] = [
         Passes::Never,
         "the application lacks a scope; add it to the application (pull for the push server, crm for CRM events), \
          and authorize the application again",
-        "Приложению не хватает прав (scope). Добавьте их в приложение (pull — для сервера push, crm — для событий CRM) \
+        "Приложению не хватает прав (scope). Добавьте их в приложение (pull — для push-сервера, crm — для событий CRM) \
          и авторизуйте приложение заново",
     ),
     // Plan and payment
@@ -185,15 +185,15 @@ pub(super) static ROWS: [Row; 30] = [
         Status::License,
         Passes::Never,
         "the portal's plan does not include queues with a connector id; change the plan, or leave connector.id empty",
-        "Тариф портала не включает очереди с идентификатором коннектора. Смените тариф или оставьте connector.id пустым",
+        "Тариф портала не включает ключи источника. Смените тариф или оставьте connector.id пустым",
     ),
     row(
         &["WRONG_LICENSE"],
         "",
         Status::License,
         Passes::Never,
-        "the portal's plan does not include this; to fetch records without it, set fetch.reserve to auto or no",
-        "Тариф портала этого не включает. Чтобы получать записи без этого, задайте fetch.reserve = auto или no",
+        "the portal's plan does not include this; to fetch records without reservations, set fetch.reserve to auto or no",
+        "Тариф портала этого не включает. Чтобы получать записи без резервирования, задайте fetch.reserve = auto или no",
     ),
     // Limits
     row(
@@ -254,7 +254,7 @@ pub(super) static ROWS: [Row; 30] = [
         Status::Portal,
         Passes::Never,
         "the push server is switched off in the portal; have an administrator switch it on, or set source to handler",
-        "Сервер push на портале выключен. Попросите администратора включить его или задайте source = handler",
+        "Push-сервер на портале выключен. Попросите администратора включить его или задайте source = handler",
     ),
     // Events
     row(
@@ -263,7 +263,7 @@ pub(super) static ROWS: [Row; 30] = [
         Status::Portal,
         Passes::Soon,
         "another call binds the same event at this moment; repeat after a short pause",
-        "Это же событие сейчас привязывает другой вызов. Повторите после короткой паузы",
+        "На это событие сейчас подписывает другой вызов. Повторите после короткой паузы",
     ),
     row(
         &["ERROR_EVENT_NOT_FOUND"],
@@ -278,8 +278,9 @@ pub(super) static ROWS: [Row; 30] = [
         "",
         Status::Portal,
         Passes::Never,
-        "the portal does not accept the handler's address; its host needs a dot and has to be reachable for the portal",
-        "Портал не принимает адрес обработчика. В имени узла нужна точка, и портал должен его достигать",
+        "the portal does not accept the handler's address; the host name needs a dot, and the portal has to be able to \
+         reach it",
+        "Портал не принимает адрес обработчика. В имени сервера должна быть точка, а сам он должен быть доступен порталу",
     ),
     row(
         &["ERROR_METHOD_NOT_FOUND"],
@@ -308,7 +309,7 @@ pub(super) static BY_HTTP_STATUS: [(std::ops::RangeInclusive<u16>, Meaning); 4] 
             status: Status::AccessDenied,
             passes: Passes::Never,
             english: "the token's user or the application lacks the right to do this; check both on the portal",
-            russian: "У пользователя токена или у приложения нет права на это. Проверьте оба на портале",
+            russian: "У пользователя токена или у приложения нет права на это. Проверьте права обоих на портале",
         },
     ),
     (
@@ -335,6 +336,6 @@ pub(super) static BY_HTTP_STATUS: [(std::ops::RangeInclusive<u16>, Meaning); 4] 
 pub(super) static OTHER: Meaning = Meaning {
     status: Status::Portal,
     passes: Passes::Never,
-    english: "the method does not do what it was asked; see its documentation, and check the parameters",
-    russian: "Метод не может выполнить то, о чём его просят. Проверьте параметры по описанию метода",
+    english: "the method refused the request; check the parameters against its documentation",
+    russian: "Метод не выполнил запрос. Проверьте параметры по описанию метода",
 };

@@ -84,7 +84,7 @@ access_token of a user who is not an administrator
                    {employee}
 
 for the examples in README.md (paste into a shell):
-export B24_PORTAL_URL='{url}' B24_ACCESS_TOKEN='{token}'
+export B24_PORTAL_URL='{url}' B24_ACCESS_TOKEN='{token}' B24_REFRESH_TOKEN='{refresh_token}' B24_CLIENT_ID='{client_id}' B24_CLIENT_SECRET='{client_secret}' B24_AUTH_SERVER='{auth_server}'
 
 bind an event      {bind}
 bind a handler     {handler}
@@ -94,6 +94,7 @@ fetch and delete   {get}
 fetch and reserve  {reserve}
 acknowledge        {clear}
 get the channels   {config}
+get a code         curl -si '{url}/oauth/authorize/?client_id={client_id}' | grep -i '^location'
 renew the tokens   curl -s '{auth_server}/oauth/token/' -d 'grant_type=refresh_token&client_id={client_id}&client_secret={client_secret}&refresh_token={refresh_token}'
 make calls fail    curl -s '{url}/control' -d '{{\"fail_next\": {{\"method\": \"event.offline.get\", \"times\": 3, \"status\": 502, \"body\": \"<h1>Bad Gateway</h1>\"}}}}'
 show the counters  curl -s '{url}/control'

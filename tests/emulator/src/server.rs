@@ -52,6 +52,8 @@ pub enum Origin {
 enum Endpoint {
     Rest(Route),
     OAuth,
+    /// Where an administrator's browser gets an authorization code.
+    Authorize,
     /// `app.info` of the authorization server.
     AuthInfo,
     Push,
@@ -66,6 +68,7 @@ impl Endpoint {
         let tokens = origin == Origin::AuthServer || !on_premise;
         match path {
             "/oauth/token" | "/oauth/token/" if tokens => Self::OAuth,
+            "/oauth/authorize" | "/oauth/authorize/" if origin == Origin::Portal => Self::Authorize,
             "/rest/app.info" | "/rest/app.info.json" if origin == Origin::AuthServer => Self::AuthInfo,
             _ if origin == Origin::AuthServer => Self::Nobody,
             "/sub" | "/sub/" | "/bitrix/sub/" => Self::Push,
@@ -82,7 +85,7 @@ impl Endpoint {
             Self::OAuth | Self::AuthInfo => Some("oauth"),
             Self::Push => Some("sub"),
             Self::WebSocket => Some("subws"),
-            Self::Control | Self::Nobody => None,
+            Self::Authorize | Self::Control | Self::Nobody => None,
         }
     }
 }
@@ -185,6 +188,7 @@ impl Server {
                 let (status, body) = oauth::token(&mut lock(&self.portal), &params);
                 Ok(rest::answer(status, &body))
             }
+            Endpoint::Authorize => Ok(oauth::authorize(&mut lock(&self.portal), &rest::params(request))),
             Endpoint::AuthInfo => {
                 let (status, body) = oauth::app_info(&lock(&self.portal), &rest::params(request));
                 Ok(rest::answer(status, &body))

@@ -109,7 +109,14 @@ fn the_examples_get_their_variables() {
     serve.kill().unwrap();
     serve.wait().unwrap();
     let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap();
-    let expected =
-        format!("export B24_PORTAL_URL='{}' B24_ACCESS_TOKEN='{}'", value("portal "), value("access_token "));
-    assert!(lines.contains(&expected), "{lines:#?}");
+    let variables = [
+        ("PORTAL_URL", "portal "),
+        ("ACCESS_TOKEN", "access_token "),
+        ("REFRESH_TOKEN", "refresh_token "),
+        ("CLIENT_ID", "client_id "),
+        ("CLIENT_SECRET", "client_secret "),
+        ("AUTH_SERVER", "auth_server "),
+    ];
+    let expected = variables.map(|(name, line)| format!(" B24_{name}='{}'", value(line))).concat();
+    assert!(lines.contains(&format!("export{expected}")), "{lines:#?}");
 }

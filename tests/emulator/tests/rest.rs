@@ -5,7 +5,8 @@ mod common;
 use std::time::{Duration, Instant};
 
 use b24_emulator::{
-    ConfigSpelling, Control, DelayNext, DropNext, DropWhen, EMPLOYEE, Emulator, FailNext, Limits, Options,
+    ADMINISTRATOR, ConfigSpelling, Control, DelayNext, DropNext, DropWhen, EMPLOYEE, Emulator, FailNext, Limits,
+    Options,
 };
 use common::{Client, SendJson, json_of, quick, text_of};
 use serde_json::{Value, json};
@@ -76,6 +77,26 @@ fn tokens_are_renewed_once() {
     assert_eq!(wrong.1["error"], "invalid_client");
     assert_eq!(client.form("/oauth/token/", "").1["error"], "invalid_request");
     assert_eq!(client.emulator.counters().renewals, 2);
+}
+
+#[test]
+fn the_portals_page_passes_a_code_to_the_application() {
+    let client = Client::new(quick());
+    let application = client.emulator.application();
+    let open = |id: &str| {
+        client.agent.get(client.url(&format!("/oauth/authorize/?client_id={id}&state=a%26b"))).call().unwrap()
+    };
+    assert_eq!(open("another").status(), 400);
+    let answer = open(&application.client_id);
+    assert_eq!(answer.status(), 302);
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
+    let (_, query) = location.split_once('?').unwrap();
+    let value = |name: &str| query.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('=')).unwrap();
+    assert_eq!((value("state"), value("member_id")), ("a%26b", application.member_id.as_str()));
+    let keys = format!("client_id={}&client_secret={}", application.client_id, application.client_secret);
+    let code = value("code");
+    let (status, pair) = client.form("/oauth/token/", &format!("grant_type=authorization_code&{keys}&code={code}"));
+    assert_eq!((status, &pair["user_id"]), (200, &json!(ADMINISTRATOR)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A client as one of those who share a token family: where it stores tokens, and what its host knows.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::SharedFamily;
@@ -41,6 +42,8 @@ pub(in crate::portal::oauth) struct Member {
     /// The family that it uses. Another one takes its place when both turn out to be one.
     family: Mutex<Arc<SharedFamily>>,
     progress: Mutex<Progress>,
+    /// Notified when a report has ended.
+    reported: Condvar,
 }
 
 /// What has reached the client of what happened to the family.
@@ -51,6 +54,8 @@ struct Progress {
     failed: Option<Error>,
     /// The access token that its host knows.
     reported: Secret,
+    /// The thread that reports to the host.
+    reporter: Option<ThreadId>,
 }
 
 impl Member {
@@ -60,8 +65,14 @@ impl Member {
         file: Option<TokensFile>,
         family: Arc<SharedFamily>,
     ) -> Arc<Member> {
-        let progress = Mutex::new(Progress { stored: 0, failed: None, reported: family.access() });
-        let member = Arc::new(Member { keeper, file: file.map(Arc::new), family: Mutex::new(family), progress });
+        let progress = Mutex::new(Progress { stored: 0, failed: None, reported: family.access(), reporter: None });
+        let member = Arc::new(Member {
+            keeper,
+            file: file.map(Arc::new),
+            family: Mutex::new(family),
+            progress,
+            reported: Condvar::new(),
+        });
         member.family().add(&member);
         member
     }
@@ -107,12 +118,22 @@ impl Member {
         lock(&self.progress).failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Reports a pair that its host does not know. `by_host`: it comes from there.
+    /// Reports a pair that its host does not know. `by_host`: it comes from there. One report follows the other, so that
+    /// the host is never told of a pair after the one that has taken its place; only from inside of a report, where the
+    /// host itself brings the next pair, nothing is waited for.
     pub(in crate::portal::oauth) fn report(&self, pair: &TokenPair, by_host: bool) {
-        let known = std::mem::replace(&mut lock(&self.progress).reported, pair.access.clone());
-        if known != pair.access && !pair.is_none() && !by_host {
-            self.keeper.report(pair);
+        let this = thread::current().id();
+        let is_others = |progress: &mut Progress| progress.reporter.is_some_and(|reporter| reporter != this);
+        let progress = lock(&self.progress);
+        let mut progress = self.reported.wait_while(progress, is_others).unwrap_or_else(PoisonError::into_inner);
+        let known = std::mem::replace(&mut progress.reported, pair.access.clone());
+        if known == pair.access || pair.is_none() || by_host {
+            return;
         }
+        let outer = progress.reporter.replace(this);
+        drop(progress);
+        let _reporting = Reporting { member: self, outer };
+        self.keeper.report(pair);
     }
 
     /// Ends it: nothing is stored or reported any more. Waits for a renewal under way and for its host, until `deadline`.
@@ -127,5 +148,19 @@ impl Member {
             }
         }
         self.keeper.end(deadline.left(clock.now()));
+    }
+}
+
+/// A report to the host that is under way, also if the host panics.
+struct Reporting<'a> {
+    member: &'a Member,
+    /// The report from inside of which it was made.
+    outer: Option<ThreadId>,
+}
+
+impl Drop for Reporting<'_> {
+    fn drop(&mut self) {
+        lock(&self.member.progress).reporter = self.outer;
+        self.member.reported.notify_all();
     }
 }

@@ -318,6 +318,20 @@ fn threads_that_set_and_renew_the_same_tokens_at_once_never_buy_with_one_pair_tw
 }
 
 #[test]
+fn whoever_shares_a_family_stores_what_another_one_has_bought() {
+    let mut world = two_in_one_process(Setup { folders: true, ..Setup::default() });
+    world.start(0);
+    world.renew(0).unwrap();
+    world.renew(0).unwrap();
+    // The process dies: nothing is stored at its end.
+    world.kill_in(Some(1));
+    assert!(world.renew(0).is_none());
+    // Each alone has what it needs.
+    world.start_alone(1);
+    world.renew(1).unwrap();
+}
+
+#[test]
 fn the_folder_of_a_client_that_has_ended_does_not_fall_behind_the_others_of_its_process() {
     for without_tokens in [false, true] {
         let mut world = two_in_one_process(Setup { folders: true, without_tokens, ..Setup::default() });

@@ -150,14 +150,19 @@ impl Portal {
 }
 
 /// A body in the spelling of PHP's `http_build_query`.
-struct Form(String);
+pub struct Form(pub String);
 
 impl Form {
     fn event(name: &str, handler_id: u64) -> Self {
         Self(format!("event={name}&event_handler_id={handler_id}"))
     }
 
-    fn put(&mut self, name: &str, value: &str) {
+    /// A form with this field, neither of which needs to be encoded.
+    pub fn of(name: &str, value: &str) -> Self {
+        Self(format!("{name}={value}"))
+    }
+
+    pub fn put(&mut self, name: &str, value: &str) {
         let encode = |text| utf8_percent_encode(text, FORM).to_string().replace("%20", "+");
         self.0 = format!("{}&{}={}", self.0, encode(name), encode(value));
     }

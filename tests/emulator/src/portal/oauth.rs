@@ -1,13 +1,43 @@
-//! The authorization server: `/oauth/token/`, and its own `/rest/app.info`.
+//! The authorization server: `/oauth/token/`, and its own `/rest/app.info`. The portal's page that gives out codes.
 
 use crate::php::value::{Value, json};
 use hyper::StatusCode;
+use hyper::header::{HeaderValue, LOCATION};
 
-use super::Portal;
 use super::call::Params;
 use super::error::RestError;
+use super::handler::Form;
 use super::tokens::{Access, Tokens};
+use super::{ADMINISTRATOR, Portal, rest};
+use crate::http::Answer;
 use crate::time;
+
+/// The address in the application's settings, to which codes are passed. Nothing has to answer there.
+const APPLICATION_ADDRESS: &str = "http://127.0.0.1:8080/b24";
+
+/// Sends the browser of the administrator, who is always logged in here, to the application's address with a code.
+pub fn authorize(portal: &mut Portal, params: &Params) -> Answer {
+    if params.text("client_id") != portal.application.client_id {
+        let (status, body) = refusal("invalid_client", "Invalid client data was provided");
+        return rest::answer(status, &body);
+    }
+    let mut query = Form::of("code", &portal.tokens.new_code(ADMINISTRATOR));
+    for (name, value) in [
+        ("state", &params.text("state")),
+        ("domain", &portal.address),
+        ("member_id", &portal.application.member_id),
+        ("scope", &portal.scope),
+        ("server_domain", &portal.auth_address),
+    ] {
+        query.put(name, value);
+    }
+    let mut answer = Answer::new(StatusCode::FOUND, "text/html", "");
+    // Every character of a form is allowed in a header.
+    if let Ok(location) = HeaderValue::try_from(format!("{APPLICATION_ADDRESS}?{}", query.0)) {
+        answer.headers.push((LOCATION, location));
+    }
+    answer
+}
 
 /// Answers a request for tokens.
 pub fn token(portal: &mut Portal, params: &Params) -> (StatusCode, Value) {

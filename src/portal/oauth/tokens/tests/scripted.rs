@@ -138,6 +138,28 @@ fn another_refusal_does_not_remove_the_doubt() {
 }
 
 #[test]
+fn a_server_that_was_not_reached_leaves_no_doubt() {
+    let script = Script::new([
+        Err(Error::Unreachable("no server has this name".into())),
+        Err(refusal::to_error(400, "invalid_grant", "")),
+    ]);
+    let client = client(&Arc::default(), script, None);
+    assert!(client.renew().is_err());
+    assert_eq!(client.tokens.to_carry().renewal_begun(), None);
+    let error = client.renew().unwrap_err();
+    assert!(is_invalid_grant(&error) && !error.to_string().contains("never arrived"), "{error}");
+}
+
+#[test]
+fn the_token_that_was_sent_is_redacted_even_if_another_one_has_taken_its_place() {
+    let client = client(&Arc::default(), Script::renewals(), None);
+    let sent = client.tokens.access();
+    client.renew().unwrap();
+    let text = client.tokens.redact("t0 is not valid, nor is t1 (refresh of t1)", &sent);
+    assert_eq!(text, "*** is not valid, nor is *** (***)");
+}
+
+#[test]
 fn a_corrected_refresh_token_is_used_even_after_a_doubt() {
     let script = Script::new([
         Err(Error::Network("the connection was refused".into())),
@@ -254,4 +276,58 @@ fn an_end_has_one_limit_for_everything_that_it_waits_for() {
     drop(permit.unwrap());
     assert_eq!(*lock(&keeper.0), Some(Duration::ZERO), "the renewal has used all of it up");
     assert!(family.members().is_empty());
+}
+
+/// A host that lets the test see each report begin and decide when it ends.
+struct SlowHost {
+    entered: std::sync::mpsc::Sender<String>,
+    leave: Mutex<std::sync::mpsc::Receiver<()>>,
+    told: Mutex<Vec<String>>,
+}
+
+impl TokenKeeper for SlowHost {
+    fn reserve_space(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn store(&self, _: &TokenFamily) -> Result<()> {
+        Ok(())
+    }
+
+    fn report(&self, pair: &TokenPair) {
+        let access = pair.access.expose().to_owned();
+        self.entered.send(access.clone()).unwrap();
+        if access == "t1" {
+            lock(&self.leave).recv().unwrap();
+        }
+        lock(&self.told).push(access);
+    }
+
+    fn storage_key(&self) -> Option<String> {
+        None
+    }
+
+    fn store_after_end(&self, _: &TokenFamily) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn end(&self, _: Duration) {}
+}
+
+#[test]
+fn a_host_is_not_told_of_a_pair_after_the_one_that_took_its_place() {
+    let ((entered, enter), (leave, left)) = (channel(), channel());
+    let keeper = Arc::new(SlowHost { entered, leave: Mutex::new(left), told: Mutex::default() });
+    let member = Member::new(keeper.clone(), None, SharedFamily::new(TokenFamily::new(pair("t0"))));
+    let waited = std::thread::scope(|scope| {
+        scope.spawn(|| member.report(&pair("t1"), false));
+        enter.recv().unwrap();
+        scope.spawn(|| member.report(&pair("t2"), false));
+        // The host is still busy with the first one.
+        let waited = enter.recv_timeout(Duration::from_millis(100)).is_err();
+        leave.send(()).unwrap();
+        waited
+    });
+    assert!(waited);
+    assert_eq!(lock(&keeper.told).as_slice(), ["t1", "t2"]);
 }

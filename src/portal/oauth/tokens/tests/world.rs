@@ -422,8 +422,8 @@ impl World {
         disk.kill_in = kill_in;
     }
 
-    /// Closes a client while one of its threads renews. Whether the renewal was completed, and whether its pair was
-    /// stored before the state was released.
+    /// Closes a client while one of its threads renews. Whether the renewal was completed and waited for, and whether
+    /// its pair was stored before the state was released.
     pub(super) fn close_during_renewal(&mut self, client: usize) -> (bool, bool) {
         let slow = Arc::new(Mutex::new(()));
         lock(&self.server).slow = Some(slow.clone());
@@ -437,18 +437,21 @@ impl World {
         }
         let running = self.clients[client].take().expect("the client runs");
         running.ctx.cancel.cancel();
+        let (ended, end_came) = std::sync::mpsc::channel();
         let end = std::thread::spawn(move || {
             running.tokens.end();
+            let _ = ended.send(());
             let newest = running.tokens.access();
             running.store.release();
             newest
         });
+        let waited = end_came.recv_timeout(Duration::from_millis(100)).is_err();
         drop(answering);
         let renewed = renewal.join().unwrap() == Ok(true);
         let newest = end.join().unwrap();
         lock(&self.server).slow = None;
         let stored = self.computer.disk().files.values().any(|text| text.contains(newest.expose()));
-        (renewed, stored && newest.expose() == "<access 2>")
+        (renewed && waited, stored && newest.expose() == "<access 2>")
     }
 }
 
