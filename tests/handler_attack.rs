@@ -20,9 +20,9 @@ use support::{LONG, Portal, Program, stats};
 const ATTACKERS: usize = 1000;
 /// How long each attack lasts.
 const ATTACK: Duration = Duration::from_secs(5);
-/// Half of the portal's calls have to be answered within this. It takes milliseconds; calls that had to wait for attackers
-/// to give up would take seconds, all of them. A single one may wait for the processor of a busy computer.
-const MAX_USUAL_TIME: Duration = Duration::from_secs(1);
+/// Calls that take longer may not fill half of an attack. A call takes milliseconds; if it had to wait for attackers to
+/// give up, that would take most of the attack. A single one may wait for the processor of a busy computer.
+const SLOW: Duration = Duration::from_secs(1);
 /// Closing must not wait until slow connections reach their deadline, which is at 10 s.
 const MAX_CLOSE_TIME: Duration = Duration::from_secs(5);
 /// 256 connections with the longest body each, and what reading them takes.
@@ -203,6 +203,7 @@ fn the_portal_is_answered_during_every_attack() {
             max_threads = max_threads.max(threads());
             thread::sleep(Duration::from_millis(5));
         }
+        let took = start.elapsed();
         let output = attack.finish();
         let answers = output.lines().find_map(|line| line.strip_prefix("answers ")).unwrap_or_default();
         println!("{ATTACKERS} attackers, {kind}:");
@@ -210,7 +211,8 @@ fn the_portal_is_answered_during_every_attack() {
         let [usual, slowest] = [times[times.len() / 2], times[times.len() - 1]].map(|time| time.as_secs_f64() * 1e3);
         println!("  {} calls of the portal, answered in {usual:.1} ms, the slowest in {slowest:.1} ms", times.len());
         println!("  memory {max_memory} KiB more than before, threads {max_threads:?}, attackers' answers {answers}");
-        assert!(times[times.len() / 2] < MAX_USUAL_TIME, "{kind}: {times:?}");
+        let slow: Duration = times.iter().filter(|time| **time > SLOW).sum();
+        assert!(slow < took / 2, "{kind}: {slow:?} of {took:?}");
         assert!(max_memory < MAX_MEMORY_KIB, "{kind}: {max_memory} KiB");
         assert_eq!(max_threads, ["b24-handler"], "{kind}");
         let status = match kind {
