@@ -88,6 +88,10 @@ impl Client {
         }
         let checked = self.portal.check_application(self.source != Source::Handler, Deadline::after(time, now));
         self.ctx.cancel.check()?;
+        let checked = checked.map(|checked| {
+            self.handler.bindings().seen(&checked.bindings);
+            checked.obstacle
+        });
         let (level, error) = match checked {
             Ok(None) => return Ok(()),
             // The handler may be what the installation waits for.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use addin1c_test::{TestAddinLib, Variant};
-use b24_emulator::{ADMINISTRATOR, Emulator, Options};
+use b24_emulator::{ADMINISTRATOR, Emulator};
 use serde_json::{Value, json};
 
 /// Calls a method as 1C code does.
@@ -90,7 +90,7 @@ fn parsed(text: &str) -> Value {
 
 #[test]
 fn from_parameters_to_an_acknowledged_batch() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     assert_eq!(property!(object, "Версия"), env!("CARGO_PKG_VERSION"));
@@ -170,7 +170,7 @@ fn values_of_every_type_are_accepted_or_refused() {
 
 #[test]
 fn a_portal_that_refuses_is_an_error_with_its_code() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     configure!(object, emulator);
@@ -187,14 +187,14 @@ fn a_portal_that_refuses_is_an_error_with_its_code() {
 
 #[test]
 fn another_object_continues_from_the_state_with_its_tokens() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let library = library();
     let application = emulator.application();
     let tokens = emulator.issue_tokens(ADMINISTRATOR);
     let url = emulator.portal_url();
     let parameters = [
         ("portal.url", url.as_str()),
-        ("auth.server", &url),
+        ("auth.server", &emulator.auth_server_url()),
         ("auth.client_id", &application.client_id),
         ("auth.client_secret", &application.client_secret),
         ("auth.access_token", &tokens.access_token),
@@ -228,7 +228,7 @@ fn another_object_continues_from_the_state_with_its_tokens() {
 
 #[test]
 fn one_object_that_waits_does_not_delay_another() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let (waits, waiting) = mpsc::channel();
     thread::scope(|scope| {
         // The host's objects belong to one thread, so each thread loads the library for itself, as background jobs do.
@@ -260,7 +260,7 @@ fn one_object_that_waits_does_not_delay_another() {
 
 #[test]
 fn failed_records_are_fetched_again_and_tokens_can_be_set() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     configure!(object, emulator);
@@ -294,7 +294,7 @@ fn failed_records_are_fetched_again_and_tokens_can_be_set() {
     for (key, value) in [
         ("auth.client_id", &application.client_id),
         ("auth.client_secret", &application.client_secret),
-        ("auth.server", &emulator.portal_url()),
+        ("auth.server", &emulator.auth_server_url()),
     ] {
         call!(object, "SetParameter", key, value).unwrap();
     }
@@ -310,7 +310,7 @@ fn failed_records_are_fetched_again_and_tokens_can_be_set() {
 
 #[test]
 fn an_http_service_of_1c_accepts_the_portals_calls() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let application = emulator.application();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
@@ -361,7 +361,7 @@ fn an_http_service_of_1c_accepts_the_portals_calls() {
 
 #[test]
 fn assigning_an_earlier_state_to_a_connected_object_loses_nothing() {
-    let emulator = Emulator::start(Options::default()).unwrap();
+    let emulator = Emulator::start(support::options()).unwrap();
     let library = library();
     let object = library.new_addin("B24Events").unwrap();
     configure!(object, emulator);

@@ -20,8 +20,11 @@ use support::{LONG, Portal, Program, stats};
 const ATTACKERS: usize = 1000;
 /// How long each attack lasts.
 const ATTACK: Duration = Duration::from_secs(5);
-/// How long a call of the portal may wait for its answer.
-const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
+/// Calls that take longer may not fill half of an attack. A call takes milliseconds; if it had to wait for attackers to
+/// give up, that would take most of the attack. A single one may wait for the processor of a busy computer.
+const SLOW: Duration = Duration::from_secs(1);
+/// Closing must not wait until slow connections reach their deadline, which is at 10 s.
+const MAX_CLOSE_TIME: Duration = Duration::from_secs(5);
 /// 256 connections with the longest body each, and what reading them takes.
 const MAX_MEMORY_KIB: u64 = 24 * 1024;
 /// The address to attack and the kind of attack.
@@ -192,21 +195,24 @@ fn the_portal_is_answered_during_every_attack() {
             .env(TARGET, format!("{} {kind}", target.address));
         let attack = Program::start(&mut command, "nothing, it is this program");
         let start = Instant::now();
-        let (mut slowest, mut calls, mut max_memory) = (Duration::ZERO, 0, 0);
+        let (mut times, mut max_memory) = (Vec::new(), 0);
         let mut max_threads = Vec::new();
         while start.elapsed() < ATTACK {
-            slowest = slowest.max(target.call());
-            calls += 1;
+            times.push(target.call());
             max_memory = max_memory.max(memory().saturating_sub(before));
             max_threads = max_threads.max(threads());
             thread::sleep(Duration::from_millis(5));
         }
+        let took = start.elapsed();
         let output = attack.finish();
         let answers = output.lines().find_map(|line| line.strip_prefix("answers ")).unwrap_or_default();
         println!("{ATTACKERS} attackers, {kind}:");
-        println!("  {calls} calls of the portal, the slowest answered in {:.1} ms", slowest.as_secs_f64() * 1e3);
+        times.sort_unstable();
+        let [usual, slowest] = [times[times.len() / 2], times[times.len() - 1]].map(|time| time.as_secs_f64() * 1e3);
+        println!("  {} calls of the portal, answered in {usual:.1} ms, the slowest in {slowest:.1} ms", times.len());
         println!("  memory {max_memory} KiB more than before, threads {max_threads:?}, attackers' answers {answers}");
-        assert!(slowest < MAX_ANSWER_TIME && calls > 10, "{kind}: {slowest:?}");
+        let slow: Duration = times.iter().filter(|time| **time > SLOW).sum();
+        assert!(slow < took / 2, "{kind}: {slow:?} of {took:?}");
         assert!(max_memory < MAX_MEMORY_KIB, "{kind}: {max_memory} KiB");
         assert_eq!(max_threads, ["b24-handler"], "{kind}");
         let status = match kind {
@@ -221,7 +227,7 @@ fn the_portal_is_answered_during_every_attack() {
     target.client.close();
     target.client.join();
     println!("closed in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < MAX_CLOSE_TIME);
     assert_eq!(threads(), [""; 0]);
     std::net::TcpListener::bind(&target.address).expect("the port is free");
 }

@@ -65,7 +65,9 @@ impl Nginx {
             .spawn()
             .unwrap();
         let nginx = Nginx { process, port, _folder: folder };
-        until("a connection to nginx", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        // While nobody listens, a connection may happen to have this port at both of its ends.
+        let is_nginx = |stream: TcpStream| stream.local_addr().unwrap().port() != port;
+        until("a connection to nginx", || TcpStream::connect(("127.0.0.1", port)).is_ok_and(is_nginx));
         Some(nginx)
     }
 

@@ -12,8 +12,8 @@ use crate::lock;
 const MAX_FETCH_PAUSE: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call. After a fetch
-    /// that failed, it pauses first, for up to 30 s if fetches go on failing.
+    /// Fetches up to `limit` records (0: `fetch.limit`) that are in the queue now. Blocks for a REST call, and for those
+    /// of other threads that fetch. After a fetch that failed, it pauses first, for up to 30 s if fetches go on failing.
     pub fn fetch(&self, limit: u32) -> Result<Batch> {
         let pause = lock(&self.fetch_pace).pause(self.ctx.clock.now());
         self.ctx.cancel.sleep(pause.min(MAX_FETCH_PAUSE))?;

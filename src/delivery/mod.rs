@@ -15,12 +15,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Timeout};
 use crate::config::{Reserve, Settings};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::log::Level;
+use crate::notify::Doorbell;
 use crate::portal::Portal;
 use crate::portal::offline_events::{FetchMode, Fetched, MAX_RECORDS};
 use crate::portal::refusal;
@@ -31,6 +32,7 @@ use crate::state::store::{self, PendingBatch, Store};
 pub struct Delivery {
     portal: Arc<Portal>,
     store: Arc<Store>,
+    doorbell: Arc<Doorbell>,
     plan: Plan,
     limit: u32,
     /// Read-locked from the fetching request until the batch is in the store; write-locked while the portal's
@@ -57,8 +59,15 @@ const MIN_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
 
 impl Delivery {
     /// Makes the delivery of one client. Sends no request.
-    pub fn new(settings: &Settings, portal: Arc<Portal>, store: Arc<Store>, ctx: Context) -> Delivery {
+    pub fn new(
+        settings: &Settings,
+        portal: Arc<Portal>,
+        store: Arc<Store>,
+        doorbell: Arc<Doorbell>,
+        ctx: Context,
+    ) -> Delivery {
         Delivery {
+            doorbell,
             portal,
             store,
             plan: Plan::new(settings.reserve),
@@ -82,7 +91,7 @@ impl Delivery {
         let limit = self.checked_limit(limit)?;
         let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
-            let error = match self.fetch_once(limit) {
+            let error = match self.fetch_once(limit, deadline) {
                 Err(error) if is_repeated(&error) => error,
                 other => return other,
             };
@@ -102,11 +111,11 @@ impl Delivery {
         }
     }
 
-    fn fetch_once(self: &Arc<Self>, limit: u32) -> Result<Batch> {
+    fn fetch_once(self: &Arc<Self>, limit: u32, deadline: Deadline) -> Result<Batch> {
         self.run_scheduled_search();
         match self.redeliver_next(false)? {
             Some(batch) => Ok(batch),
-            None => self.fetch_from_queue(limit, false),
+            None => self.fetch_from_queue(limit, false, deadline),
         }
     }
 
@@ -115,7 +124,7 @@ impl Delivery {
         let limit = self.checked_limit(limit)?;
         match self.redeliver_next(true)? {
             Some(batch) => Ok(batch),
-            None => self.fetch_from_queue(limit, true),
+            None => self.fetch_from_queue(limit, true, Timeout::Never.deadline(self.ctx.clock.now())),
         }
     }
 
@@ -136,12 +145,17 @@ impl Delivery {
         }
     }
 
-    fn fetch_from_queue(self: &Arc<Self>, limit: u32, failed: bool) -> Result<Batch> {
+    fn fetch_from_queue(self: &Arc<Self>, limit: u32, failed: bool, deadline: Deadline) -> Result<Batch> {
         // Records that cannot be stored stay in the queue.
         self.store.reserve_space(limit)?;
+        let Some(turn) = self.portal.reserving_turn(deadline)? else {
+            // Other threads have fetched until the deadline. Full: whether the queue holds more is not known.
+            let kind = BatchKind { full: true, ..BatchKind::default() };
+            return Ok(Batch::new(Fetched::none(), kind, None, self.clone()));
+        };
         let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
         if self.mode() == FetchMode::Reserve {
-            match self.reserve(|| self.portal.fetch_records(limit, FetchMode::Reserve, failed)) {
+            match self.reserve(|| self.portal.fetch_records(&turn, limit, FetchMode::Reserve, failed)) {
                 Err(error) if self.plan.may_remove() && refusal::is_without_reservations(&error) => {}
                 Err(error) => {
                     if error.is_transient() {
@@ -153,7 +167,7 @@ impl Delivery {
                 Ok(fetched) => return self.new_batch(fetched, FetchMode::Reserve, limit, failed),
             }
         }
-        let fetched = self.portal.fetch_records(limit, FetchMode::Remove, failed)?;
+        let fetched = self.portal.fetch_records(&turn, limit, FetchMode::Remove, failed)?;
         self.new_batch(fetched, FetchMode::Remove, limit, failed)
     }
 
@@ -307,6 +321,8 @@ impl Delivery {
             let mut reserved_ahead = lock(&self.reserved_ahead);
             let (key, written) = self.store.add_for_redelivery(PendingBatch::Reserved(process_id));
             reserved_ahead.insert(key, fetched);
+            // Another thread may have used up the ring of the batch that is acknowledged.
+            self.doorbell.ring_unsignalled();
             written?;
         }
         Ok(())

@@ -1,5 +1,7 @@
-//! What this client has bound: the handler's address and offline events (docs/protocol.md §2.1, §4). An update of the
-//! application ends all bindings, so they are remembered and bound anew.
+//! What is bound: the handler's address and offline events (docs/protocol.md §2.1, §4). An update of the application may
+//! end all bindings, so they are remembered and bound anew: what this client has bound, and what the portal has told it
+//! of, which an earlier process or another one has bound. The state does not hold them: what was unbound since would
+//! come back.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -38,6 +40,8 @@ pub struct Bindings {
 #[derive(Default)]
 struct Known {
     handler: Option<HandlerBinding>,
+    /// Addresses that others have bound.
+    others: BTreeSet<String>,
     /// Offline events, in capitals.
     events: BTreeSet<String>,
     /// When to bind everything anew, and how often that has failed.
@@ -68,7 +72,7 @@ impl Bindings {
     pub fn bind_handler(&self, url: &str, min_timeout_s: u32) -> Result<()> {
         check_address(url)?;
         let bound = self.portal.bindings()?;
-        self.remember_events(&bound);
+        self.seen(&bound);
         let wanted = HandlerBinding { url: url.to_owned(), min_timeout_s };
         let is_bound = |event: &str| bound.iter().any(|binding| is_online(binding, event) && binding.handler == url);
         let is_known = lock(&self.known).handler.as_ref() == Some(&wanted);
@@ -90,7 +94,11 @@ impl Bindings {
             }
             changed?;
         }
-        lock(&self.known).handler = Some(wanted);
+        {
+            let mut known = lock(&self.known);
+            known.handler = Some(wanted);
+            known.others.clear();
+        }
         // Last, so that the portal always has an address to call.
         let others = addresses(&bound).into_iter().filter(|other| *other != url);
         self.unbind_addresses(others.collect())
@@ -110,7 +118,11 @@ impl Bindings {
                 addresses(&bound)
             }
         };
-        lock(&self.known).handler.take_if(|handler| url.is_none_or(|url| url == handler.url));
+        {
+            let mut known = lock(&self.known);
+            known.handler.take_if(|handler| url.is_none_or(|url| url == handler.url));
+            known.others.retain(|other| url.is_some_and(|url| url != other));
+        }
         self.unbind_addresses(addresses)
     }
 
@@ -142,12 +154,12 @@ impl Bindings {
     /// Binds everything anew that this client has bound, if it is time to. Blocks for a few REST calls.
     pub fn rebind(&self) {
         let now = self.ctx.clock.now();
-        let (handler, events, mut backoff) = {
+        let (handlers, events, mut backoff) = {
             let mut known = lock(&self.known);
             let Some((_, backoff)) = known.rebinding.take_if(|(at, _)| *at <= now) else { return };
-            (known.handler.clone(), known.events.clone(), backoff)
+            (known.handlers(), known.events.clone(), backoff)
         };
-        let bound = self.bind_all(handler.as_ref(), &events);
+        let bound = self.bind_all(&handlers, &events);
         if self.ctx.cancel.is_cancelled() {
             return;
         }
@@ -161,7 +173,7 @@ impl Bindings {
         }
         match bound {
             Ok(()) => self.log(Level::Info, || {
-                let handler = if handler.is_some() { "the handler and " } else { "" };
+                let handler = if handlers.is_empty() { "" } else { "the handler and " };
                 format!("{handler}{} events were bound anew after the update of the application", events.len())
             }),
             Err(error) => self.log(Level::Error, || {
@@ -172,11 +184,14 @@ impl Bindings {
         self.doorbell.ring_unsignalled();
     }
 
-    fn bind_all(&self, handler: Option<&HandlerBinding>, events: &BTreeSet<String>) -> Result<()> {
+    fn bind_all(&self, handlers: &[HandlerBinding], events: &BTreeSet<String>) -> Result<()> {
         let mut changes = Vec::new();
-        if let Some(handler) = handler {
+        if !handlers.is_empty() {
             let user = self.current_user_id()?;
-            changes.extend(APPLICATION_EVENTS.into_iter().chain([QUEUE_EVENT]).map(|event| handler.bind(event, user)));
+            for handler in handlers {
+                let events = APPLICATION_EVENTS.into_iter().chain([QUEUE_EVENT]);
+                changes.extend(events.map(|event| handler.bind(event, user)));
+            }
         }
         changes
             .extend(events.iter().map(|event| BindingChange::bind(json!({"event": event, "event_type": "offline"}))));
@@ -208,12 +223,14 @@ impl Bindings {
         outcome
     }
 
-    /// Remembers the offline events of our queue, which an earlier process may have bound.
-    fn remember_events(&self, bound: &[Binding]) {
+    /// Remembers what the portal tells of: the offline events of our queue, and the addresses of the application.
+    pub fn seen(&self, bound: &[Binding]) {
         let ours = bound.iter().filter(|binding| {
             binding.offline != 0 && !binding.event.is_empty() && binding.connector_id == self.portal.connector_id()
         });
-        lock(&self.known).events.extend(ours.map(|binding| binding.event.to_ascii_uppercase()));
+        let mut known = lock(&self.known);
+        known.events.extend(ours.map(|binding| binding.event.to_ascii_uppercase()));
+        known.others = addresses(bound).into_iter().map(str::to_owned).collect();
     }
 
     fn current_user_id(&self) -> Result<u64> {
@@ -233,6 +250,16 @@ impl Bindings {
 
     fn log(&self, level: Level, text: impl FnOnce() -> String) {
         self.ctx.log.write(level, text);
+    }
+}
+
+impl Known {
+    /// Everything to be called. The portal does not tell the options of what others have bound.
+    fn handlers(&self) -> Vec<HandlerBinding> {
+        let own = self.handler.as_ref().map(|handler| handler.url.as_str());
+        let others = self.others.iter().filter(|url| own != Some(url.as_str()));
+        let others = others.map(|url| HandlerBinding { url: url.clone(), min_timeout_s: DEFAULT_MIN_TIMEOUT_S });
+        self.handler.iter().cloned().chain(others).collect()
     }
 }
 

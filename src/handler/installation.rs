@@ -77,6 +77,9 @@ impl Installations {
         if candidate.pair.is_none() {
             return Err(Rejection { status: FORBIDDEN, reason: "the installation has no access_token" });
         }
+        if candidate.is_too_long() {
+            return Err(Rejection { status: FORBIDDEN, reason: "the installation is longer than any of a portal" });
+        }
         if self.is_repeated(&candidate) {
             return Ok(OK);
         }
@@ -121,6 +124,7 @@ impl Installations {
         loop {
             let next = lock(&self.queue).next_candidate(now);
             let Some(candidate) = next else { return };
+            self.report_displaced();
             let expected = self.expected_token();
             if !expected.is_empty() && !expected.matches(&candidate.application_token) {
                 lock(&self.queue).finished(Outcome::NotNeeded, now);
@@ -196,6 +200,20 @@ impl Installations {
         }
         self.doorbell.ring_unsignalled();
         (self.callbacks.on_install)();
+    }
+
+    /// Tells, as often as installations are proved, that too many came to be proved.
+    fn report_displaced(&self) {
+        let displaced = lock(&self.queue).take_displaced();
+        if displaced > 0 {
+            self.ctx.stats.handler_refused.add(displaced);
+            self.log(Level::Warning, || {
+                format!(
+                    "{displaced} installations were dropped unverified, because too many claim to be one; if yours is \
+                     missing, set handler.member_id and install the application again"
+                )
+            });
+        }
     }
 
     /// Counts an installation that was answered with [`ACCEPTED`] and is refused now.

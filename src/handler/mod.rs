@@ -201,6 +201,7 @@ impl Handler {
         Candidate {
             pair: pair.unwrap_or_else(TokenPair::none),
             application_token: call.auth.application_token(),
+            names_portal: self.portal.is_domain(&call.auth.domain),
             arrived: self.ctx.clock.now(),
         }
     }

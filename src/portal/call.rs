@@ -10,6 +10,7 @@ use super::object_methods::ObjectMethods;
 use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
 use super::refusal;
+use super::reserving::Reserving;
 use crate::clock::Deadline;
 use crate::config::{Address, PlainHttp, Settings};
 use crate::context::Context;
@@ -43,6 +44,7 @@ pub struct Portal {
     tokens: Tokens,
     limiter: Option<Arc<Limiter>>,
     pub(super) operating: Operating,
+    pub(super) reserving: Reserving,
     pub(super) object_methods: ObjectMethods,
     /// `https://…/rest`, without a trailing slash.
     rest_url: Mutex<Arc<str>>,
@@ -64,6 +66,7 @@ impl Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
             operating: Operating::default(),
+            reserving: Reserving::new(),
             object_methods: ObjectMethods::new(&settings.object_methods),
             rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
             connector_id: settings.connector_id.clone(),

@@ -14,6 +14,8 @@ mod operating;
 mod params;
 pub mod php;
 pub mod refusal;
+mod reserving;
 mod self_check;
 
 pub use call::{Portal, Repeat};
+pub use reserving::Turn;

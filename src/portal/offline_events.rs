@@ -10,6 +10,8 @@ use super::answer::unexpected_result;
 use super::batch_call::command;
 use super::call::{Portal, Repeat};
 use super::php;
+use super::reserving::Turn;
+use crate::clock::Deadline;
 use crate::error::{Error, Result};
 use crate::state::store::Reservation;
 
@@ -77,6 +79,11 @@ impl Fetched {
             message_ids: ids.events.into_iter().map(|record| record.message_id).collect(),
             json,
         })
+    }
+
+    /// Nothing.
+    pub fn none() -> Fetched {
+        Fetched { json: to_json(None, std::iter::empty()), process_id: None, message_ids: Vec::new() }
     }
 
     /// From stored records, without a reservation.
@@ -173,8 +180,13 @@ impl Portal {
         parse("event.get", answer.result())
     }
 
+    /// Waits until no other thread of this client reserves records; `None` if that takes until the deadline.
+    pub fn reserving_turn(&self, deadline: Deadline) -> Result<Option<Turn>> {
+        self.reserving.turn(deadline, &*self.ctx.clock, &self.ctx.cancel)
+    }
+
     /// `event.offline.get`: up to `limit` records; with `failed`, of those marked as failed.
-    pub fn fetch_records(&self, limit: u32, mode: FetchMode, failed: bool) -> Result<Fetched> {
+    pub fn fetch_records(&self, _turn: &Turn, limit: u32, mode: FetchMode, failed: bool) -> Result<Fetched> {
         // Not repeated: if the answer was lost, the call has reserved or deleted records, and a repetition would
         // fetch others.
         let params = json!({"limit": limit, "clear": u8::from(mode == FetchMode::Remove), "error": u8::from(failed)});
@@ -254,8 +266,10 @@ impl Portal {
     }
 
     /// Acknowledges all records of a reservation and reserves up to `limit` new ones, in one request. Returns `None` if
-    /// only the second part has failed: the records are acknowledged then, and nothing is reserved.
+    /// only the second part has failed, or another thread of this client reserves at this moment: the records are
+    /// acknowledged then, and nothing is reserved.
     pub fn clear_and_fetch(&self, process_id: &str, limit: u32) -> Result<Option<Fetched>> {
+        let Some(_turn) = self.reserving.try_turn() else { return self.clear(process_id, None).map(|()| None) };
         // Commands run in the order of their names. With `halt`, nothing is fetched unless the first one succeeds.
         let commands = json!({
             "a": command("event.offline.clear", &json!({"process_id": process_id})),

@@ -1,5 +1,5 @@
-//! Whether the application can receive events at all, before anybody waits for them (`app.info`, `profile`, `scope`;
-//! docs/protocol.md §2.1).
+//! Whether the application can receive events at all, before anybody waits for them, and which it has bound (`app.info`,
+//! `profile`, `scope`, `event.get`; docs/protocol.md §2.1).
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::batch_call::{BatchResults, command};
 use super::call::{Portal, Repeat};
+use super::offline_events::Binding;
 use super::{php, refusal};
 use crate::clock::Deadline;
 use crate::error::{Error, Result};
@@ -29,16 +30,26 @@ fn yes() -> bool {
     true
 }
 
+/// What the portal tells about the application.
+pub struct SelfCheck {
+    /// What would keep events from coming.
+    pub obstacle: Option<Error>,
+    /// What is bound.
+    pub bindings: Vec<Binding>,
+}
+
 impl Portal {
-    /// Finds out, with one request, what would keep events from coming. `needs_pull`: the application listens to the
-    /// push server. An error of the request itself is the outer one.
-    pub fn check_application(&self, needs_pull: bool, deadline: Deadline) -> Result<Option<Error>> {
+    /// Checks the application with one request. `needs_pull`: the application listens to the push server.
+    pub fn check_application(&self, needs_pull: bool, deadline: Deadline) -> Result<SelfCheck> {
         let commands = json!({
             "application": command("app.info", &json!({})),
             "profile": command("profile", &json!({})),
             "scope": command("scope", &json!({})),
+            "bindings": command("event.get", &json!({})),
         });
-        Ok(obstacle(&self.run_batch_until(&commands, false, Repeat::No, deadline)?, needs_pull))
+        let results = self.run_batch_until(&commands, false, Repeat::No, deadline)?;
+        let bindings = read(&results, "bindings").unwrap_or_default();
+        Ok(SelfCheck { obstacle: obstacle(&results, needs_pull), bindings })
     }
 }
 

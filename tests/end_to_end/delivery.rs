@@ -2,9 +2,11 @@
 
 use super::support::*;
 use b24_emulator::Options;
+use b24events::clock::Timeout;
 use b24events::error::{Error, Status};
 use b24events::portal::offline_events::read_records;
 use serde_json::json;
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -209,4 +211,27 @@ fn changes_through_the_own_connector_do_not_come_back() {
     let other = portal.client_of(&config);
     other.call("crm.deal.add", r#"{"fields":{"TITLE":"made by another"}}"#).unwrap();
     assert_eq!(client.next(LONG).unwrap().unwrap().len(), 1);
+}
+
+/// While one thread fetches, another one waits for its turn: no longer than it was told to, and not once the client is
+/// closed.
+#[test]
+fn a_thread_that_waits_for_another_ones_fetch_keeps_its_time() {
+    let portal = Portal::start();
+    let client = portal.connected();
+    portal.control(json!({"delay_next": {"method": "event.offline.get", "ms": 600_000}}));
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| client.fetch(0).map(drop));
+        until("the slow fetch", || portal.emulator.counters().faults_applied == 1);
+        portal.add_deals([1]);
+        // The notification is for the queue, not for whoever waits: this one gets it and cannot use it.
+        assert!(client.next(Timeout::from_millis(50)).unwrap().is_none());
+        assert!(!slow.is_finished(), "its answer takes ten minutes");
+        assert!(client.wait(LONG).unwrap().is_some(), "what it could not use is given back");
+        let pending = [scope.spawn(|| client.fetch(0).map(drop)), scope.spawn(|| client.next(LONG).map(drop))];
+        client.close();
+        for thread in pending.into_iter().chain([slow]) {
+            assert_eq!(thread.join().unwrap().unwrap_err(), Error::Closed);
+        }
+    });
 }

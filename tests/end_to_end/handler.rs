@@ -85,7 +85,7 @@ impl Portal {
 
 /// Waits for a signal. A check that follows an earlier call may come before it.
 fn expect_call(client: &Client) {
-    while client.wait(LONG).unwrap() != CALLED {}
+    until("a call", || client.wait(AT_ONCE).unwrap() == CALLED);
 }
 
 fn unix() -> u64 {
@@ -138,6 +138,26 @@ fn a_call_of_the_portal_rings() {
     assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(1), json!(0)));
     assert_eq!(portal.emulator.counters().subscriptions_open, 0, "nobody listens to the push server");
     assert_eq!(portal.queued(), 0);
+}
+
+#[test]
+fn a_call_under_any_name_of_the_portal_rings() {
+    let portal = Portal::start();
+    let client = portal.called("handler");
+    let address = portal.emulator.address().to_string();
+    let names =
+        ["crm.another.example", "CRM.Another.Example:443", "", &address.replace("127.0.0.1", "LOCALHOST"), &address];
+    for (number, name) in (1..).zip(names) {
+        portal.control(json!({"handler_domain": {"domain": name}}));
+        portal.end_pause(&client);
+        portal.add_deals([number]);
+        expect_call(&client);
+        let mut batch = client.fetch(0).unwrap();
+        assert_eq!(numbers(&mut batch), [number], "{name:?}");
+        batch.acknowledge().unwrap();
+    }
+    assert_eq!((stat(&client, "handler_calls"), stat(&client, "handler_refused")), (json!(5), json!(0)));
+    assert_eq!(portal.log().matches("a handler call names the portal").count(), 3, "{}", portal.log());
 }
 
 #[test]

@@ -4,6 +4,8 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
 const PROGRAM = process.env.B24_EMULATOR ?? 'b24-emulator'
+// In the cloud, or on-premise with B24_ON_PREMISE=1.
+const KIND = process.env.B24_ON_PREMISE === '1' ? ['--on-premise'] : []
 
 export class Emulator {
   #process
@@ -13,7 +15,7 @@ export class Emulator {
   /** Starts it with these options of `b24-emulator serve` and waits until it listens. */
   static async start(...options) {
     const emulator = new Emulator()
-    emulator.#process = spawn(PROGRAM, ['serve', '--quiet', ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
+    emulator.#process = spawn(PROGRAM, ['serve', '--quiet', ...KIND, ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
     const failed = new Promise((_, reject) => {
       emulator.#process.once('error', reject)
       emulator.#process.once('exit', code => reject(new Error(`${PROGRAM} ended with ${code}`)))

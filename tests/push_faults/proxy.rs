@@ -94,7 +94,7 @@ impl Shared {
             open.extend([client.try_clone()?, server.try_clone()?]);
         }
         let request = read_head(&mut client)?;
-        let push = request.starts_with("GET /sub");
+        let push = ["GET /sub", "GET /bitrix/sub"].iter().any(|path| request.starts_with(path));
         let fault = if push { self.fault.lock().unwrap().take() } else { None };
         let mut rest = Vec::new();
         match fault {

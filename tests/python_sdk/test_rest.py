@@ -16,6 +16,8 @@ from b24pysdk.errors import BitrixAPIError
 
 PROGRAM = os.environ.get("B24_EMULATOR", "b24-emulator")
 AUTHORIZATION_SERVER = "oauth.bitrix24.tech"
+# In the cloud, or on-premise with B24_ON_PREMISE=1.
+KIND = ["--on-premise"] if os.environ.get("B24_ON_PREMISE") == "1" else []
 
 
 class Emulator:
@@ -23,7 +25,7 @@ class Emulator:
 
     def __init__(self, *options):
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--quiet", *options], stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            [PROGRAM, "serve", "--quiet", *KIND, *options], stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
         # What the program prints about itself: portal, client_id, access_token, …
         self.facts = {}
@@ -76,14 +78,16 @@ class Rest(unittest.TestCase):
         self.webhook = BitrixWebhook(domain=self.emulator.domain, webhook_token=webhook)
 
     def redirect(self):
-        """The SDK speaks https to a portal and to one authorization server; the emulator is both and has no TLS."""
+        """The SDK speaks https to a portal and to one authorization server; those of the emulator have no TLS."""
         send = requests.Session.request
         domain = self.emulator.domain
+        addresses = {domain: domain, AUTHORIZATION_SERVER: urlsplit(self.emulator.facts["auth_server"]).netloc}
 
         def request(session, method, url, **options):
             parts = urlsplit(url)
-            self.assertIn(parts.netloc, (domain, AUTHORIZATION_SERVER))
-            return send(session, method, parts._replace(scheme="http", netloc=domain).geturl(), **options)
+            self.assertIn(parts.netloc, addresses)
+            address = parts._replace(scheme="http", netloc=addresses[parts.netloc])
+            return send(session, method, address.geturl(), **options)
 
         patch = mock.patch.object(requests.Session, "request", request)
         patch.start()

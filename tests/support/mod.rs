@@ -16,7 +16,7 @@ pub use c_host::C_HOST;
 pub use clock::TestClock;
 pub use folder::Folder;
 pub use library::{NATIVE_API, shared_library, static_library};
-pub use portal::{Portal, config_of, deal, on_premise};
+pub use portal::{Portal, config_of, deal, on_premise, options};
 pub use program::{Program, run};
 pub use quickstart::quickstart;
 pub use waiting::{

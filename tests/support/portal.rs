@@ -31,7 +31,7 @@ pub struct Portal {
 
 impl Portal {
     pub fn start() -> Portal {
-        Portal::with(Options::default())
+        Portal::with(options())
     }
 
     /// In the cloud or on-premise, as the environment says. Plans are the cloud's.
@@ -41,7 +41,7 @@ impl Portal {
         Portal::exactly(Options { on_premise, ..options })
     }
 
-    /// As these options say, whatever the environment says.
+    /// As these options say, whatever the environment says. Who needs that says why.
     pub fn exactly(options: Options) -> Portal {
         let (sender, answered) = mpsc::channel();
         let sender = Mutex::new(sender);
@@ -185,6 +185,11 @@ impl Portal {
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
+}
+
+/// A portal in the cloud or on-premise, as the environment says.
+pub fn options() -> Options {
+    Options { on_premise: on_premise(), ..Options::default() }
 }
 
 /// Whether the tests are to run against an installation of the portal's owner: `B24_ON_PREMISE=1`.

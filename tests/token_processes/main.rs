@@ -5,6 +5,8 @@
 
 mod by_host;
 mod by_library;
+#[path = "../support/mod.rs"]
+mod support;
 mod worker;
 
 /// How many processes a test kills.

@@ -12,6 +12,8 @@ use b24events::config::Config;
 use b24events::error::Error;
 use b24events::log::Level;
 
+use crate::support::options;
+
 const SETTINGS: &str = "B24_TEST_WORKER";
 
 /// The worker: calls the portal without end.
@@ -113,7 +115,7 @@ impl Drop for Worker {
 
 /// A portal whose tokens live so short that kills hit renewals.
 pub fn portal() -> Emulator {
-    Emulator::start(Options { token_ttl: Duration::from_millis(60), ..Options::default() }).unwrap()
+    Emulator::start(Options { token_ttl: Duration::from_millis(60), ..options() }).unwrap()
 }
 
 /// Keys of a worker with a new pair of tokens.
@@ -121,7 +123,7 @@ pub fn keys(emulator: &Emulator) -> Vec<(String, String)> {
     let (application, tokens) = (emulator.application(), emulator.issue_tokens(ADMINISTRATOR));
     let pairs = [
         ("portal.url", emulator.portal_url()),
-        ("auth.server", emulator.portal_url()),
+        ("auth.server", emulator.auth_server_url()),
         ("auth.client_id", application.client_id),
         ("auth.client_secret", application.client_secret),
         ("auth.access_token", tokens.access_token),

@@ -22,7 +22,7 @@ const fn row(
     Row { codes, words, meaning: Meaning { status, passes, english, russian } }
 }
 
-pub(super) static ROWS: [Row; 29] = [
+pub(super) static ROWS: [Row; 30] = [
     // Tokens
     row(
         &["EXPIRED_TOKEN"],
@@ -149,6 +149,16 @@ pub(super) static ROWS: [Row; 29] = [
          authorize it as another user",
         "Пользователю токена приложение недоступно. Дайте ему доступ в настройках приложения на портале или \
          авторизуйте приложение от имени другого пользователя",
+    ),
+    row(
+        &["AUTHORIZATION_ERROR"],
+        "",
+        Status::AccessDenied,
+        Passes::Never,
+        "the portal cannot authorize the token's user, who may have been dismissed; authorize the application as an \
+         active user of the portal",
+        "Портал не может авторизовать пользователя токена: возможно, он уволен. Авторизуйте приложение от имени \
+         действующего сотрудника",
     ),
     row(
         &["INSUFFICIENT_SCOPE"],

@@ -29,6 +29,7 @@ fn each_refusal_of_the_protocol_has_its_meaning() {
         (401, "ACCESS_DENIED", "REST is available only on commercial plans.", Status::License, Never),
         (401, "ACCESS_DENIED", "Current user can't be authorized in this context", Status::AccessDenied, Never),
         (401, "user_access_error", "The user does not have access to the application.", Status::AccessDenied, Never),
+        (401, "authorization_error", "Unable to authorize user", Status::AccessDenied, Never),
         (401, "APPLICATION_NOT_FOUND", "Application not found", Status::Auth, Never),
         (402, "PAYMENT_REQUIRED", "Payment required", Status::License, Never),
         (403, "WRONG_AUTH_TYPE", "Current authorization type is denied for this method", Status::WrongAuthType, Never),

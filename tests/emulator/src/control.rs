@@ -115,6 +115,12 @@ pub enum Control {
     HandlerTokens(bool),
     /// Whether they get a refresh token too. They do not by default.
     HandlerRefreshToken(bool),
+    /// What handlers are told as the portal's `domain`: the host of the request that made the change, which is any name
+    /// that people use, in any spelling, or empty if the portal itself made it. Its address again without one.
+    HandlerDomain {
+        #[serde(default)]
+        domain: Option<String>,
+    },
     /// A user installs the application: its handler, an `http://` address on loopback, receives the first tokens.
     Install {
         handler: String,
@@ -219,6 +225,7 @@ impl Control {
             Self::ClearQueue => portal().queue.clear(),
             Self::HandlerTokens(tokens) => portal().calling.tokens = tokens,
             Self::HandlerRefreshToken(refresh_token) => portal().calling.refresh_token = refresh_token,
+            Self::HandlerDomain { domain } => portal().calling.domain = domain,
             Self::Install { handler, user } => portal().install(Handler::parse(&handler)?, user),
             Self::Uninstall { handler } => portal().uninstall(Handler::parse(&handler)?),
             Self::MakeEvent { event, data, by_connector, additional } => {
@@ -270,6 +277,8 @@ mod tests {
             r#"{"conditions": {"installed": false, "auth_server": "unreachable"}}"#,
             r#"{"reservation_race": {"ms": 5}}"#,
             r#"{"handler_tokens": false}"#,
+            r#"{"handler_domain": {"domain": "CRM.Example:443"}}"#,
+            r#"{"handler_domain": {}}"#,
             r#"{"install": {"handler": "http://127.0.0.1:1/"}}"#,
             r#"{"make_event": {"event": "ONCRMDEALADD", "data": false, "additional": []}}"#,
         ];

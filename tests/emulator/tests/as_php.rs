@@ -2,7 +2,7 @@
 
 mod common;
 
-use b24_emulator::{Control, EMPLOYEE, ExpireAction, Options, Plan};
+use b24_emulator::{Conditions, Control, EMPLOYEE, ExpireAction, Options, Plan};
 use common::{Client, SendJson, json_of, messages, quick, text_of};
 use serde_json::{Value, json};
 
@@ -240,4 +240,35 @@ fn the_last_success_tells_when_a_blocked_method_is_free_again() {
     let blocked = json!({"error": "OPERATION_TIME_LIMIT", "error_description": text});
     assert_eq!(client.rest("profile", json!({})), (429, blocked));
     client.call("server.time", json!({}));
+}
+
+#[test]
+fn a_profile_has_the_vendors_fields() {
+    let client = Client::new(quick());
+    let profile = client.call("profile", json!({}));
+    let fields: Vec<&str> = profile.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = ["ID", "ADMIN", "NAME", "LAST_NAME", "PERSONAL_GENDER", "TIME_ZONE"];
+    expected.sort_unstable();
+    assert_eq!((fields, &profile["ID"], &profile["ADMIN"]), (expected.to_vec(), &json!("1"), &json!(true)));
+}
+
+#[test]
+fn a_dismissed_user_is_not_authorized() {
+    let client = Client::new(quick());
+    client.emulator.control(Control::Conditions(Conditions { user_dismissed: true, ..Conditions::default() }));
+    let refusal = json!({"error": "authorization_error", "error_description": "Unable to authorize user"});
+    assert_eq!(client.rest("profile", json!({})), (401, refusal));
+    client.by_webhook("profile", json!({}));
+}
+
+#[test]
+fn an_employee_unbinds_his_own_handler_by_number() {
+    let client = Client::new(quick());
+    let employee = client.emulator.issue_tokens(EMPLOYEE).access_token;
+    let params = |user: Value| json!({"event": "ONCRMDEALADD", "handler": "http://127.0.0.1:1/", "auth_type": user});
+    assert_eq!(client.rest_as(&employee, "event.bind", params(json!(EMPLOYEE.to_string()))).0, 200);
+    let (_, refusal) = client.rest_as(&employee, "event.unbind", params(json!(EMPLOYEE.to_string())));
+    assert_eq!(refusal["error"], "ACCESS_DENIED", "a text is never the same as a number");
+    let (_, unbound) = client.rest_as(&employee, "event.unbind", params(json!(EMPLOYEE)));
+    assert_eq!(unbound["result"], json!({"count": 1}));
 }

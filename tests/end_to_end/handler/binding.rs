@@ -12,7 +12,9 @@ impl Portal {
                 body["cmd"].as_object().unwrap().values().map(|command| command.as_str().unwrap().to_owned());
             commands.collect::<Vec<_>>()
         });
-        commands.filter(|commands| commands.iter().any(|command| command.starts_with("event."))).collect()
+        let is_change =
+            |command: &String| ["event.bind?", "event.unbind?"].iter().any(|name| command.starts_with(name));
+        commands.filter(|commands| commands.iter().any(is_change)).collect()
     }
 
     /// Everything that is bound: `event address` or `event`.
@@ -127,6 +129,29 @@ fn an_update_of_the_application_is_survived() {
     assert_eq!(numbers(&mut client.fetch(0).unwrap()), [1]);
     assert!(portal.log().contains("the application was updated"), "{}", portal.log());
     until("the outcome", || portal.log().contains("bound anew after the update"));
+}
+
+#[test]
+fn what_others_have_bound_before_survives_an_update_too() {
+    for source in ["handler", "push"] {
+        let portal = Portal::start();
+        let earlier = portal.client();
+        earlier.bind_event("ONCRMLEADADD").unwrap();
+        earlier.bind_handler("http://127.0.0.1:1/b24", 5).unwrap();
+        let before = portal.everything_bound(&earlier);
+        assert_eq!(before.len(), 5);
+        drop(earlier);
+        let client = portal.client_of(&portal.handler_config(source));
+        client.connect(LONG).unwrap();
+        portal.update_application(&client);
+        until("the bindings", || portal.everything_bound(&client) == before);
+
+        // What is unbound stays unbound.
+        client.unbind_handler(None).unwrap();
+        client.unbind_event("ONCRMLEADADD").unwrap();
+        portal.update_application(&client);
+        until("the bindings", || portal.everything_bound(&client) == ["ONCRMDEALADD"]);
+    }
 }
 
 #[test]

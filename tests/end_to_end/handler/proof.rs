@@ -104,6 +104,71 @@ fn forged_installations_cost_one_rest_call_a_minute() {
     assert_eq!(portal.emulator.counters().requests, MINUTES + 1);
 }
 
+/// A thousand forged installations a second come before the real one, and as many after it. It is proved in the next
+/// minute, because something that the portal says of itself tells it from the forged ones.
+#[test]
+fn a_flood_of_forged_installations_does_not_push_the_real_one_out() {
+    const FLOOD: usize = 1000;
+    type Forge = fn(&mut Value, usize);
+    let floods: [(&str, Forge); 2] = [
+        ("of one portal", |auth, _| auth["member_id"] = "made up".into()),
+        ("of many portals at other addresses", |auth, number| {
+            auth["member_id"] = format!("made up {number}").into();
+            auth["domain"] = format!("portal-{number}.example").into();
+        }),
+    ];
+    for (what, forge) in floods {
+        let portal = Portal::start();
+        let client = portal.waiting_for_installation(&[]);
+        let accept =
+            |call: &Value| client.accept_handler_call(call.to_string().as_bytes(), "application/json").unwrap();
+        let flood = |from: usize| {
+            for number in from..from + FLOOD {
+                let mut forged = portal.installation_with(&format!("made up {number}"));
+                forged["auth"]["application_token"] = "made up".into();
+                forge(&mut forged["auth"], number);
+                let status = accept(&forged);
+                assert!([202, 403].contains(&status), "{what}: {status}");
+            }
+        };
+        flood(0);
+        assert_eq!(accept(&portal.installation_by(ADMINISTRATOR)), 202);
+        flood(FLOOD);
+        assert_eq!(portal.emulator.counters().requests, 1, "{what}: one proof a minute");
+        portal.clock.advance(PAUSE);
+        wake(&client);
+        until(what, || stat(&client, "handler_calls") == 1);
+        assert_eq!(portal.emulator.counters().requests, 2, "{what}: the real one is the next");
+        assert_eq!(portal.log().matches("were dropped unverified").count(), 1, "{what}: {}", portal.log());
+        client.call("profile", "").unwrap();
+    }
+}
+
+/// Whoever knows the portal's `member_id` before the installation need not even wait for a minute.
+#[test]
+fn a_flood_of_another_portal_costs_nothing_if_the_member_id_is_known() {
+    let portal = Portal::start();
+    let client = portal.waiting_for_installation(&[("handler.member_id", &portal.emulator.application().member_id)]);
+    for number in 0..1000 {
+        let mut forged = portal.installation_with(&format!("made up {number}"));
+        forged["auth"]["member_id"] = "made up".into();
+        assert_eq!(client.accept_handler_call(forged.to_string().as_bytes(), "application/json"), Ok(403));
+    }
+    assert_eq!(portal.emulator.counters().requests, 0);
+    assert_eq!(post(&client, &portal.installation_by(ADMINISTRATOR).to_string()), 200);
+}
+
+/// What waits takes memory.
+#[test]
+fn an_installation_with_endless_tokens_is_refused() {
+    let portal = Portal::start();
+    let client = portal.waiting_for_installation(&[]);
+    assert_eq!(post(&client, &portal.installation_with("made up").to_string()), 403);
+    assert_eq!(post(&client, &portal.installation_with(&"x".repeat(5000)).to_string()), 403);
+    assert_eq!(post(&client, &portal.installation_with(&"x".repeat(1000)).to_string()), 202);
+    assert_eq!(portal.emulator.counters().requests, 1);
+}
+
 #[test]
 fn only_an_administrator_installs() {
     let portal = Portal::start();

@@ -90,9 +90,7 @@ pub fn profile(caller: &Caller) -> Outcome {
         "NAME": first,
         "LAST_NAME": last,
         "PERSONAL_GENDER": "",
-        "PERSONAL_PHOTO": "",
         "TIME_ZONE": "Europe/Moscow",
-        "TIME_ZONE_OFFSET": 0,
     })
     .into())
 }

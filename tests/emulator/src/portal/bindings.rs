@@ -178,8 +178,12 @@ fn store(hit: &mut Hit, binding: Binding) -> Result<(), &'static str> {
 pub fn unbind(portal: &mut Portal, caller: &Caller, params: &Params) -> Outcome {
     caller.require_application()?;
     let target = Target::parse(caller, params, "Offline events unbinding requires administrator access rights")?;
+    // The vendor compares with the user's number without a conversion, and a text is none.
+    let is_own = |user: u32| {
+        user == caller.user && params.get("auth_type").is_some_and(|value| matches!(value, Value::Number(_)))
+    };
     let user = match wanted_user(params) {
-        Some(user) if user != caller.user => {
+        Some(user) if !is_own(user) => {
             caller.require_admin("Event unbinding with AUTH_TYPE requires administrator access rights")?;
             Some(user)
         }

@@ -14,6 +14,8 @@ pub struct Conditions {
     pub payment_expired: bool,
     /// The portal is not paid for: every caller is refused with `ACCESS_DENIED`.
     pub license_expired: bool,
+    /// The token's user was dismissed: `authorization_error`.
+    pub user_dismissed: bool,
     /// Whether the portal has a push server.
     pub push_server: bool,
     /// Whether the *portal* reaches the authorization server.
@@ -27,6 +29,7 @@ impl Default for Conditions {
             installed: true,
             payment_expired: false,
             license_expired: false,
+            user_dismissed: false,
             push_server: true,
             auth_server: AuthServer::Reachable,
         }

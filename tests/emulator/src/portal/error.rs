@@ -65,6 +65,10 @@ impl RestError {
         Self::unauthorized("ACCESS_DENIED", text)
     }
 
+    pub fn authorization_error() -> Self {
+        Self::unauthorized("authorization_error", "Unable to authorize user")
+    }
+
     pub fn invalid_credentials() -> Self {
         Self::unauthorized("INVALID_CREDENTIALS", "Invalid request credentials")
     }

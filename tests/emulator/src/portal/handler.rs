@@ -49,13 +49,15 @@ pub struct Calling {
     pub tokens: bool,
     /// Whether they carry a refresh token too.
     pub refresh_token: bool,
+    /// The portal's name in calls; `None`: its address.
+    pub domain: Option<String>,
     /// Calls that fell into the pause of their binding, or that nobody could make.
     pub skipped: u64,
 }
 
 impl Calling {
     pub fn new(calls: UnboundedSender<Call>, tokens: bool) -> Self {
-        Self { calls, tokens, refresh_token: false, skipped: 0 }
+        Self { calls, tokens, refresh_token: false, domain: None, skipped: 0 }
     }
 
     fn hand_over(&self, handler: Handler, form: Form) {
@@ -134,7 +136,7 @@ impl Portal {
             put("access_token", &tokens.access_token);
             put("expires_in", &self.tokens.ttl().as_secs().to_string());
         }
-        put("domain", &self.address);
+        put("domain", self.calling.domain.as_ref().unwrap_or(&self.address));
         if let Some(tokens) = tokens {
             put("server_endpoint", &self.server_endpoint());
             put("client_endpoint", &self.client_endpoint());

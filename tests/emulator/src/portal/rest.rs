@@ -122,6 +122,9 @@ fn authorize(portal: &mut Portal, route: &Route, request: &Request, params: &mut
     if !portal.grants(scope) {
         return Err(RestError::insufficient_scope(by));
     }
+    if by == Authorization::Application && portal.conditions.user_dismissed {
+        return Err(RestError::authorization_error());
+    }
     // Webhooks have no connectors; for them it is a parameter that no method knows.
     let connector = match by {
         Authorization::Application => params.take_exact("auth_connector").and_then(|connector| php::text(&connector)),
