@@ -29,18 +29,15 @@ pub extern "C" fn b24_abi_version() -> u32 {
 
 static STATUS_NAMES: OnceBox<Vec<(b24_status, CString)>> = OnceBox::new();
 
-fn status_names() -> Box<Vec<(b24_status, CString)>> {
-    let name = |status: Status| (status as b24_status, text::owned(&format!("B24_{}", status.name())));
-    Box::new(Status::ALL.map(name).into())
-}
-
 /// Returns the name of a status.
 ///
 /// @param status Any number.
 /// @return A string such as "B24_TIMEOUT", or "B24_UNKNOWN" if no status has this value. Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
-    let found = STATUS_NAMES.get_or_init(status_names).iter().find(|(value, _)| *value == status);
+    let name = |status: Status| (status as b24_status, text::owned(&format!("B24_{}", status.name())));
+    let found =
+        STATUS_NAMES.get_or_init(|| Box::new(Status::ALL.map(name).into())).iter().find(|(value, _)| *value == status);
     found.map_or(c"B24_UNKNOWN", |(_, name)| name).as_ptr()
 }
 
