@@ -26,9 +26,12 @@ link="-Wl,--whole-archive $runtime -Wl,--no-whole-archive -Wl,--export-dynamic -
 with_runtime=$CARGO_TARGET_DIR/with_runtime
 printf '#!/bin/sh\nCC="cc %s" CXX="c++ %s" exec "$@"\n' "$link" "$link" >"$with_runtime"
 chmod +x "$with_runtime"
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$with_runtime
 start=$SECONDS
-CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$with_runtime \
-  cargo test --target "$host" --package b24events --test c_hosts --test fork -- in_c c_host cpp_host quickstart
+cargo test --target "$host" --package b24events --test c_hosts
+# What the parent's threads owned is lost in a forked child, which has no such threads: it is left alone on purpose.
+ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 cargo test --target "$host" --package b24events --test fork in_c
+unset CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER
 echo "took $((SECONDS - start)) s"
 
 step "threads"
