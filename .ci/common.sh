@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The paths below, and some of the tests, know where the products are.
 export CARGO_TERM_COLOR=never CARGO_TARGET_DIR=$PWD/target
 # Skips are failures here, and so is an addition to the C ABI that nobody has recorded.
-export B24_REQUIRE_NGINX=1 B24_ABI_RECORDED=1
+export B24_REQUIRE_NGINX=1 B24_REQUIRE_PROXIES=1 B24_ABI_RECORDED=1
 mkdir -p target
 
 step() { printf '\n--- %s\n' "$*"; }

@@ -66,8 +66,10 @@
  *     run one after the other. Free a handle only when no thread will use it any more: strings that belong to it are
  *     then no longer valid. b24_client_close() ends every blocked call of a client.
  *   - Call no function from a signal handler: let it write to a pipe that your poll() watches, or have another thread
- *     call b24_client_close(). The library installs no signal handlers. Do not use a client in a child process after
- *     fork().
+ *     call b24_client_close(). The library installs no signal handlers.
+ *   - After fork() the child cannot use what its parent has made: with such a handle every function returns B24_STATE
+ *     and does nothing, and freeing does nothing. Create the configuration and the client after fork(), in the child.
+ *     Until it ends or calls exec(), the child keeps the parent's sockets and files open, as it does all others.
  *   - A handle that is NULL, was freed or was never valid gives B24_INVALID_HANDLE. It never crashes the program.
  *   - Delivery is at least once: records that are not acknowledged are delivered again, and in rare cases others, too.
  *     Your program must tolerate receiving a record twice.

@@ -30,6 +30,7 @@ pub mod log;
 pub mod net;
 pub mod notify;
 pub mod portal;
+pub mod process;
 pub mod push;
 pub mod retry;
 pub mod secret;

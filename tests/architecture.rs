@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 7] = [
     &["notify", "portal"],
     &["state", "net"],
     &["config", "context"],
-    &["calendar", "cancel", "clock", "error", "log", "retry", "secret", "stats", "threads"],
+    &["calendar", "cancel", "clock", "error", "log", "process", "retry", "secret", "stats", "threads"],
 ];
 const GROUND: usize = FLOORS.len() - 1;
 

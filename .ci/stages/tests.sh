@@ -2,7 +2,8 @@
 # README's command, with the sizes that were promised
 source .ci/common.sh
 
-packaging/install_packages.sh build-essential binutils python3 nginx libnginx-mod-nchan
+packaging/install_packages.sh build-essential binutils python3 nginx libnginx-mod-nchan \
+  squid tinyproxy microsocks openssl
 
 # The counts that the tests print are part of the record.
 step "a portal in the cloud"

@@ -9,6 +9,7 @@ use super::error::AddinError;
 use super::platform::Platform;
 use super::session::Session;
 use crate::lock;
+use crate::process::Process;
 
 /// How long the end of an object waits for calls in other threads. They are interrupted and return at once, unless the
 /// system is resolving a name or opening a connection for them.
@@ -21,6 +22,8 @@ pub(super) struct Component {
     /// Calls of the platform that are inside the object.
     pub(super) calls: CallGate,
     phase: Mutex<Phase>,
+    /// Where the object was made.
+    process: Process,
 }
 
 /// Where the object is between `Init` and `Done`.
@@ -36,6 +39,12 @@ enum Phase {
 }
 
 impl Component {
+    /// Whether the object came with a `fork` from the parent of this process. Its locks may be locked for ever then, and
+    /// its sockets and files are the parent's: nothing of it may be touched, not even to free it.
+    pub(super) fn is_of_parent(&self) -> bool {
+        !self.process.is_current()
+    }
+
     /// `Init`.
     ///
     /// # Safety

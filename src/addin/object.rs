@@ -97,11 +97,16 @@ pub(super) unsafe fn destroy(object: *mut Object) {
     // SAFETY: by contract nobody else frees it.
     let object = unsafe { Box::from_raw(object) };
     finish(&object.component);
+    if object.component.is_of_parent() {
+        std::mem::forget(object);
+    }
 }
 
 fn finish(component: &Component) {
     // A panic is a defect that must not reach the host. There is no platform left to report it to.
-    let _ = threads::catch(|| component.end());
+    if !component.is_of_parent() {
+        let _ = threads::catch(|| component.end());
+    }
 }
 
 /// The object that a base belongs to.
@@ -109,7 +114,7 @@ fn object_of<const BASE: usize>(this: This) -> *mut Object {
     this.wrapping_byte_sub(BASE).cast()
 }
 
-/// Runs the body of an entry point. Returns `fallback` when `this` is NULL or the body panics.
+/// Runs the body of an entry point. Returns `fallback` when `this` is NULL, in a forked child, or if the body panics.
 ///
 /// # Safety
 ///
@@ -120,6 +125,9 @@ unsafe fn enter<const BASE: usize, T>(this: This, fallback: T, body: impl FnOnce
     }
     // SAFETY: an object that is not freed, by contract.
     let component = unsafe { (*object_of::<BASE>(this)).component.clone() };
+    if component.is_of_parent() {
+        return fallback;
+    }
     let ran = threads::catch(|| {
         let _guard = component.calls.enter();
         body(&component)

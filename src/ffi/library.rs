@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char};
 
-use once_cell::sync::Lazy;
+use once_cell::race::OnceBox;
 
 use super::enums::b24_status;
 use super::{boundary, text};
@@ -27,9 +27,7 @@ pub extern "C" fn b24_abi_version() -> u32 {
     B24_ABI_VERSION
 }
 
-static STATUS_NAMES: Lazy<Vec<(b24_status, CString)>> = Lazy::new(|| {
-    Status::ALL.map(|status| (status as b24_status, text::owned(&format!("B24_{}", status.name())))).into()
-});
+static STATUS_NAMES: OnceBox<Vec<(b24_status, CString)>> = OnceBox::new();
 
 /// Returns the name of a status.
 ///
@@ -37,7 +35,9 @@ static STATUS_NAMES: Lazy<Vec<(b24_status, CString)>> = Lazy::new(|| {
 /// @return A string such as "B24_TIMEOUT", or "B24_UNKNOWN" if no status has this value. Never NULL. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_status_name(status: b24_status) -> *const c_char {
-    let found = STATUS_NAMES.iter().find(|(value, _)| *value == status);
+    let name = |status: Status| (status as b24_status, text::owned(&format!("B24_{}", status.name())));
+    let found =
+        STATUS_NAMES.get_or_init(|| Box::new(Status::ALL.map(name).into())).iter().find(|(value, _)| *value == status);
     found.map_or(c"B24_UNKNOWN", |(_, name)| name).as_ptr()
 }
 

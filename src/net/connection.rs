@@ -18,6 +18,7 @@ use super::observed::ObservedConnector;
 use super::proxy_timeout::ProxyDeadline;
 use super::resolver::CallerResolver;
 use crate::lock;
+use crate::process::PerProcess;
 
 /// A connection that reads and writes bytes.
 pub type Connection = TransportAdapter;
@@ -29,12 +30,12 @@ pub(super) struct Connectors(Arc<DynConnector>);
 type DynConnector = dyn Connector<(), Out = Box<dyn Transport>>;
 
 /// The operating system's root certificates take a few hundred kilobytes, so all clients of the process share them.
-static SHARED: Mutex<Option<Weak<DynConnector>>> = Mutex::new(None);
+static SHARED: PerProcess<Mutex<Option<Weak<DynConnector>>>> = PerProcess::new();
 
 impl Connectors {
     /// Connectors that trust the operating system's root certificates. Freed with the last client that uses them.
     pub(super) fn shared() -> Connectors {
-        let mut shared = lock(&SHARED);
+        let mut shared = lock(SHARED.get());
         if let Some(connectors) = shared.as_ref().and_then(Weak::upgrade) {
             return Connectors(connectors);
         }

@@ -30,6 +30,10 @@ pub(super) fn explain(url: &str, proxy: Option<&Proxy>, error: ureq::Error) -> E
         ureq::Error::InvalidProxyUrl => Error::Config(
             "the proxy's address is not valid; correct http.proxy, or the proxy variables of the environment".into(),
         ),
+        ureq::Error::ConnectProxyFailed(reason) if is_gateway_failure(&reason) => Error::Unreachable(format!(
+            "{} did not reach {host}: {reason}; check the address, and that the server runs",
+            name(proxy)
+        )),
         ureq::Error::ConnectProxyFailed(reason) => Error::Network(format!(
             "{} did not connect to {host}: {reason}; check http.proxy, its user and password, and that the proxy \
              allows this host",
@@ -47,6 +51,11 @@ pub(super) fn explain(url: &str, proxy: Option<&Proxy>, error: ureq::Error) -> E
             variant_name(&other)
         )),
     }
+}
+
+/// Whether an HTTP proxy says that the server behind it is not there: ureq gives its status as "…502/502".
+fn is_gateway_failure(reason: &str) -> bool {
+    ["502", "503", "504"].contains(&reason.rsplit('/').next().unwrap_or_default())
 }
 
 /// The proxy as it may be shown.
@@ -227,6 +236,24 @@ mod tests {
         // The same text from somewhere else means something else.
         let http = "http://proxy.example:3128";
         assert!(matches!(through(http, io::Error::other("connection refused")), Error::Network(_)));
+    }
+
+    #[test]
+    fn a_proxy_that_did_not_reach_the_server_is_told_from_one_that_refuses() {
+        let proxy = Proxy::new("http://proxy.example:3128").unwrap();
+        // As ureq words it.
+        let refused = |status: &str| ureq::Error::ConnectProxyFailed(format!("proxy server responded {status}"));
+        for status in ["502/502", "503/503", "504/504"] {
+            let error = explain(URL, Some(&proxy), refused(status));
+            assert!(matches!(error, Error::Unreachable(_)), "{status}: {error}");
+            let text = error.to_string();
+            assert!(text.starts_with("the proxy proxy.example:3128 did not reach push.example"), "{text}");
+        }
+        for status in ["407/407", "403/403", "500/500"] {
+            assert!(matches!(explain(URL, Some(&proxy), refused(status)), Error::Network(_)), "{status}");
+        }
+        let silent = ureq::Error::ConnectProxyFailed("proxy server did not respond".into());
+        assert!(matches!(explain(URL, Some(&proxy), silent), Error::Network(_)));
     }
 
     #[test]

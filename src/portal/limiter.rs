@@ -6,15 +6,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use once_cell::sync::Lazy;
-
 use super::refusal;
 use crate::cancel::Cancellation;
 use crate::clock::{Clock, Deadline};
 use crate::error::{Error, Result};
 use crate::lock;
+use crate::process::PerProcess;
 
-static LIMITERS: Lazy<Mutex<HashMap<String, Weak<Limiter>>>> = Lazy::new(Mutex::default);
+static LIMITERS: PerProcess<Mutex<HashMap<String, Weak<Limiter>>>> = PerProcess::new();
 
 /// The bucket is not filled completely; what drains in this many seconds stays free. One second, because the portal
 /// drains its bucket once a second instead of continuously. Another one, because requests that were sent over a second
@@ -32,7 +31,7 @@ pub struct Limiter {
 impl Limiter {
     /// The limiter of a portal. If clients have different settings, the lower limits apply.
     pub fn shared(portal: &str, burst: f64, per_second: f64, now: Instant) -> Arc<Limiter> {
-        let mut limiters = lock(&LIMITERS);
+        let mut limiters = lock(LIMITERS.get());
         limiters.retain(|_, limiter| limiter.strong_count() > 0);
         if let Some(limiter) = limiters.get(portal).and_then(Weak::upgrade) {
             lock(&limiter.bucket).restrict(burst, per_second);

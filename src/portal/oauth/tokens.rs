@@ -5,7 +5,7 @@
 //! costs at most the pair whose answer never arrived, and the note tells why.
 
 use std::cmp::Reverse;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::family::{Files, Member, SharedFamily, TokenKeeper};
@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::{Error, Refusal, Result};
 use crate::lock;
 use crate::portal::refusal;
+use crate::process::PerProcess;
 use crate::secret::Secret;
 use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
@@ -34,7 +35,7 @@ const RENEWAL_TIMEOUT: Duration = Duration::from_secs(20);
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The families of this process.
-static PROCESS: LazyLock<Arc<Registry>> = LazyLock::new(Arc::default);
+static REGISTRY: PerProcess<Arc<Registry>> = PerProcess::new();
 
 /// What [`Tokens`] are made from.
 pub struct TokensSetup {
@@ -67,7 +68,7 @@ impl Tokens {
     /// The newest pair that is known anywhere: in the state, in the shared file, in another client of this process, or
     /// in the configuration.
     pub fn new(setup: TokensSetup, ctx: Context) -> Result<Tokens> {
-        Tokens::in_registry(PROCESS.clone(), setup, ctx)
+        Tokens::in_registry(REGISTRY.get().clone(), setup, ctx)
     }
 
     fn in_registry(registry: Arc<Registry>, setup: TokensSetup, ctx: Context) -> Result<Tokens> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::MutexGuard;
+use std::sync::{LazyLock, MutexGuard};
 
 use super::*;
 use crate::cancel::Cancellation;
