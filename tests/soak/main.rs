@@ -4,6 +4,7 @@
 //! `cargo test` runs a small part of it. `.ci/deep soak` runs the whole, which `scale` describes.
 #![cfg(unix)]
 
+mod day;
 mod faults;
 mod footprint;
 mod host;
