@@ -27,6 +27,12 @@ fn host_process() {
     let keys: Vec<(&str, String)> = keys.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     // The harness has begun a line.
     println!();
+    let (sender, tokens) = channel();
+    std::thread::spawn(move || {
+        std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+        // The test is over, or was ended.
+        std::process::exit(1);
+    });
     let client = loop {
         match Client::new(&config_of(&keys), Hooks::default()) {
             Ok(client) => break client,
@@ -38,7 +44,7 @@ fn host_process() {
     let mut open = Vec::new();
     loop {
         if let Err(error) = work(&client, &mut open) {
-            on_error(&client, &error);
+            on_error(&client, &error, &tokens);
         }
     }
 }
@@ -84,7 +90,7 @@ fn acknowledge(batch: &Batch, records: &mut BTreeMap<String, u32>) -> Result<(),
 }
 
 /// Tries again, as the programs of users do.
-fn on_error(client: &Client, error: &Error) {
+fn on_error(client: &Client, error: &Error, tokens: &Receiver<String>) {
     // A token lives shorter here than a busy machine may take to use it.
     if error.status() != Status::Auth || error.is_transient() || error.code() == "expired_token" {
         say(&format!("failed {}", error.status().name()));
@@ -92,9 +98,8 @@ fn on_error(client: &Client, error: &Error) {
         return std::thread::sleep(Duration::from_millis(10));
     }
     say("tokens");
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).unwrap();
-    if let Some((access, refresh)) = line.trim().split_once(' ') {
+    let line = tokens.recv().expect("the test answers");
+    if let Some((access, refresh)) = line.split_once(' ') {
         if let Err(error) = client.set_tokens(access, refresh, 0) {
             say(&format!("failed {}", error.status().name()));
         }
