@@ -10,7 +10,7 @@ packaging/install_packages.sh build-essential binutils shellcheck python3 python
 
 step "scripts"
 # Not: expressions in single quotes (a script within a script), commas in an array (one argument of a linker).
-shellcheck --external-sources --exclude=SC2016,SC2054 .ci/run .ci/*.sh .ci/stages/*.sh packaging/*.sh tests/bundle/*.sh
+shellcheck --external-sources --exclude=SC2016,SC2054 .ci/run .ci/deep .ci/*.sh .ci/stages/*.sh .ci/deep_stages/*.sh packaging/*.sh tests/bundle/*.sh
 
 step "workflows"
 [ -x target/actionlint/bin/python ] || python3 -m venv target/actionlint

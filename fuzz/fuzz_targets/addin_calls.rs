@@ -7,7 +7,7 @@ use std::ptr;
 use arbitrary::Arbitrary;
 // Its exported functions are linked.
 use b24events as _;
-use b24events_fuzz::{Answer, answer_with, portal};
+use b24events_fuzz::{Answer, answer_with, keys};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -322,13 +322,7 @@ fuzz_target!(|input: Input| {
         let (this, set_memory) = object.entry(0, 3);
         let set_memory: unsafe extern "C" fn(*mut c_void, *mut c_void) -> bool = std::mem::transmute(set_memory);
         set_memory(this, ptr::from_ref(&memory) as *mut c_void);
-        for (key, value) in [
-            ("portal.url", portal()),
-            ("auth.server", portal()),
-            ("auth.access_token", "token"),
-            ("http.timeout_ms", "1000"),
-            ("rate.per_second", "0"),
-        ] {
+        for (key, value) in keys() {
             method(&object, "SetParameter", &[Value::Text(key), Value::Text(value)]);
         }
         input.calls.iter().take(32).for_each(|next| call(&object, next));

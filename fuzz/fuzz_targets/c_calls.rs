@@ -6,7 +6,7 @@ use std::ptr;
 
 use arbitrary::Arbitrary;
 use b24events::ffi::*;
-use b24events_fuzz::{Answer, answer_with, portal};
+use b24events_fuzz::{Answer, answer_with, keys};
 use libfuzzer_sys::fuzz_target;
 
 /// A handle: one that was made here, even if it was freed since, or any number.
@@ -44,8 +44,10 @@ enum Call<'a> {
     Method(Handle, &'a str, &'a str),
     Batch(Handle, &'a str, bool),
     BindHandler(Handle, &'a str),
+    UnbindHandler(Handle, Option<&'a str>),
     HandlerCall(Handle, &'a [u8], bool),
     BatchRead(Handle, usize),
+    Objects(Handle),
     Acknowledge(Handle),
     AcknowledgeRecords(Handle, &'a str, bool),
     FailRecords(Handle, &'a str),
@@ -111,18 +113,21 @@ unsafe extern "C" fn on_log(_: *mut c_void, _: b24_log_level, text: *const c_cha
     let _ = unsafe { CStr::from_ptr(text) }.to_str().expect("UTF-8");
 }
 
+unsafe extern "C" fn on_tokens(_: *mut c_void, tokens: *const b24_tokens) {
+    // SAFETY: the header promises a struct with two texts.
+    unsafe {
+        for text in [(*tokens).access_token, (*tokens).refresh_token] {
+            let _ = CStr::from_ptr(text).to_str().expect("UTF-8");
+        }
+    }
+}
+
 fn config(made: &mut Made) {
     let mut config = ptr::null_mut();
     // SAFETY: the arguments are what the header asks for.
     unsafe {
         b24_config_new(&mut config);
-        for (key, value) in [
-            ("portal.url", portal()),
-            ("auth.server", portal()),
-            ("auth.access_token", "token"),
-            ("http.timeout_ms", "1000"),
-            ("rate.per_second", "0"),
-        ] {
+        for (key, value) in keys() {
             assert_eq!(b24_config_set(config, text(key).as_ptr(), text(value).as_ptr()), 0);
         }
     }
@@ -145,6 +150,7 @@ fn call(call: &Call, made: &mut Made) {
             }
             Call::ConfigCallbacks(handle) => {
                 b24_config_on_log(choose(*handle, &made.configs), Some(on_log), ptr::null_mut());
+                b24_config_on_tokens(choose(*handle, &made.configs), Some(on_tokens), ptr::null_mut());
             }
             Call::ConfigFree(handle) => b24_config_free(choose(*handle, &made.configs)),
             Call::ClientNew(handle) => {
@@ -205,6 +211,11 @@ fn call(call: &Call, made: &mut Made) {
             Call::BindHandler(handle, url) => {
                 b24_client_bind_handler(choose(*handle, &made.clients), text(url).as_ptr(), 1);
             }
+            Call::UnbindHandler(handle, url) => {
+                let url = url.map(text);
+                let url = url.as_ref().map_or(ptr::null(), |url| url.as_ptr());
+                b24_client_unbind_handler(choose(*handle, &made.clients), url);
+            }
             Call::HandlerCall(handle, body, is_json) => {
                 let kind = text(if *is_json { "application/json" } else { "application/x-www-form-urlencoded" });
                 let client = choose(*handle, &made.clients);
@@ -226,6 +237,7 @@ fn call(call: &Call, made: &mut Made) {
                 b24_batch_json(handle);
                 b24_batch_process_id(handle);
             }
+            Call::Objects(handle) => drop(b24_batch_objects(choose(*handle, &made.batches), &mut given)),
             Call::Acknowledge(handle) => drop(b24_batch_ack(choose(*handle, &made.batches))),
             Call::AcknowledgeRecords(handle, id, twice) => {
                 let id = text(id);

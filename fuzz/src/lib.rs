@@ -1,4 +1,6 @@
-//! What the targets share: a portal in this process that answers with what the fuzzer says.
+//! What the targets share: what they check, and a portal in this process that answers with what the fuzzer says.
+
+pub mod checks;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,8 +21,19 @@ pub fn answer_with(mut answers: Vec<Answer>) {
     *ANSWERS.lock().unwrap() = answers;
 }
 
+/// The keys of a client of this portal, and their values.
+pub fn keys() -> [(&'static str, &'static str); 5] {
+    [
+        ("portal.url", portal()),
+        ("auth.server", portal()),
+        ("auth.access_token", "token"),
+        ("http.timeout_ms", "1000"),
+        ("rate.per_second", "0"),
+    ]
+}
+
 /// The address of the portal, `http://127.0.0.1:PORT`.
-pub fn portal() -> &'static str {
+fn portal() -> &'static str {
     static ADDRESS: LazyLock<String> = LazyLock::new(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

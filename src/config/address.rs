@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use ureq::http::Uri;
 
 /// A checked `http` or `https` address: scheme, host, port and path, without user or query.
@@ -72,7 +73,9 @@ impl Address {
             }
             _ => return invalid("is neither https nor http"),
         };
-        Ok(Address { origin: format!("{scheme}://{authority}"), path: uri.path().to_owned(), secure })
+        // A path in another language arrives as it was written; the line of a request is ASCII.
+        let path = utf8_percent_encode(uri.path(), CONTROLS).to_string();
+        Ok(Address { origin: format!("{scheme}://{authority}"), path, secure })
     }
 
     /// Scheme, host and port.
@@ -142,6 +145,14 @@ mod tests {
         assert!(Address::parse("http://my.bitrix24.ru", PlainHttp::Loopback).unwrap_err().contains("http.allow_plain"));
         assert!(Address::parse("http://127.0.0.1.evil.example", PlainHttp::Loopback).is_err());
         assert!(Address::parse("http://my.bitrix24.ru", PlainHttp::Always).is_ok());
+    }
+
+    #[test]
+    fn a_path_consists_of_what_a_request_may_contain() {
+        let path = |text| Address::parse(text, PlainHttp::Never).unwrap().path().to_owned();
+        assert_eq!(path("https://rt.example/\u{43f}\u{443}\u{448}/sub/"), "/%D0%BF%D1%83%D1%88/sub/");
+        assert_eq!(path("https://rt.example/a%20b/"), "/a%20b/", "what is encoded stays as it is");
+        assert_eq!(path("https://rt.example"), "/");
     }
 
     #[test]
