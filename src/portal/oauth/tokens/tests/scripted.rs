@@ -151,7 +151,7 @@ fn a_server_that_was_not_reached_leaves_no_doubt() {
 }
 
 #[test]
-fn the_token_that_was_sent_is_redacted_even_if_another_one_has_taken_its_place() {
+fn the_token_that_was_sent_is_redacted_even_if_another_one_is_in_use() {
     let client = client(&Arc::default(), Script::renewals(), None);
     let sent = client.tokens.access();
     client.renew().unwrap();
@@ -315,7 +315,7 @@ impl TokenKeeper for SlowHost {
 }
 
 #[test]
-fn a_host_is_not_told_of_a_pair_after_the_one_that_took_its_place() {
+fn a_host_is_not_told_of_a_pair_after_a_newer_one() {
     let ((entered, enter), (leave, left)) = (channel(), channel());
     let keeper = Arc::new(SlowHost { entered, leave: Mutex::new(left), told: Mutex::default() });
     let member = Member::new(keeper.clone(), None, SharedFamily::new(TokenFamily::new(pair("t0"))));
