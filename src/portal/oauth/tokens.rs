@@ -189,7 +189,7 @@ impl Tokens {
             return Ok(false);
         }
         let mut turn = Turn::begin(&self.member, &self.registry, |_| (), None, deadline, &self.ctx)?;
-        let TokenPair { access, refresh, .. } = turn.family.pair();
+        let TokenPair { access, refresh, .. } = turn.family.family().pair().clone();
         if access != *stale {
             return Ok(false);
         }
@@ -265,12 +265,14 @@ impl Tokens {
 /// What a failed renewal of the pair `sold` means for the note that it had begun. `doubt`: when an earlier one began whose
 /// outcome is not known.
 fn not_renewed(mut turn: Turn, sold: &Secret, doubt: Option<u64>, error: Error) -> Error {
-    let Error::Refused(refusal) = error else {
+    let is_refused = match &error {
+        Error::Refused(refusal) => refusal.code.eq_ignore_ascii_case("invalid_grant"),
+        // Nothing was sent.
+        Error::Unreachable(_) | Error::Config(_) => false,
         // The server may have sold the pair, and the answer was lost.
-        return error;
+        _ => return error,
     };
-    let is_refused = refusal.code.eq_ignore_ascii_case("invalid_grant");
-    // It was answered, and the pair was not used up by this attempt. A note that cannot be stored does no harm.
+    // The pair was not used up by this attempt. A note that cannot be stored does no harm.
     let _ = turn.change(|family| {
         family.note(sold, |family| {
             family.restore_doubt(doubt);
@@ -279,9 +281,11 @@ fn not_renewed(mut turn: Turn, sold: &Secret, doubt: Option<u64>, error: Error) 
             }
         });
     });
-    match doubt.filter(|_| is_refused) {
-        Some(begun) => Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal })),
-        None => Error::Refused(refusal),
+    match (error, doubt) {
+        (Error::Refused(refusal), Some(begun)) if is_refused => {
+            Error::Refused(Box::new(Refusal { text: answer_lost(begun), ..*refusal }))
+        }
+        (error, _) => error,
     }
 }
 

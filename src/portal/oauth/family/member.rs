@@ -49,8 +49,12 @@ struct Progress {
     stored: u64,
     /// Why the last try to store failed.
     failed: Option<Error>,
-    /// The access token that its host knows.
-    reported: Secret,
+    /// The newest access token that its host knows or is about to be told.
+    known: Secret,
+    /// What it is about to be told.
+    news: Option<TokenPair>,
+    /// Whether it is being told something at this moment.
+    is_reporting: bool,
 }
 
 impl Member {
@@ -60,7 +64,8 @@ impl Member {
         file: Option<TokensFile>,
         family: Arc<SharedFamily>,
     ) -> Arc<Member> {
-        let progress = Mutex::new(Progress { stored: 0, failed: None, reported: family.access() });
+        let known = family.access();
+        let progress = Mutex::new(Progress { stored: 0, failed: None, known, news: None, is_reporting: false });
         let member = Arc::new(Member { keeper, file: file.map(Arc::new), family: Mutex::new(family), progress });
         member.family().add(&member);
         member
@@ -107,11 +112,21 @@ impl Member {
         lock(&self.progress).failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Reports a pair that its host does not know. `by_host`: it comes from there.
-    pub(in crate::portal::oauth) fn report(&self, pair: &TokenPair, by_host: bool) {
-        let known = std::mem::replace(&mut lock(&self.progress).reported, pair.access.clone());
-        if known != pair.access && !pair.is_none() && !by_host {
-            self.keeper.report(pair);
+    /// Puts a pair down that its host has to know. `by_host`: it comes from there.
+    pub(super) fn note(&self, pair: &TokenPair, by_host: bool) {
+        let mut progress = lock(&self.progress);
+        if progress.known != pair.access {
+            progress.known = pair.access.clone();
+            // What is older is not worth telling any more.
+            progress.news = Some(pair.clone()).filter(|pair| !pair.is_none() && !by_host);
+        }
+    }
+
+    /// Reports what was put down. The host is told one thing at a time: while another thread tells it something, or when
+    /// it has called us from inside, whoever does that goes on with the rest. Waiting could wait for ever.
+    pub(super) fn report(&self) {
+        while let Some(report) = Report::begin(self) {
+            self.keeper.report(&report.pair);
         }
     }
 
@@ -127,5 +142,29 @@ impl Member {
             }
         }
         self.keeper.end(deadline.left(clock.now()));
+    }
+}
+
+/// A report to the host that is under way.
+struct Report<'a> {
+    member: &'a Member,
+    pair: TokenPair,
+}
+
+impl Report<'_> {
+    fn begin(member: &Member) -> Option<Report<'_>> {
+        let mut progress = lock(&member.progress);
+        if progress.is_reporting {
+            return None;
+        }
+        let pair = progress.news.take()?;
+        progress.is_reporting = true;
+        Some(Report { member, pair })
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        lock(&self.member.progress).is_reporting = false;
     }
 }
