@@ -279,7 +279,7 @@ impl Portal {
         let response = self.http.post_json(&url, &body, self.time_left(deadline))?;
         let (status, length) = (response.status, response.body.len());
         self.ctx.log.write(Level::Debug, || format!("{method}: HTTP {status}, {length} bytes"));
-        let outcome = Answer::read(method, status, response.body, |text| self.tokens.redact(text));
+        let outcome = Answer::read(method, status, response.body, |text| self.tokens.redact(text, token));
         self.note_run_time(method, outcome.as_ref().map(|answer| answer.time));
         if let Some(limiter) = &self.limiter {
             match &outcome {

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, Refusal, Result};
 use crate::lock;
 use crate::portal::refusal;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
 use crate::state::tokens_file::TokensFile;
@@ -167,12 +167,13 @@ impl Tokens {
         self.renewed_by_host || self.member.file().is_some() || !self.pair().refresh.is_empty() || self.has_fallback()
     }
 
-    /// Replaces every secret of ours in a text that came from outside.
-    pub fn redact(&self, text: &str) -> String {
-        let pair = self.pair();
-        let secrets = [&pair.access, &pair.refresh, self.server.client_secret()];
-        let known = secrets.into_iter().filter(|secret| !secret.is_empty());
-        known.fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
+    /// Replaces every secret of ours in a text that answers a request with the token `sent`: also tokens of the family
+    /// that others have bought, and earlier ones.
+    pub fn redact(&self, text: &str, sent: &Secret) -> String {
+        let family = self.to_carry();
+        let pair = family.pair();
+        let secrets = [sent, &pair.access, &pair.refresh, self.server.client_secret()];
+        secret::redact(text, &secrets, |word| family.knows(word))
     }
 
     /// Ends the client's part in its family. Waits for a renewal that is under way in this process, for 20 s at most: its

@@ -315,6 +315,19 @@ fn a_request_that_never_left_leaves_no_doubt() {
     assert_eq!(client.tokens.to_carry().renewal_begun(), None);
 }
 
+#[test]
+fn a_text_shows_no_token_that_was_sent_or_that_another_client_has_bought() {
+    let (registry, script) = (Arc::default(), Script::renewals());
+    let first = client(&registry, script.clone(), None);
+    let second = client(&registry, script, None);
+    let sent = second.tokens.access();
+    assert!(first.renew().unwrap() && first.renew().unwrap());
+    let text = "auth=t0&x=t1 'refresh of t2' refresh%20of%20t2 {\"a\":\"t2\"} foreign other";
+    let shown = second.tokens.redact(text, &Secret::new("foreign"));
+    assert_eq!(shown, "auth=***&x=*** '***' *** {\"a\":\"***\"} *** other");
+    assert_eq!(second.tokens.redact("sent t0", &sent), "sent ***");
+}
+
 /// Remembers how long its end was allowed to take.
 #[derive(Default)]
 struct Patient(Mutex<Option<Duration>>);
