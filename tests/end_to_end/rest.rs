@@ -247,6 +247,7 @@ fn a_renamed_portal_is_followed() {
     let profiles = |portal: &Portal| portal.emulator.counters().calls.get("profile").copied().unwrap_or(0);
     call(&client, "profile", json!({}));
     assert_eq!([profiles(&old), profiles(&new)], [1, 0]);
+    let sharing = old.client_of(&config);
 
     let pair = new.emulator.issue_tokens(ADMINISTRATOR);
     let renewed = json!({
@@ -258,6 +259,9 @@ fn a_renamed_portal_is_followed() {
     old.control(json!({"fail_next": {"method": "oauth", "status": 200, "body": renewed.to_string()}}));
     (0..2).for_each(|_| drop(call(&client, "profile", json!({}))));
     assert_eq!([profiles(&old), profiles(&new)], [2, 2], "the old one refuses the expired token");
+    call(&sharing, "profile", json!({}));
+    assert_eq!([profiles(&old), profiles(&new)], [2, 3], "it has not renewed anything itself");
+    drop(sharing);
 
     // The state remembers the new address.
     let state = client.state();
@@ -265,7 +269,7 @@ fn a_renamed_portal_is_followed() {
     let next = old.client_of(&config);
     next.restore(&state).unwrap();
     call(&next, "profile", json!({}));
-    assert_eq!([profiles(&old), profiles(&new)], [2, 3]);
+    assert_eq!([profiles(&old), profiles(&new)], [2, 4]);
 }
 
 #[test]
