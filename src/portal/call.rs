@@ -38,6 +38,14 @@ const PAUSES: Schedule = Schedule::Doubling { first: Duration::from_millis(500),
 /// bounded by the call's deadline instead.
 const MAX_REPEATS: u32 = 3;
 
+/// Where the portal is.
+struct RestAddress {
+    /// The `client_endpoint` that this is from.
+    endpoint: String,
+    /// `https://…/rest`, without a trailing slash.
+    url: Arc<str>,
+}
+
 /// One client's access to the portal's REST interface. Calls block; any number of threads may make them at once.
 pub struct Portal {
     http: Http,
@@ -46,8 +54,7 @@ pub struct Portal {
     pub(super) operating: Operating,
     pub(super) reserving: Reserving,
     pub(super) object_methods: ObjectMethods,
-    /// `https://…/rest`, without a trailing slash.
-    rest_url: Mutex<Arc<str>>,
+    rest_address: Mutex<RestAddress>,
     connector_id: String,
     /// Host and port of `portal.url`, as [`domain_of`] spells them.
     domain: String,
@@ -62,22 +69,21 @@ impl Portal {
         let now = ctx.clock.now();
         let limiter = (settings.rate_per_second > 0.0)
             .then(|| Limiter::shared(settings.portal.origin(), settings.rate_burst, settings.rate_per_second, now));
-        let portal = Portal {
+        let url = format!("{}/rest", settings.portal.origin()).into();
+        Portal {
             http: Http::new(settings, ctx.cancel.clone(), None),
             limiter,
             operating: Operating::default(),
             reserving: Reserving::new(),
             object_methods: ObjectMethods::new(&settings.object_methods),
-            rest_url: Mutex::new(format!("{}/rest", settings.portal.origin()).into()),
+            rest_address: Mutex::new(RestAddress { endpoint: String::new(), url }),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),
             plain_http: settings.plain_when_named(),
             timeout: settings.call_timeout,
             tokens,
             ctx,
-        };
-        portal.update_address(&portal.tokens.pair());
-        portal
+        }
     }
 
     /// The connector id of this client's queue; `""` for the queue without one.
@@ -102,17 +108,13 @@ impl Portal {
 
     /// Uses a token family that comes from another state, unless ours is newer.
     pub fn restore_tokens(&self, family: TokenFamily) -> Result<()> {
-        let stored = self.tokens.restore(family);
-        self.update_address(&self.tokens.pair());
-        stored
+        self.tokens.restore(family)
     }
 
     /// Uses tokens that come from the host (`by_host`) or from an installation, unless they are known to be
     /// outdated. If they cannot be stored, that is the error, but they are used nevertheless.
     pub fn present_tokens(&self, pair: TokenPair, by_host: bool) -> Result<()> {
-        let stored = self.tokens.present(pair, by_host);
-        self.update_address(&self.tokens.pair());
-        stored
+        self.tokens.present(pair, by_host)
     }
 
     /// Discards the tokens, because the application was uninstalled.
@@ -128,9 +130,7 @@ impl Portal {
     /// Exchanges an authorization code for the first pair of tokens, and uses it.
     pub fn authorize(&self, code: &str) -> Result<()> {
         self.ctx.cancel.check()?;
-        let stored = self.tokens.authorize(code);
-        self.update_address(&self.tokens.pair());
-        stored
+        self.tokens.authorize(code)
     }
 
     /// Whether there is a token for calls.
@@ -151,7 +151,7 @@ impl Portal {
     /// Whether this is the portal's host (and port), according to `portal.url` or to the portal's present address.
     pub fn is_domain(&self, domain: &str) -> bool {
         let domain = domain_of(domain);
-        !domain.is_empty() && (domain == self.domain || domain == domain_of(&lock(&self.rest_url)))
+        !domain.is_empty() && (domain == self.domain || domain == domain_of(&self.rest_url()))
     }
 
     /// Calls a method once, with a token other than the client's. `params` as for [`Portal::call_json`].
@@ -211,7 +211,6 @@ impl Portal {
             }
             // Read the token only now: the limiter may have waited longer than it is valid.
             let token = self.token(deadline)?;
-            self.update_address(&self.tokens.pair());
             let error = match self.send(method, &params, &token, deadline) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -260,13 +259,18 @@ impl Portal {
         self.ctx.cancel.check()
     }
 
-    /// Uses the portal's present address, which the authorization server returns with each pair. The portal may have
-    /// been renamed, and whoever shares the tokens may have been the first to learn it.
-    fn update_address(&self, pair: &TokenPair) {
-        if let Ok(address) = Address::parse(&pair.client_endpoint, self.plain_http) {
-            let rest_url = format!("{}{}", address.origin(), address.path().trim_end_matches('/'));
-            *lock(&self.rest_url) = rest_url.into();
+    /// The portal's present address, which the authorization server returns with each pair, whoever has bought it. The
+    /// portal may have been renamed.
+    fn rest_url(&self) -> Arc<str> {
+        let endpoint = self.tokens.pair().client_endpoint;
+        let mut known = lock(&self.rest_address);
+        if known.endpoint != endpoint {
+            if let Ok(address) = Address::parse(&endpoint, self.plain_http) {
+                known.url = format!("{}{}", address.origin(), address.path().trim_end_matches('/')).into();
+            }
+            known.endpoint = endpoint;
         }
+        known.url.clone()
     }
 
     fn time_left(&self, deadline: Deadline) -> Duration {
@@ -276,7 +280,7 @@ impl Portal {
 
     fn send(&self, method: &str, params: &Params, token: &Secret, deadline: Deadline) -> Result<Answer> {
         let body = params.body(token, &self.connector_id);
-        let url = format!("{}/{method}.json", lock(&self.rest_url));
+        let url = format!("{}/{method}.json", self.rest_url());
         self.ctx.stats.requests.add(1);
         let response = self.http.post_json(&url, &body, self.time_left(deadline))?;
         let (status, length) = (response.status, response.body.len());

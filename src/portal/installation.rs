@@ -12,7 +12,7 @@ use super::call::Portal;
 use super::php;
 use crate::config::Address;
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// While the portal installs an application, it waits for the handler; a later answer would be too late.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ impl Portal {
     pub fn registration_of(&self, auth_server: &Address, access: &Secret) -> Result<Registration> {
         let url = format!("{}/rest/app.info", auth_server.origin());
         let response = self.post_form(&url, &[("auth", access.expose())], TIMEOUT)?;
-        let redact = |text: &str| text.replace(access.expose(), "***");
+        let redact = |text: &str| secret::redact(text, &[access], |_| false);
         let answer = Answer::read("app.info", response.status, response.body, redact)?;
         read("app.info", answer.result())
     }

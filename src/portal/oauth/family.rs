@@ -31,7 +31,10 @@ pub(super) struct SharedFamily {
 }
 
 struct State {
+    /// What was decided last. Its pair is stored, and the hosts are being told.
     family: TokenFamily,
+    /// The pair for calls: the last one of which the hosts know.
+    in_use: TokenPair,
     /// Changes with the family.
     version: u64,
     members: Vec<Weak<Member>>,
@@ -46,7 +49,8 @@ impl SharedFamily {
         let (give, take) = bounded(1);
         // There is room for it.
         let _ = give.send(());
-        let state = State { family, version: unique(), members: Vec::new(), ended: Vec::new() };
+        let in_use = family.pair().clone();
+        let state = State { family, in_use, version: unique(), members: Vec::new(), ended: Vec::new() };
         Arc::new(SharedFamily { number: unique(), state: Mutex::new(state), permit: (give, take) })
     }
 
@@ -60,14 +64,14 @@ impl SharedFamily {
         lock(&self.state).family.clone()
     }
 
-    /// The newest pair.
+    /// The pair to use now.
     pub(super) fn pair(&self) -> TokenPair {
-        lock(&self.state).family.pair().clone()
+        lock(&self.state).in_use.clone()
     }
 
     /// The access token to use now.
     pub(super) fn access(&self) -> Secret {
-        lock(&self.state).family.pair().access.clone()
+        lock(&self.state).in_use.access.clone()
     }
 
     /// Whether this access token is or was one of the family.
@@ -158,26 +162,50 @@ impl SharedFamily {
             for member in &members {
                 stored = stored.and(member.store(&family, next));
             }
-            if !lock(&self.state).is_unchanged(version, &members) {
+            if !self.decide(version, next, family, &members, presenter) {
                 continue;
             }
             if last {
                 files.unlock();
             }
             // If a host dies in its own callback, the pair is stored already.
-            for member in &members {
-                member.report(family.pair(), presenter.is_some_and(|own| Arc::ptr_eq(own, member)));
+            members.iter().for_each(|member| member.report());
+            self.use_pair_of(next);
+            if next != version {
+                self.store_for_successors();
             }
-            let mut state = lock(&self.state);
-            if state.is_unchanged(version, &members) {
-                state.family = family;
-                state.version = next;
-                drop(state);
-                if next != version {
-                    self.store_for_successors();
-                }
-                return (outcome, stored);
-            }
+            return (outcome, stored);
+        }
+    }
+
+    /// Makes `family` the one from which others go on, unless there is another version than `version`, or there are other
+    /// members than `members`. What the hosts have to be told is put down under the same lock, so that all of them are
+    /// told of the changes in the order in which they were decided.
+    fn decide(
+        &self,
+        version: u64,
+        next: u64,
+        family: TokenFamily,
+        members: &[Arc<Member>],
+        presenter: Option<&Arc<Member>>,
+    ) -> bool {
+        let mut state = lock(&self.state);
+        if !state.is_unchanged(version, members) {
+            return false;
+        }
+        for member in state.members() {
+            member.note(family.pair(), presenter.is_some_and(|own| Arc::ptr_eq(own, &member)));
+        }
+        state.family = family;
+        state.version = next;
+        true
+    }
+
+    /// The hosts know the pair of this version. Whoever has decided a later one meanwhile does the same for that one.
+    fn use_pair_of(&self, version: u64) {
+        let mut state = lock(&self.state);
+        if state.version == version {
+            state.in_use = state.family.pair().clone();
         }
     }
 

@@ -4,7 +4,6 @@
 //! pair; note there that a renewal has begun; ask the authorization server; store; use. A process that dies in between
 //! costs at most the pair whose answer never arrived, and the note tells why.
 
-use std::cmp::Reverse;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::lock;
 use crate::portal::refusal;
 use crate::process::PerProcess;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::state::family::TokenFamily;
 use crate::state::tokens::TokenPair;
 use crate::state::tokens_file::TokensFile;
@@ -169,15 +168,13 @@ impl Tokens {
         self.renewed_by_host || self.member.file().is_some() || !self.pair().refresh.is_empty() || self.has_fallback()
     }
 
-    /// Replaces every secret of ours in a text that came from outside. `sent`: the token that the request carried;
-    /// another pair may have taken its place since.
+    /// Replaces every secret of ours in a text that answers a request with the token `sent`: also tokens of the family
+    /// that others have bought, and earlier ones.
     pub fn redact(&self, text: &str, sent: &Secret) -> String {
-        let pair = self.pair();
-        let mut secrets = [sent, &pair.access, &pair.refresh, self.server.client_secret()];
-        // One may be part of another.
-        secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
-        let known = secrets.into_iter().filter(|secret| !secret.is_empty());
-        known.fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
+        let family = self.to_carry();
+        let pair = family.pair();
+        let secrets = [sent, &pair.access, &pair.refresh, self.server.client_secret()];
+        secret::redact(text, &secrets, |word| family.knows(word))
     }
 
     /// Ends the client's part in its family. Waits for a renewal that is under way in this process, for 20 s at most: its
@@ -194,7 +191,7 @@ impl Tokens {
             return Ok(false);
         }
         let mut turn = Turn::begin(&self.member, &self.registry, |_| (), None, deadline, &self.ctx)?;
-        let TokenPair { access, refresh, .. } = turn.family.pair();
+        let TokenPair { access, refresh, .. } = turn.family.family().pair().clone();
         if access != *stale {
             return Ok(false);
         }
@@ -272,8 +269,8 @@ impl Tokens {
 fn not_renewed(mut turn: Turn, sold: &Secret, doubt: Option<u64>, error: Error) -> Error {
     let is_refused = match &error {
         Error::Refused(refusal) => refusal.code.eq_ignore_ascii_case("invalid_grant"),
-        // The request was not sent.
-        Error::Unreachable(_) => false,
+        // Nothing was sent.
+        Error::Unreachable(_) | Error::Config(_) => false,
         // The server may have sold the pair, and the answer was lost.
         _ => return error,
     };

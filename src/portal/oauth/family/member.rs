@@ -1,7 +1,6 @@
 //! A client as one of those who share a token family: where it stores tokens, and what its host knows.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::SharedFamily;
@@ -42,8 +41,6 @@ pub(in crate::portal::oauth) struct Member {
     /// The family that it uses. Another one takes its place when both turn out to be one.
     family: Mutex<Arc<SharedFamily>>,
     progress: Mutex<Progress>,
-    /// Notified when a report has ended.
-    reported: Condvar,
 }
 
 /// What has reached the client of what happened to the family.
@@ -52,10 +49,12 @@ struct Progress {
     stored: u64,
     /// Why the last try to store failed.
     failed: Option<Error>,
-    /// The access token that its host knows.
-    reported: Secret,
-    /// The thread that reports to the host.
-    reporter: Option<ThreadId>,
+    /// The newest access token that its host knows or is about to be told.
+    known: Secret,
+    /// What it is about to be told.
+    news: Option<TokenPair>,
+    /// Whether it is being told something at this moment.
+    is_reporting: bool,
 }
 
 impl Member {
@@ -65,14 +64,9 @@ impl Member {
         file: Option<TokensFile>,
         family: Arc<SharedFamily>,
     ) -> Arc<Member> {
-        let progress = Mutex::new(Progress { stored: 0, failed: None, reported: family.access(), reporter: None });
-        let member = Arc::new(Member {
-            keeper,
-            file: file.map(Arc::new),
-            family: Mutex::new(family),
-            progress,
-            reported: Condvar::new(),
-        });
+        let known = family.access();
+        let progress = Mutex::new(Progress { stored: 0, failed: None, known, news: None, is_reporting: false });
+        let member = Arc::new(Member { keeper, file: file.map(Arc::new), family: Mutex::new(family), progress });
         member.family().add(&member);
         member
     }
@@ -118,22 +112,22 @@ impl Member {
         lock(&self.progress).failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Reports a pair that its host does not know. `by_host`: it comes from there. One report follows the other, so that
-    /// the host is never told of a pair after the one that has taken its place; only from inside of a report, where the
-    /// host itself brings the next pair, nothing is waited for.
-    pub(in crate::portal::oauth) fn report(&self, pair: &TokenPair, by_host: bool) {
-        let this = thread::current().id();
-        let is_others = |progress: &mut Progress| progress.reporter.is_some_and(|reporter| reporter != this);
-        let progress = lock(&self.progress);
-        let mut progress = self.reported.wait_while(progress, is_others).unwrap_or_else(PoisonError::into_inner);
-        let known = std::mem::replace(&mut progress.reported, pair.access.clone());
-        if known == pair.access || pair.is_none() || by_host {
-            return;
+    /// Puts a pair down that its host has to know. `by_host`: it comes from there.
+    pub(super) fn note(&self, pair: &TokenPair, by_host: bool) {
+        let mut progress = lock(&self.progress);
+        if progress.known != pair.access {
+            progress.known = pair.access.clone();
+            // What is older is not worth telling any more.
+            progress.news = Some(pair.clone()).filter(|pair| !pair.is_none() && !by_host);
         }
-        let outer = progress.reporter.replace(this);
-        drop(progress);
-        let _reporting = Reporting { member: self, outer };
-        self.keeper.report(pair);
+    }
+
+    /// Reports what was put down. The host is told one thing at a time: while another thread tells it something, or when
+    /// it has called us from inside, whoever does that goes on with the rest. Waiting could wait for ever.
+    pub(super) fn report(&self) {
+        while let Some(report) = Report::begin(self) {
+            self.keeper.report(&report.pair);
+        }
     }
 
     /// Ends it: nothing is stored or reported any more. Waits for a renewal under way and for its host, until `deadline`.
@@ -151,16 +145,26 @@ impl Member {
     }
 }
 
-/// A report to the host that is under way, also if the host panics.
-struct Reporting<'a> {
+/// A report to the host that is under way.
+struct Report<'a> {
     member: &'a Member,
-    /// The report from inside of which it was made.
-    outer: Option<ThreadId>,
+    pair: TokenPair,
 }
 
-impl Drop for Reporting<'_> {
+impl Report<'_> {
+    fn begin(member: &Member) -> Option<Report<'_>> {
+        let mut progress = lock(&member.progress);
+        if progress.is_reporting {
+            return None;
+        }
+        let pair = progress.news.take()?;
+        progress.is_reporting = true;
+        Some(Report { member, pair })
+    }
+}
+
+impl Drop for Report<'_> {
     fn drop(&mut self) {
-        lock(&self.member.progress).reporter = self.outer;
-        self.member.reported.notify_all();
+        lock(&self.member.progress).is_reporting = false;
     }
 }

@@ -52,6 +52,16 @@ struct TestClient {
 }
 
 fn client(registry: &Arc<Registry>, server: impl TokenServer + 'static, file: Option<TokensFile>) -> TestClient {
+    client_of(registry, server, file, |_| ())
+}
+
+/// Likewise, whose host does `before` with each access token before it knows it.
+fn client_of(
+    registry: &Arc<Registry>,
+    server: impl TokenServer + 'static,
+    file: Option<TokensFile>,
+    before: impl Fn(&str) + Send + Sync + 'static,
+) -> TestClient {
     let ctx = Context {
         clock: Arc::new(ModelClock::default()),
         cancel: Cancellation::default(),
@@ -61,7 +71,10 @@ fn client(registry: &Arc<Registry>, server: impl TokenServer + 'static, file: Op
     let store = Arc::new(Store::new(None, Identity::default()).unwrap());
     let told: Arc<Mutex<Vec<String>>> = Arc::default();
     let sink = told.clone();
-    let host: TokensSink = Arc::new(move |pair| lock(&sink).push(pair.access.expose().to_owned()));
+    let host: TokensSink = Arc::new(move |pair| {
+        before(pair.access.expose());
+        lock(&sink).push(pair.access.expose().to_owned());
+    });
     let setup = TokensSetup {
         configured: pair("t0"),
         stored: store.family(),
@@ -135,28 +148,6 @@ fn another_refusal_does_not_remove_the_doubt() {
     assert!(client.renew().is_err() && client.renew().is_err());
     let error = client.renew().unwrap_err();
     assert!(is_invalid_grant(&error) && error.to_string().contains("never arrived"), "{error}");
-}
-
-#[test]
-fn a_server_that_was_not_reached_leaves_no_doubt() {
-    let script = Script::new([
-        Err(Error::Unreachable("no server has this name".into())),
-        Err(refusal::to_error(400, "invalid_grant", "")),
-    ]);
-    let client = client(&Arc::default(), script, None);
-    assert!(client.renew().is_err());
-    assert_eq!(client.tokens.to_carry().renewal_begun(), None);
-    let error = client.renew().unwrap_err();
-    assert!(is_invalid_grant(&error) && !error.to_string().contains("never arrived"), "{error}");
-}
-
-#[test]
-fn the_token_that_was_sent_is_redacted_even_if_another_one_is_in_use() {
-    let client = client(&Arc::default(), Script::renewals(), None);
-    let sent = client.tokens.access();
-    client.renew().unwrap();
-    let text = client.tokens.redact("t0 is not valid, nor is t1 (refresh of t1)", &sent);
-    assert_eq!(text, "*** is not valid, nor is *** (***)");
 }
 
 #[test]
@@ -237,6 +228,106 @@ fn what_becomes_of_a_renewal_is_not_noted_of_a_pair_that_arrived_meanwhile() {
     }
 }
 
+/// A pair arrives without a turn, as when somebody else has it for too long.
+fn arrive(client: &TestClient, pair: impl Fn(&TokenFamily) -> TokenPair) {
+    let arrives = |family: &mut TokenFamily| family.present(pair(family));
+    let (_, stored) = client.tokens.family().change(arrives, &mut Files::default(), None, false);
+    stored.unwrap();
+}
+
+#[test]
+fn a_host_that_stores_one_pair_is_told_the_next_one_after_it() {
+    let ((entered, enter), (leave, left)) = (channel(), channel::<()>());
+    let left = Mutex::new(left);
+    let client = client_of(&Arc::default(), Script::renewals(), None, move |access| {
+        if access == "t1" {
+            entered.send(()).unwrap();
+            lock(&left).recv().unwrap();
+        }
+    });
+    std::thread::scope(|scope| {
+        let renewal = scope.spawn(|| client.renew());
+        enter.recv().unwrap();
+        arrive(&client, |_| pair("installed"));
+        assert_eq!(client.access(), "installed", "it is used, although its host is not told yet");
+        leave.send(()).unwrap();
+        renewal.join().unwrap().unwrap();
+    });
+    assert_eq!(lock(&client.told).as_slice(), ["t1", "installed"]);
+    assert_eq!(client.access(), "installed");
+}
+
+#[test]
+fn a_host_that_sets_tokens_in_its_callback_is_told_what_it_does_not_know() {
+    let slot: Arc<Mutex<Option<Arc<SharedFamily>>>> = Arc::default();
+    let inside = slot.clone();
+    let client = client_of(&Arc::default(), Script::renewals(), None, move |access| {
+        let family = lock(&inside).clone().filter(|_| access == "t1");
+        if let Some(family) = family {
+            let (_, _) = family.change(|family| family.present(pair("t2")), &mut Files::default(), None, false);
+        }
+    });
+    *lock(&slot) = Some(client.tokens.family());
+    assert!(client.renew().unwrap());
+    assert_eq!(lock(&client.told).as_slice(), ["t1", "t2"]);
+    *lock(&slot) = None;
+}
+
+#[test]
+fn of_many_changes_at_once_a_host_is_told_in_their_order() {
+    let client = client_of(&Arc::default(), Script::renewals(), None, |_| std::thread::yield_now());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    arrive(&client, |family| pair(&(family.generation() + 1).to_string()));
+                }
+            });
+        }
+    });
+    let told: Vec<u64> = lock(&client.told).iter().map(|access| access.parse().unwrap()).collect();
+    assert!(told.is_sorted(), "{told:?}");
+    assert_eq!(told.last().unwrap().to_string(), client.access());
+    assert_eq!(client.tokens.to_carry().generation(), 401, "each of them counts");
+}
+
+#[test]
+fn a_request_that_never_left_leaves_no_doubt() {
+    let unreachable = || Err(Error::Unreachable("the name cannot be resolved".into()));
+    let refused = || Err(refusal::to_error(400, "invalid_grant", ""));
+    let text = |answers: Vec<Result<TokenPair>>| {
+        let renewals = answers.len();
+        let client = client(&Arc::default(), Script::new(answers), None);
+        (1..renewals).for_each(|_| assert!(client.renew().is_err()));
+        let error = client.renew().unwrap_err();
+        assert!(is_invalid_grant(&error));
+        (error.to_string().contains("never arrived"), client.tokens.to_carry().renewal_begun().is_some())
+    };
+    assert!(!text(vec![unreachable(), refused()]).0);
+    let not_configured = || Err(Error::Config("auth.client_id is not set".into()));
+    assert!(!text(vec![not_configured(), refused()]).0);
+    // What was in doubt before still is.
+    let lost = || Err(Error::Network("the connection was cut".into()));
+    assert!(text(vec![lost(), unreachable(), refused()]).0);
+    assert!(text(vec![unreachable(), lost(), refused()]).0);
+    let client = client(&Arc::default(), Script::new([unreachable()]), None);
+    assert!(matches!(client.renew(), Err(Error::Unreachable(_))));
+    assert_eq!(client.tokens.to_carry().renewal_begun(), None);
+}
+
+#[test]
+fn a_text_shows_no_token_that_was_sent_or_that_another_client_has_bought() {
+    let (registry, script) = (Arc::default(), Script::renewals());
+    let first = client(&registry, script.clone(), None);
+    let second = client(&registry, script, None);
+    let sent = second.tokens.access();
+    assert!(first.renew().unwrap() && first.renew().unwrap());
+    let text = "auth=t0&x=t1 'refresh of t2' refresh%20of%20t2 {\"a\":\"t2\"} foreign other";
+    let shown = second.tokens.redact(text, &Secret::new("foreign"));
+    assert_eq!(shown, "auth=***&x=*** '***' *** {\"a\":\"***\"} *** other");
+    assert_eq!(second.tokens.redact("sent t0", &sent), "sent ***");
+}
+
 /// Remembers how long its end was allowed to take.
 #[derive(Default)]
 struct Patient(Mutex<Option<Duration>>);
@@ -276,58 +367,4 @@ fn an_end_has_one_limit_for_everything_that_it_waits_for() {
     drop(permit.unwrap());
     assert_eq!(*lock(&keeper.0), Some(Duration::ZERO), "the renewal has used all of it up");
     assert!(family.members().is_empty());
-}
-
-/// A host that lets the test see each report begin and decide when it ends.
-struct SlowHost {
-    entered: std::sync::mpsc::Sender<String>,
-    leave: Mutex<std::sync::mpsc::Receiver<()>>,
-    told: Mutex<Vec<String>>,
-}
-
-impl TokenKeeper for SlowHost {
-    fn reserve_space(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn store(&self, _: &TokenFamily) -> Result<()> {
-        Ok(())
-    }
-
-    fn report(&self, pair: &TokenPair) {
-        let access = pair.access.expose().to_owned();
-        self.entered.send(access.clone()).unwrap();
-        if access == "t1" {
-            lock(&self.leave).recv().unwrap();
-        }
-        lock(&self.told).push(access);
-    }
-
-    fn storage_key(&self) -> Option<String> {
-        None
-    }
-
-    fn store_after_end(&self, _: &TokenFamily) -> Result<bool> {
-        Ok(false)
-    }
-
-    fn end(&self, _: Duration) {}
-}
-
-#[test]
-fn a_host_is_not_told_of_a_pair_after_a_newer_one() {
-    let ((entered, enter), (leave, left)) = (channel(), channel());
-    let keeper = Arc::new(SlowHost { entered, leave: Mutex::new(left), told: Mutex::default() });
-    let member = Member::new(keeper.clone(), None, SharedFamily::new(TokenFamily::new(pair("t0"))));
-    let waited = std::thread::scope(|scope| {
-        scope.spawn(|| member.report(&pair("t1"), false));
-        enter.recv().unwrap();
-        scope.spawn(|| member.report(&pair("t2"), false));
-        // The host is still busy with the first one.
-        let waited = enter.recv_timeout(Duration::from_millis(100)).is_err();
-        leave.send(()).unwrap();
-        waited
-    });
-    assert!(waited);
-    assert_eq!(lock(&keeper.told).as_slice(), ["t1", "t2"]);
 }
