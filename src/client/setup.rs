@@ -71,7 +71,7 @@ impl Client {
             shutdown,
             listener,
             handler,
-            delivery: Arc::new(Delivery::new(&settings, portal.clone(), store.clone(), ctx.clone())),
+            delivery: Arc::new(Delivery::new(&settings, portal.clone(), store.clone(), doorbell.clone(), ctx.clone())),
             store,
             portal,
             doorbell,
