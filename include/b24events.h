@@ -493,6 +493,9 @@ void b24_string_free(char *string);
  * recover.orphan_age_s (a whole number from 0 to 2592000; default 3600)
  *   How long an unknown reservation has to be seen before it is fetched, in seconds. Choose more than any consumer
  *   needs for a batch.
+ * redeliver.pauses_ms (1 to 20 whole numbers from 100 to 86400000, separated by spaces; default 1000 5000 30000 300000)
+ *   After how many milliseconds a batch that the host has freed without acknowledging it comes again: after the first
+ *   attempt, after the second, and so on. The last pause repeats.
  * state.dir (text; default empty)
  *   Folder in which tokens and open reservations survive the process. It is created if necessary, and locked for one
  *   client. Its files contain secrets and can be read only by their owner. On Windows its files have the permissions of
@@ -866,7 +869,8 @@ b24_status b24_client_fetch_failed(struct b24_client *client,
  * Makes the next fetches redeliver records that were handed out and not acknowledged: batches that were freed, and
  * reservations in the portal that no known client owns, as far as the key `recover.orphans` allows. A new client does
  * this by itself at the first fetch. A running client looks for reservations that no client owns from time to time,
- * but delivers batches that it freed again only after this call.
+ * and delivers batches that were freed again after the pauses in `redeliver.pauses_ms`; this call does not wait for
+ * them.
  *
  * Blocks for a few requests, each at most for `http.timeout_ms`.
  *
@@ -1164,7 +1168,7 @@ b24_status b24_batch_fail_records(struct b24_batch *batch,
  * Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal, or in the
  * library's state if the portal's plan does not include reservations. They are delivered again:
  *
- * - by this client, after b24_client_recover;
+ * - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover;
  * - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
  * - otherwise as the key `recover.orphans` allows, by default after about an hour.
  *

@@ -1,5 +1,8 @@
 //! What a configuration key is.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 /// Which values a key accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -21,6 +24,8 @@ pub enum Kind {
     Path,
     /// Entries that [`super::object_methods`] reads.
     ObjectMethods,
+    /// Whole numbers of milliseconds, separated by spaces.
+    Pauses,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -37,10 +42,27 @@ impl Kind {
             Kind::Listen => "an IP address and a port such as 127.0.0.1:8080, or an empty text".into(),
             Kind::Path => "a path such as /b24".into(),
             Kind::ObjectMethods => "entries such as ONMYEVENT=my.method.get?id={FIELDS.ID}, separated by spaces".into(),
+            Kind::Pauses => format!(
+                "1 to {MAX_PAUSES} whole numbers from {} to {}, separated by spaces",
+                PAUSE_MS.start(),
+                PAUSE_MS.end()
+            ),
             Kind::Boolean => "true or false".into(),
             Kind::Choice(words) => words.join(", "),
         }
     }
+}
+
+/// How many pauses a [`Kind::Pauses`] may list.
+const MAX_PAUSES: usize = 20;
+/// The pauses that it may list, in milliseconds.
+const PAUSE_MS: RangeInclusive<u64> = 100..=86_400_000;
+
+/// Reads the value of a [`Kind::Pauses`]; `None` if it is not one.
+pub(super) fn parse_pauses(value: &str) -> Option<Vec<Duration>> {
+    let millis = value.split_ascii_whitespace().map(|number| number.parse().ok().filter(|ms| PAUSE_MS.contains(ms)));
+    let pauses: Vec<Duration> = millis.map(|ms| ms.map(Duration::from_millis)).collect::<Option<_>>()?;
+    (1..=MAX_PAUSES).contains(&pauses.len()).then_some(pauses)
 }
 
 /// One configuration key.

@@ -144,6 +144,15 @@ pub static KEYS: &[Key] = &[
          больше, чем любой потребитель обрабатывает пакет.",
     ),
     key(
+        "redeliver.pauses_ms",
+        Kind::Pauses,
+        Some("1000 5000 30000 300000"),
+        "After how many milliseconds a batch that the host has freed without acknowledging it comes again: after the \
+         first attempt, after the second, and so on. The last pause repeats.",
+        "Через сколько миллисекунд пакет, который программа освободила без подтверждения, выдаётся снова: после первой \
+         попытки, после второй и так далее. Последняя пауза повторяется.",
+    ),
+    key(
         "state.dir",
         Kind::Text,
         Some(""),

@@ -146,6 +146,7 @@ fn allowed(kind: Kind, language: &Language) -> String {
         Kind::Listen => language.listen.into(),
         Kind::Path => "`/…`".into(),
         Kind::ObjectMethods => "`EVENT=method?param={FIELD}`, …".into(),
+        Kind::Pauses => "`1000 5000 …`".into(),
         Kind::Boolean => "`true`, `false`".into(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
     }

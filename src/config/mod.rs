@@ -113,6 +113,7 @@ impl Config {
                 "no" => None,
                 _ => Some(Duration::from_secs(self.number("recover.orphan_age_s"))),
             },
+            redeliver_pauses: key::parse_pauses(self.text("redeliver.pauses_ms")).unwrap_or_default(),
             object_methods: object_methods::parse(self.text("objects.methods")).unwrap_or_default(),
             state_dir: self.path("state.dir"),
             source: match self.text("source") {
@@ -197,6 +198,8 @@ pub struct Settings {
     pub(crate) reserve: Reserve,
     /// How long an unknown reservation is left alone; `None`: always.
     pub(crate) orphans: Option<Duration>,
+    /// After how long a batch that was freed without acknowledgement comes again, by attempt; the last one repeats.
+    pub(crate) redeliver_pauses: Vec<Duration>,
     pub(crate) object_methods: Vec<ObjectMethod>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) source: Source,
@@ -289,6 +292,7 @@ fn check_value(key: &Key, value: &str) -> Result<()> {
                 value.starts_with('/') && value.bytes().all(plain)
             }
             Kind::ObjectMethods => object_methods::parse(value).is_ok(),
+            Kind::Pauses => key::parse_pauses(value).is_some(),
             Kind::Boolean => matches!(value, "true" | "false"),
             Kind::Choice(words) => words.contains(&value),
         };

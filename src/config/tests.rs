@@ -26,6 +26,7 @@ fn every_default_is_allowed() {
     let settings = minimal().settings().unwrap();
     assert_eq!(settings.poll_interval, Duration::from_secs(300));
     assert_eq!(settings.unsubscribed_poll_interval, Duration::from_secs(30));
+    assert_eq!(settings.redeliver_pauses, [1, 5, 30, 300].map(Duration::from_secs));
     assert_eq!(settings.max_answer_bytes, 32 << 20);
     assert_eq!(settings.log_level, Some(Level::Info));
 }
@@ -54,6 +55,9 @@ fn the_error_names_an_invalid_value_and_what_is_allowed() {
         ("fetch.limit", "0", "from 1 to 1000"),
         ("fetch.limit", "1001", "from 1 to 1000"),
         ("fetch.limit", "-1", "from 1 to 1000"),
+        ("redeliver.pauses_ms", "1000 x", "from 100 to 86400000"),
+        ("redeliver.pauses_ms", "1000,5000", "from 100 to 86400000"),
+        ("redeliver.pauses_ms", "99", "1 to 20 whole numbers"),
         ("fetch.reserve", "maybe", "auto, yes, no"),
         ("http.allow_plain", "1", "true or false"),
         ("portal.url", "my.bitrix24.ru", "https://"),

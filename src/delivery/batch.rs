@@ -8,7 +8,8 @@ use crate::lock;
 use crate::portal::offline_events::Fetched;
 use crate::state::store::Key;
 
-/// The records of one fetch. Dropping it without acknowledging abandons them, see [`Delivery::recover`].
+/// The records of one fetch. Dropping it without acknowledging abandons them: they come
+/// again after a pause, see [`Delivery::fetch`].
 pub struct Batch {
     fetched: Fetched,
     kind: BatchKind,
@@ -230,7 +231,7 @@ impl Drop for Batch {
                 self.delivery.set_attempts(key, self.kind.attempt.saturating_sub(1));
                 self.delivery.store.redeliver(key);
             }
-            false => self.delivery.store.abandon(key),
+            false => self.delivery.abandon(key, self.kind.attempt),
         }
     }
 }

@@ -32,7 +32,10 @@ use crate::state::store::{self, PendingBatch, Store};
 pub struct Delivery {
     portal: Arc<Portal>,
     store: Arc<Store>,
+    /// Rings when an abandoned batch comes again, and for records that were reserved ahead.
     doorbell: Arc<Doorbell>,
+    /// After how long that is, by attempt; the last one repeats.
+    redeliver_pauses: Vec<Duration>,
     plan: Plan,
     limit: u32,
     /// Read-locked from the fetching request until the batch is in the store; write-locked while the portal's
@@ -67,9 +70,10 @@ impl Delivery {
         ctx: Context,
     ) -> Delivery {
         Delivery {
-            doorbell,
             portal,
             store,
+            doorbell,
+            redeliver_pauses: settings.redeliver_pauses.clone(),
             plan: Plan::new(settings.reserve),
             limit: settings.fetch_limit,
             fetch_gate: RwLock::new(()),
@@ -89,6 +93,13 @@ impl Delivery {
     /// records that a lost answer may have reserved.
     pub fn fetch(self: &Arc<Self>, limit: u32, deadline: Deadline) -> Result<Batch> {
         let limit = self.checked_limit(limit)?;
+        let outcome = self.fetch_repeatedly(limit, deadline);
+        // The ring that led here may have been that of a batch, and others wait for theirs.
+        self.ring_for_next_redelivery();
+        outcome
+    }
+
+    fn fetch_repeatedly(self: &Arc<Self>, limit: u32, deadline: Deadline) -> Result<Batch> {
         let mut backoff = Backoff::new(Schedule::Steps(&RETRY_PAUSES));
         loop {
             let error = match self.fetch_once(limit, deadline) {
@@ -128,7 +139,7 @@ impl Delivery {
         }
     }
 
-    /// Makes abandoned batches due for redelivery and searches for orphans. Returns how many batches are due because of
+    /// Makes abandoned batches due for redelivery at once and searches for orphans. Returns how many batches are due because of
     /// this call.
     pub fn recover(&self) -> Result<usize> {
         let abandoned = self.store.redeliver_abandoned();
@@ -231,6 +242,21 @@ impl Delivery {
         *attempt
     }
 
+    /// The host has freed a batch, or could not get it. It comes again after a pause that grows with
+    /// each attempt.
+    fn abandon(&self, key: store::Key, attempt: u32) {
+        let at = self.ctx.clock.now() + redeliver_pause(&self.redeliver_pauses, attempt);
+        self.store.abandon(key, at);
+        self.ring_for_next_redelivery();
+    }
+
+    /// Has the doorbell ring when the first of the abandoned batches comes again.
+    fn ring_for_next_redelivery(&self) {
+        if let Some(at) = self.store.next_redelivery() {
+            self.doorbell.check_within(at.saturating_duration_since(self.ctx.clock.now()));
+        }
+    }
+
     /// Corrects how often a batch was handed out. 0 forgets it.
     fn set_attempts(&self, key: store::Key, attempts: u32) {
         let mut counts = lock(&self.attempts);
@@ -243,16 +269,18 @@ impl Delivery {
     /// The next batch that is due for redelivery and still holds records.
     fn redeliver_next(self: &Arc<Self>, failed: bool) -> Result<Option<Batch>> {
         let mut last = None;
-        while let Some((key, pending)) = self.store.next_for_redelivery(last, failed) {
+        while let Some((key, pending)) = self.store.next_for_redelivery(last, failed, self.ctx.clock.now()) {
             last = Some(key);
             let (fetched, partial) = match self.read_pending(key, pending) {
                 Ok(read) => read,
                 Err(error) => {
-                    self.store.redeliver(key);
-                    // A batch that the portal keeps refusing must not block new records.
                     if error.is_transient() || error == self.ctx.cancel.reason() {
+                        self.store.redeliver(key);
                         return Err(error);
                     }
+                    // A batch that the portal keeps refusing must neither block new records nor cost a call in every
+                    // fetch.
+                    self.abandon(key, u32::MAX);
                     self.ctx.log.write(Level::Error, || {
                         format!("a batch that is due for redelivery could not be read: {error}")
                     });
@@ -362,6 +390,12 @@ impl Delivery {
     }
 }
 
+/// The pause after a batch was handed out for the `attempt`-th time.
+fn redeliver_pause(pauses: &[Duration], attempt: u32) -> Duration {
+    let index = (attempt as usize).saturating_sub(1);
+    pauses.get(index).or(pauses.last()).copied().unwrap_or_default()
+}
+
 /// Whether a fetch that failed is tried again at once. What the portal's limits refuse has been repeated already.
 fn is_repeated(error: &Error) -> bool {
     error.is_transient() && !refusal::is_limit(error) && error.min_pause().is_zero()
@@ -374,5 +408,17 @@ fn mode_text(mode: FetchMode) -> (Level, &'static str) {
             Level::Warning,
             "the portal's plan does not allow to reserve records: the portal deletes them when they are fetched",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_attempts_and_the_last_one_repeats() {
+        let pauses = [1, 5, 30, 300].map(Duration::from_secs);
+        let after = |attempt| redeliver_pause(&pauses, attempt).as_secs();
+        assert_eq!([1, 2, 3, 4, 5, u32::MAX].map(after), [1, 5, 30, 300, 300, 300]);
     }
 }

@@ -273,7 +273,7 @@ pub unsafe extern "C" fn b24_batch_fail_records(
 /// Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal, or in the
 /// library's state if the portal's plan does not include reservations. They are delivered again:
 ///
-/// - by this client, after b24_client_recover;
+/// - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover;
 /// - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
 /// - otherwise as the key `recover.orphans` allows, by default after about an hour.
 ///

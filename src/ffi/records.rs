@@ -95,7 +95,8 @@ pub unsafe extern "C" fn b24_client_fetch_failed(
 /// Makes the next fetches redeliver records that were handed out and not acknowledged: batches that were freed, and
 /// reservations in the portal that no known client owns, as far as the key `recover.orphans` allows. A new client does
 /// this by itself at the first fetch. A running client looks for reservations that no client owns from time to time,
-/// but delivers batches that it freed again only after this call.
+/// and delivers batches that were freed again after the pauses in `redeliver.pauses_ms`; this call does not wait for
+/// them.
 ///
 /// Blocks for a few requests, each at most for `http.timeout_ms`.
 ///

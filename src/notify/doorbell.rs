@@ -96,8 +96,13 @@ impl Doorbell {
 
     /// Has the queue checked after `delay` at the latest.
     pub fn check_within(&self, delay: Duration) {
+        let at = self.clock.now() + delay;
         let mut state = lock(&self.state);
-        state.next_check = state.next_check.min(self.clock.now() + delay);
+        if at < state.next_check {
+            state.next_check = at;
+            // Whoever waits already does so until the former check.
+            let _ = self.waker.try_send(());
+        }
     }
 
     /// Rings unsignalled if a check of the queue is due. Returns the time until the next check.
@@ -128,6 +133,8 @@ impl Doorbell {
             }
             let left = deadline.left(self.clock.now());
             if left.is_zero() {
+                // A wake-up of an earlier check may have come to this thread, and another one waits for that check.
+                let _ = self.waker.try_send(());
                 return Ok(None);
             }
             let until_check = self.tick();

@@ -226,15 +226,20 @@ impl Portal {
     /// `event.offline.list`: all reservations in this queue.
     pub fn reservations(&self) -> Result<BTreeSet<Reservation>> {
         let mut found = BTreeSet::new();
-        let mut start = Some(0);
-        while let Some(from) = start {
-            let page = self.list_queue(&json!({">PROCESS_ID": ""}), from)?;
+        let mut after = 0;
+        loop {
+            // Not by `start`: while others acknowledge, records move to earlier pages, and would be skipped.
+            let page = self.list_queue(&json!({">PROCESS_ID": "", ">ID": after}), 0)?;
+            let last = page.records.iter().filter_map(|record| record.id.parse::<u64>().ok()).max();
             let reserved = page.records.into_iter().filter(|record| !record.process_id.is_empty());
             found.extend(
                 reserved.map(|record| Reservation { process_id: record.process_id, failed: record.error != 0 }),
             );
             // A portal that names the same page again must not keep us here for ever.
-            start = page.next.filter(|next| *next > from);
+            match last.filter(|last| page.next.is_some() && *last > after) {
+                Some(last) => after = last,
+                None => break,
+            }
         }
         Ok(found)
     }

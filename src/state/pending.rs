@@ -1,6 +1,7 @@
 //! Batches that are fetched and not acknowledged yet. Pure: no disk, no portal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -33,10 +34,20 @@ pub type Key = u64;
 pub(super) enum Stage {
     /// The host has it.
     InFlight,
-    /// The host has freed it without acknowledging it.
-    Abandoned,
+    /// The host has freed it without acknowledging it: it is redelivered from this moment on.
+    Abandoned(Instant),
     /// It is handed out before anything new.
     Redeliver,
+}
+
+impl Stage {
+    fn is_for_redelivery(self, now: Instant) -> bool {
+        match self {
+            Stage::InFlight => false,
+            Stage::Abandoned(at) => at <= now,
+            Stage::Redeliver => true,
+        }
+    }
 }
 
 /// See the module.
@@ -88,10 +99,15 @@ impl PendingBatches {
 
     /// The next batch after `after` to hand out before anything new, of `failed` records or of others. It counts as in
     /// flight from now on.
-    pub(super) fn next_for_redelivery(&mut self, after: Option<Key>, failed: bool) -> Option<(Key, PendingBatch)> {
+    pub(super) fn next_for_redelivery(
+        &mut self,
+        after: Option<Key>,
+        failed: bool,
+        now: Instant,
+    ) -> Option<(Key, PendingBatch)> {
         let from = after.map_or(0, |key| key + 1);
         let (key, (batch, stage)) = self.batches.range_mut(from..).find(|(_, (batch, stage))| {
-            *stage == Stage::Redeliver && failed == matches!(batch, PendingBatch::ReservedFailed(_))
+            stage.is_for_redelivery(now) && failed == matches!(batch, PendingBatch::ReservedFailed(_))
         })?;
         *stage = Stage::InFlight;
         Some((*key, batch.clone()))
@@ -103,18 +119,28 @@ impl PendingBatches {
         }
     }
 
-    /// The host has freed its batch. Failed records, which it asked for, are there for it to ask again.
-    pub(super) fn abandon(&mut self, key: Key) {
+    /// The host has freed its batch, which comes again from `at` on. Failed records, which it asked for, are there for it
+    /// to ask again.
+    pub(super) fn abandon(&mut self, key: Key, at: Instant) {
         if let Some((batch, stage)) = self.batches.get_mut(&key) {
             let is_failed = matches!(batch, PendingBatch::ReservedFailed(_));
-            *stage = if is_failed { Stage::Redeliver } else { Stage::Abandoned };
+            *stage = if is_failed { Stage::Redeliver } else { Stage::Abandoned(at) };
         }
     }
 
     /// Abandoned batches are redelivered. Returns how many.
     pub(super) fn redeliver_abandoned(&mut self) -> usize {
-        let abandoned = self.batches.values_mut().filter(|(_, stage)| *stage == Stage::Abandoned);
+        let abandoned = self.batches.values_mut().filter(|(_, stage)| matches!(stage, Stage::Abandoned(_)));
         abandoned.map(|(_, stage)| *stage = Stage::Redeliver).count()
+    }
+
+    /// When the first of the abandoned batches comes again.
+    pub(super) fn next_redelivery(&self) -> Option<Instant> {
+        let times = self.batches.values().filter_map(|(_, stage)| match stage {
+            Stage::Abandoned(at) => Some(*at),
+            Stage::InFlight | Stage::Redeliver => None,
+        });
+        times.min()
     }
 
     /// Compares the reservations that the portal knows with ours. Those that nobody here knows are orphans: an answer

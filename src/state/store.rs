@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::document::{Document, PortalName, Unreadable};
 use super::family::TokenFamily;
@@ -202,8 +202,8 @@ impl Store {
 
     /// The next batch after `after` to hand out before anything new, of `failed` records or of others. It counts as in
     /// flight from now on.
-    pub fn next_for_redelivery(&self, after: Option<Key>, failed: bool) -> Option<(Key, PendingBatch)> {
-        lock(&self.contents).batches.next_for_redelivery(after, failed)
+    pub fn next_for_redelivery(&self, after: Option<Key>, failed: bool, now: Instant) -> Option<(Key, PendingBatch)> {
+        lock(&self.contents).batches.next_for_redelivery(after, failed, now)
     }
 
     /// The batch did not reach the host: it is handed out again before anything new.
@@ -211,12 +211,17 @@ impl Store {
         lock(&self.contents).batches.set_stage(key, Stage::Redeliver);
     }
 
-    /// The host has freed the batch without acknowledging all of it.
-    pub fn abandon(&self, key: Key) {
-        lock(&self.contents).batches.abandon(key);
+    /// The host has freed the batch without acknowledging all of it. It is handed out again from `at` on.
+    pub fn abandon(&self, key: Key, at: Instant) {
+        lock(&self.contents).batches.abandon(key, at);
     }
 
-    /// Abandoned batches are redelivered. Returns how many.
+    /// When the first of the abandoned batches comes again.
+    pub fn next_redelivery(&self) -> Option<Instant> {
+        lock(&self.contents).batches.next_redelivery()
+    }
+
+    /// Abandoned batches are redelivered at once. Returns how many.
     pub fn redeliver_abandoned(&self) -> usize {
         lock(&self.contents).batches.redeliver_abandoned()
     }

@@ -21,7 +21,7 @@ fn exclusive(portal: &Portal) -> Config {
 #[test]
 fn a_batch_that_was_not_acknowledged_comes_again_after_recovery() {
     let portal = Portal::start();
-    let client = portal.client();
+    let client = portal.client_with(&[("redeliver.pauses_ms", "600000")]);
     portal.add_deals([1, 2]);
     drop(client.fetch(0).unwrap());
     portal.add_deals([3]);
@@ -32,6 +32,57 @@ fn a_batch_that_was_not_acknowledged_comes_again_after_recovery() {
     again.acknowledge().unwrap();
     client.fetch(0).unwrap().acknowledge().unwrap();
     assert_eq!((portal.queued(), client.recover().unwrap()), (0, 0));
+}
+
+#[test]
+fn a_batch_that_was_freed_comes_again_by_itself_after_growing_pauses() {
+    let portal = Portal::start();
+    let client = portal.connected_with(&[("redeliver.pauses_ms", "300 600")]);
+    portal.add_deals([1]);
+    let mut freed = std::time::Instant::now();
+    for (attempt, pause) in [(1, 0), (2, 300), (3, 600), (4, 600)] {
+        let mut batch = client.next(LONG).unwrap().unwrap();
+        assert_eq!((numbers(&mut batch), batch.attempt()), (vec![1], attempt));
+        assert!(freed.elapsed() >= std::time::Duration::from_millis(pause), "attempt {attempt} came early");
+        freed = std::time::Instant::now();
+        if attempt == 4 {
+            batch.acknowledge().unwrap();
+        }
+    }
+    assert_eq!(portal.queued(), 0);
+}
+
+#[test]
+fn what_was_not_acknowledged_of_a_batch_comes_again() {
+    let portal = Portal::start();
+    let client = portal.client();
+    portal.add_deals([1, 2]);
+    let mut batch = client.fetch(0).unwrap();
+    let ids = message_ids(&mut batch);
+    batch.acknowledge_records(&[&ids[0]]).unwrap();
+    drop(batch);
+    portal.clock.advance(std::time::Duration::from_secs(1));
+    let mut rest = client.fetch(0).unwrap();
+    assert_eq!((numbers(&mut rest), rest.attempt()), (vec![2], 2));
+    rest.acknowledge().unwrap();
+}
+
+#[test]
+fn a_reservation_that_stays_refused_does_not_cost_a_call_in_every_fetch() {
+    let portal = Portal::start();
+    let client = portal.client_with(&[("redeliver.pauses_ms", "600000")]);
+    portal.add_deals([1]);
+    client.fetch(0).unwrap().redeliver();
+    let calls = || portal.emulator.counters().calls["event.offline.get"];
+    portal.control(
+        json!({"fail_next": {"method": "event.offline.get", "error": "SOMETHING", "status": 400, "times": 1}}),
+    );
+    client.fetch(0).unwrap();
+    let before = calls();
+    for _ in 0..3 {
+        client.fetch(0).unwrap();
+    }
+    assert_eq!(calls() - before, 3, "one for each fetch of new records");
 }
 
 #[test]
@@ -326,7 +377,9 @@ fn records_that_cannot_be_read_again_do_not_stop_new_ones() {
     );
     let mut new = client.fetch(0).unwrap();
     assert_eq!(numbers(&mut new), [2]);
-    assert_eq!(numbers(&mut client.fetch(0).unwrap()), [1], "they are tried again");
+    portal.clock.advance(std::time::Duration::from_secs(300));
+    let mut again = client.fetch(0).unwrap();
+    assert_eq!((numbers(&mut again), again.attempt()), (vec![1], 1), "they are tried again, and count once");
 }
 
 #[test]

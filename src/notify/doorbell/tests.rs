@@ -42,6 +42,18 @@ fn a_ring_wakes_one_waiting_thread_and_the_cancellation_wakes_all() {
 }
 
 #[test]
+fn an_earlier_check_wakes_a_thread_that_waits_already() {
+    let (bell, _cancel) = doorbell();
+    let waiting = {
+        let bell = bell.clone();
+        std::thread::spawn(move || bell.wait(Timeout::After(Duration::from_secs(60))))
+    };
+    std::thread::sleep(Duration::from_millis(20));
+    bell.check_within(Duration::from_millis(20));
+    assert_eq!(waiting.join().unwrap(), Ok(Some(Notification::default())));
+}
+
+#[test]
 fn an_error_and_a_notification_reach_two_waiting_threads() {
     let (bell, _cancel) = doorbell();
     bell.ring(1);

@@ -51,10 +51,14 @@ fn removed(ids: &[&str]) -> PendingBatch {
     PendingBatch::Removed(ids.iter().map(record).collect())
 }
 
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// Everything that is to be redelivered, as text.
 fn redelivered(store: &Store) -> Vec<String> {
-    let all =
-        std::iter::from_fn(|| store.next_for_redelivery(None, false).or_else(|| store.next_for_redelivery(None, true)));
+    let now = Instant::now();
+    let all = std::iter::from_fn(|| {
+        store.next_for_redelivery(None, false, now).or_else(|| store.next_for_redelivery(None, true, now))
+    });
     all.map(|(_, batch)| match batch {
         PendingBatch::Reserved(id) => id,
         PendingBatch::ReservedFailed(id) => format!("failed {id}"),
@@ -83,25 +87,43 @@ fn what_is_pending_comes_back_elsewhere() {
 
 #[test]
 fn an_abandoned_batch_is_redelivered_after_recovery() {
+    let now = Instant::now();
     let store = with_host();
     let (key, _) = store.add_in_flight(PendingBatch::Reserved("p1".into()));
     assert_eq!(store.redeliver_abandoned(), 0, "the host still has it");
-    store.abandon(key);
-    assert!(store.next_for_redelivery(None, false).is_none());
+    store.abandon(key, now + PAUSE);
+    assert!(store.next_for_redelivery(None, false, now).is_none());
     assert_eq!(store.redeliver_abandoned(), 1);
-    let (key, _) = store.next_for_redelivery(None, false).unwrap();
+    let (key, _) = store.next_for_redelivery(None, false, now).unwrap();
     store.redeliver(key);
-    assert!(store.next_for_redelivery(Some(key), false).is_none(), "only what comes after");
-    assert!(store.next_for_redelivery(None, false).is_some());
+    assert!(store.next_for_redelivery(Some(key), false, now).is_none(), "only what comes after");
+    assert!(store.next_for_redelivery(None, false, now).is_some());
+}
+
+#[test]
+fn an_abandoned_batch_is_redelivered_by_itself_after_its_pause() {
+    let (now, store) = (Instant::now(), with_host());
+    assert_eq!(store.next_redelivery(), None);
+    let keys: Vec<Key> =
+        ["p1", "p2"].iter().map(|id| store.add_in_flight(PendingBatch::Reserved((*id).into())).0).collect();
+    store.abandon(keys[0], now + PAUSE * 2);
+    store.abandon(keys[1], now + PAUSE);
+    assert_eq!(store.next_redelivery(), Some(now + PAUSE));
+    let early = now + PAUSE - Duration::from_millis(1);
+    assert!(store.next_for_redelivery(None, false, early).is_none());
+    assert_eq!(store.next_for_redelivery(None, false, now + PAUSE).map(|(key, _)| key), Some(keys[1]));
+    assert_eq!(store.next_redelivery(), Some(now + PAUSE * 2));
+    assert!(store.next_for_redelivery(None, false, now + PAUSE).is_none(), "the host has it again");
 }
 
 #[test]
 fn failed_records_are_redelivered_to_fetches_of_failed_ones_only() {
+    let now = Instant::now();
     let store = with_host();
     let (key, _) = store.add_in_flight(PendingBatch::ReservedFailed("p1".into()));
-    store.abandon(key);
-    assert!(store.next_for_redelivery(None, false).is_none());
-    assert!(store.next_for_redelivery(None, true).is_some());
+    store.abandon(key, now + PAUSE);
+    assert!(store.next_for_redelivery(None, false, now).is_none());
+    assert!(store.next_for_redelivery(None, true, now).is_some());
 }
 
 #[test]
