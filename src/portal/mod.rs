@@ -15,5 +15,6 @@ mod params;
 pub mod php;
 pub mod refusal;
 mod self_check;
+pub mod survey;
 
 pub use call::{Portal, Repeat};
