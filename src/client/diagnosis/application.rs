@@ -1,7 +1,7 @@
 //! What the portal tells of the application, judged. No I/O.
 
 use super::report::{Check, CheckId, Outcome, Text};
-use crate::config::{Address, PlainHttp, Reserve, Settings, Source};
+use crate::config::{Reserve, Settings, Source};
 use crate::error::{Error, Status};
 use crate::handler::binding::QUEUE_EVENT;
 use crate::portal::offline_events::Binding;
@@ -322,12 +322,16 @@ fn queue(survey: &Survey, settings: &Settings) -> Check {
 /// Where the portal calls: `None` if that is not known.
 pub(super) fn called(survey: Option<&Survey>) -> Option<Vec<String>> {
     let survey = survey.filter(|survey| survey.administrator == Ok(true))?;
-    let origin = |binding: &Binding| {
-        // The path of an address may hold a secret.
-        Address::parse(&binding.handler, PlainHttp::Always).map_or("?".to_owned(), |address| address.to_string())
-    };
+    let origin = |binding: &Binding| origin(&binding.handler);
     let calls = |binding: &&Binding| {
         binding.offline == 0 && !binding.handler.is_empty() && binding.event.eq_ignore_ascii_case(QUEUE_EVENT)
     };
     Some(survey.bindings.as_ref().ok()?.iter().filter(calls).map(origin).collect())
+}
+
+/// Scheme, host and port of an address; the rest may hold secrets.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
 }
