@@ -71,6 +71,7 @@ pub enum MethodId {
     AcceptHandlerCall,
     EnableNotifications,
     DisableNotifications,
+    Diagnose,
     Disconnect,
 }
 
@@ -148,6 +149,7 @@ pub enum PropertyId {
     Connected,
     State,
     Statistics,
+    AuthorizationAddress,
     LastError,
     LastErrorCode,
     IsTransient,
