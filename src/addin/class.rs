@@ -99,8 +99,7 @@ pub enum ParamType {
     Integer,
     /// The same, from 0 to this number.
     Unsigned(u32),
-    /// A value of a configuration key: a string, a whole number, a boolean, or a date in UTC, which becomes seconds
-    /// since 1970.
+    /// A value of a configuration key: a string, a whole number or a boolean.
     Scalar,
 }
 

