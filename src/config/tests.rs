@@ -91,7 +91,7 @@ fn plain_http_has_to_be_allowed() {
 #[test]
 fn a_webhook_is_refused_without_showing_its_secret() {
     let mut config = minimal();
-    config.set("portal.url", "https://my.bitrix24.ru").unwrap();
+    config.set("portal.url", "https://my.bitrix24.ru/rest/1/planted/").unwrap();
     let text = config_error(config.settings());
     assert!(text.contains("webhook") && !text.contains("planted"), "{text}");
 }
