@@ -266,7 +266,7 @@ mod tests {
         let warning = Check::warning(CheckId::Clock, text(""), text(""));
         assert_eq!(status(&[]), Outcome::Skipped);
         assert_eq!(status(&[Check::ok(CheckId::Proxy, text(""))]), Outcome::Ok);
-        assert_eq!(status(&[warning.clone()]), Outcome::Warning);
+        assert_eq!(status(std::slice::from_ref(&warning)), Outcome::Warning);
         assert_eq!(status(&[warning, Check::failed(CheckId::Tls, text(""), text(""))]), Outcome::Failed);
     }
 
