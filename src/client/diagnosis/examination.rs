@@ -48,9 +48,9 @@ impl Examination {
         found(self.handler(survey.as_ref()));
     }
 
-    /// At most this long for one thing.
+    /// At most this long for one thing, and half of the time that is left: a server that hangs is to be reported.
     fn time(&self, deadline: Deadline, max: Duration) -> Duration {
-        deadline.left(self.ctx.clock.now()).min(max)
+        (deadline.left(self.ctx.clock.now()) / 2).min(max)
     }
 
     /// Everything up to an answer of the portal's web server. The error is the check that has failed.
