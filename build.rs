@@ -14,7 +14,7 @@ mod key;
 mod keys;
 
 /// The groups of functions in the order in which a reader needs them: files of `src/ffi` with their headings.
-const GROUPS: [(&str, &str); 9] = [
+const GROUPS: [(&str, &str); 10] = [
     ("library", "Library"),
     ("config", "Configuration"),
     ("client", "Client"),
@@ -23,6 +23,7 @@ const GROUPS: [(&str, &str); 9] = [
     ("state", "State and tokens"),
     ("rest", "REST"),
     ("handler", "Handler"),
+    ("diagnosis", "Diagnosis"),
     ("batch", "Batches"),
 ];
 

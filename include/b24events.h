@@ -915,6 +915,20 @@ b24_status b24_client_restore(struct b24_client *client,
                               const char *json);
 
 /**
+ * Returns the address at which an administrator authorizes the application in a browser. The portal then opens the
+ * address in the application's settings with `code` behind it, also if nothing answers there, so that the code can be
+ * copied from the address bar. Pass it to b24_client_authorize within 30 seconds. Does not use the network.
+ *
+ * @param client The client.
+ * @param state Comes back beside `code`, for a program that serves several users. NULL or "": nothing.
+ * @param address Receives the address. Free it with b24_string_free.
+ * @return B24_OK; B24_CONFIG if `auth.client_id` is not set; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ */
+b24_status b24_client_authorization_address(const struct b24_client *client,
+                                            const char *state,
+                                            char **address);
+
+/**
  * Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, b24_tokens_fn) and
  * uses it. Needs the keys `auth.client_id` and `auth.client_secret`.
  *
@@ -927,7 +941,8 @@ b24_status b24_client_restore(struct b24_client *client,
  * at most for 20 s.
  *
  * @param client The client.
- * @param code The code. It is valid for 30 seconds and works once.
+ * @param code The code that the portal's authorization page (b24_client_authorization_address) passed to the
+ * application. It is valid for 30 seconds and works once.
  * @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
  * REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
@@ -1052,6 +1067,39 @@ b24_status b24_client_accept_handler_call(struct b24_client *client,
                                           size_t length,
                                           const char *content_type,
                                           int32_t *http_status);
+
+/* Diagnosis ---------------------------------------------------------------------------------------------------- */
+
+/**
+ * Finds out why events do not come. Checks everything between this computer and the queue: proxy, name resolution,
+ * network, TLS, clock, token, REST, installation, administrator, scopes, plan, push server, WebSocket, handler, bound
+ * events, queue. Reads only: no record is fetched, reserved or acknowledged, nothing is bound, and a connection that
+ * exists stays as it is. An expired token is renewed, as in any call; b24_tokens_fn may then be called on a thread of the
+ * library. Holds no secrets.
+ *
+ * Works before b24_client_connect, without tokens, and with everything down: it then checks what can be checked. Blocks
+ * at most for `timeout_ms`; what was not checked by then has the status "skipped". b24_client_close ends it.
+ *
+ * The report is {"status":...,"portal":...,"checks":[...],"text":{"english":...,"russian":...}}. `status` is the worst
+ * status of the checks. Each check has:
+ * - `id`: "proxy", "name", "network", "tls", "clock", "token", "rest", "installation", "administrator", "scopes", "plan",
+ *   "push_server", "websocket", "handler", "bindings" or "queue"; later versions may add ids
+ * - `status`: "ok"; "warning": somebody should look at it; "failed": because of this, events do not come; or "skipped": it
+ *   does not matter here, or depends on a check that has failed
+ * - `title`, `seen`, `next_step`: {"english":...,"russian":...}; `next_step` is null if there is nothing to do
+ *
+ * `text` has the whole report for people to read.
+ *
+ * @param client The client.
+ * @param timeout_ms How long to check, in milliseconds; 30000 is enough. Negative: no limit but those of the requests
+ * (`http.timeout_ms`, `http.connect_timeout_ms`).
+ * @param json Receives the report, whatever it says. Free it with b24_string_free.
+ * @return B24_OK if there is a report, even a bad one; B24_STATE if no thread can be started; B24_CLOSED;
+ * B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+ */
+b24_status b24_client_diagnose(struct b24_client *client,
+                               int32_t timeout_ms,
+                               char **json);
 
 /* Batches ------------------------------------------------------------------------------------------------------ */
 

@@ -30,6 +30,21 @@ pub fn parse_iso8601(text: &str) -> Option<u64> {
     u64::try_from(days * DAY + seconds - zone_seconds(zone)?).ok()
 }
 
+/// The time of an HTTP header, such as `Tue, 24 Nov 2026 01:59:59 GMT`, in seconds since 1970. `None` for the obsolete
+/// forms, which no server of today sends.
+pub fn parse_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = text.split_once(", ")?.1.strip_suffix(" GMT")?.split(' ');
+    let day = parts.next()?.parse::<u8>().ok()?;
+    let name = parts.next()?;
+    let month = MONTHS.iter().zip(1..).find_map(|(month, number)| (*month == name).then_some(number))?;
+    let year = parts.next()?.parse::<u16>().ok()?;
+    let mut time = parts.next()?.split(':').map(|part| part.parse::<u8>().ok().map(i64::from));
+    let seconds = time.next()?? * 3600 + time.next()?? * 60 + time.next()??;
+    let is_all = parts.next().is_none() && time.next().is_none();
+    u64::try_from(days(year.into(), month, day.into())? * DAY + seconds).ok().filter(|_| is_all)
+}
+
 /// `Z`, `+02:00`, `+0200`, `+02` or nothing.
 fn zone_seconds(zone: &str) -> Option<i64> {
     let sign = match zone.as_bytes().first() {
@@ -98,6 +113,16 @@ mod tests {
             "2026-11-24T19:57:4я",
         ] {
             assert_eq!(parse_iso8601(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_of_http_headers_are_read() {
+        assert_eq!(parse_http_date("Tue, 24 Nov 2026 01:59:59 GMT"), Some(1_795_485_599));
+        for other in
+            ["", "Tuesday, 24-Nov-26 01:59:59 GMT", "Tue, 24 Xyz 2026 01:59:59 GMT", "Tue, 24 Nov 2026 01:59 GMT"]
+        {
+            assert_eq!(parse_http_date(other), None, "{other}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The client: what every door calls.
 
+mod diagnosis;
 mod fetch;
 mod fetch_pace;
 mod setup;
@@ -24,6 +25,7 @@ use crate::push::listener::Listener;
 use crate::secret::Secret;
 use crate::state::store::Store;
 use crate::state::tokens::TokenPair;
+use diagnosis::Diagnosis;
 use fetch_pace::FetchPace;
 use shutdown::Shutdown;
 
@@ -48,6 +50,7 @@ pub struct Client {
     delivery: Arc<Delivery>,
     store: Arc<Store>,
     fetch_pace: Mutex<FetchPace>,
+    diagnosis: Diagnosis,
     ctx: Context,
 }
 
@@ -241,6 +244,19 @@ impl Client {
         serde_json::Value::Object(json).to_string()
     }
 
+    /// Finds out why events do not come: checks everything from the network to the queue, and changes nothing, except that
+    /// an expired token is renewed as in any call. Returns a report as JSON, in English and Russian, without secrets. Works
+    /// without tokens and without a connection. Blocks for at most `timeout`; what was not checked by then is skipped.
+    pub fn diagnose(&self, timeout: Timeout) -> Result<String> {
+        self.diagnosis.run(timeout)
+    }
+
+    /// Where an administrator authorizes the application in a browser. The address in the application's settings then gets
+    /// `code`, for [`Client::authorize`], and `state`, if it is not empty.
+    pub fn authorization_address(&self, state: &str) -> Result<String> {
+        self.diagnosis.settings().authorization_address(state)
+    }
+
     /// From now on `readiness` shows whether a notification is pending.
     pub fn set_readiness(&self, readiness: Arc<dyn Readiness>) {
         self.doorbell.set_readiness(readiness);
@@ -266,6 +282,7 @@ impl Client {
     pub fn join(&self) {
         self.listener.join();
         self.receiver.join();
+        self.diagnosis.join();
         // The answer to a renewal must not get lost, and the state must not be released before it is stored.
         self.portal.end_tokens();
         self.store.release();

@@ -136,6 +136,34 @@ fn from_parameters_to_an_acknowledged_batch() {
 }
 
 #[test]
+fn a_beginner_is_led_to_the_first_tokens_and_to_what_is_wrong() {
+    let emulator = Emulator::start(support::options()).unwrap();
+    let library = library();
+    let object = library.new_addin("B24Events").unwrap();
+    assert!(object.get_property(addin1c_test::name!("АдресАвторизации")).is_err(), "nothing is set");
+    call!(object, "УстановитьПараметр", "portal.url", &emulator.portal_url()).unwrap();
+    assert!(object.get_property(addin1c_test::name!("AuthorizationAddress")).is_err(), "auth.client_id is not set");
+    let application = emulator.application();
+    call!(object, "УстановитьПараметр", "auth.client_id", &application.client_id).unwrap();
+    call!(object, "УстановитьПараметр", "auth.client_secret", &application.client_secret).unwrap();
+    call!(object, "УстановитьПараметр", "auth.server", &emulator.auth_server_url()).unwrap();
+    let address = property!(object, "АдресАвторизации");
+    assert_eq!(address, format!("{}/oauth/authorize/?client_id={}", emulator.portal_url(), application.client_id));
+    assert_eq!(property!(object, "AuthorizationAddress"), address);
+
+    let report = parsed(&call!(object, "Диагностика", 30_000).unwrap());
+    assert_eq!(report["status"], "failed");
+    assert!(report["text"]["russian"].as_str().unwrap().contains(&address), "{report}");
+    call!(object, "Авторизовать", &emulator.authorization_code(ADMINISTRATOR)).unwrap();
+    let report = parsed(&call!(object, "Diagnose", 30_000).unwrap());
+    let failed = report["checks"].as_array().unwrap().iter().filter(|check| check["status"] == "failed");
+    assert_eq!(failed.map(|check| check["id"].as_str().unwrap()).collect::<Vec<_>>(), ["bindings"], "{report}");
+    call!(object, "ПодписатьсяНаСобытие", "ONCRMDEALADD").unwrap();
+    call!(object, "Подключить", 10_000).unwrap();
+    assert_eq!(parsed(&call!(object, "Диагностика", 30_000).unwrap())["status"], "ok");
+}
+
+#[test]
 fn values_of_every_type_are_accepted_or_refused() {
     let library = library();
     let object = library.new_addin("B24Events").unwrap();

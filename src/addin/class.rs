@@ -71,6 +71,7 @@ pub enum MethodId {
     AcceptHandlerCall,
     EnableNotifications,
     DisableNotifications,
+    Diagnose,
     Disconnect,
 }
 
@@ -98,8 +99,7 @@ pub enum ParamType {
     Integer,
     /// The same, from 0 to this number.
     Unsigned(u32),
-    /// A value of a configuration key: a string, a whole number, a boolean, or a date in UTC, which becomes seconds
-    /// since 1970.
+    /// A value of a configuration key: a string, a whole number or a boolean.
     Scalar,
 }
 
@@ -148,6 +148,7 @@ pub enum PropertyId {
     Connected,
     State,
     Statistics,
+    AuthorizationAddress,
     LastError,
     LastErrorCode,
     IsTransient,

@@ -74,7 +74,7 @@ fn param_type(param_type: ParamType) -> String {
         ParamType::Bytes => "a string or binary data".into(),
         ParamType::Integer => "a whole number".into(),
         ParamType::Unsigned(max) => format!("a whole number from 0 to {max}"),
-        ParamType::Scalar => "a string, a whole number, a boolean or a date".into(),
+        ParamType::Scalar => "a string, a whole number or a boolean".into(),
     }
 }
 
@@ -86,7 +86,7 @@ fn value(value: &Value) -> String {
         Value::Real(number) => format!("the number {number}"),
         Value::Text(_) => "a string".into(),
         Value::Blob(_) => "binary data that is not UTF-8".into(),
-        Value::Date(_) => "a date".into(),
+        Value::Date(_) => "a date; for a time, pass ToUniversalTime(Date) - Date(1970, 1, 1)".into(),
         Value::Damaged => "a damaged string (half a surrogate pair, or no characters behind a length)".into(),
         Value::TooLong => format!("longer than {MAX_LENGTH} characters or bytes"),
         Value::InvalidDate => "a date that no calendar has".into(),

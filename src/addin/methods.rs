@@ -88,6 +88,7 @@ pub(super) fn call(component: &Component, method: &'static Method, values: Vec<V
         }
         MethodId::EnableNotifications => session.enable_notifications(platform)?,
         MethodId::DisableNotifications => session.disable_notifications(),
+        MethodId::Diagnose => return Ok(Outcome::text(session.client()?.diagnose(timeout(args.integer(0)))?)),
         MethodId::Disconnect => session.disconnect(),
     }
     Ok(Value::Empty.into())
@@ -101,6 +102,7 @@ pub(super) fn get(component: &Component, number: c_long) -> Result<Value, AddinE
         PropertyId::Connected => Value::Boolean(session.is_connected()),
         PropertyId::State => Value::Text(session.state()),
         PropertyId::Statistics => Value::Text(session.statistics()),
+        PropertyId::AuthorizationAddress => Value::Text(session.authorization_address()?),
         PropertyId::LastError => Value::Text(platform.last_error().text),
         PropertyId::LastErrorCode => Value::Text(platform.last_error().code),
         PropertyId::IsTransient => Value::Boolean(platform.last_error().is_transient),

@@ -106,7 +106,9 @@ fn by_status(status: Status) -> &'static str {
             "Защищённое соединение (TLS) не установлено. Проверьте адрес портала, часы компьютера, корневые \
              сертификаты и прокси. Сервер должен поддерживать TLS 1.2 или 1.3"
         }
-        Status::Protocol => "Ответ сервера непонятен. Проверьте адрес портала и прокси",
+        Status::Protocol => {
+            "Ответ сервера непонятен или слишком велик. Проверьте адрес портала, прокси и http.max_answer_bytes"
+        }
         Status::Auth => "Портал не принял токены. Авторизуйте приложение заново и задайте новые токены",
         Status::AccessDenied => {
             "Недостаточно прав. Нужен токен администратора портала, а приложению — права (scope) pull и нужных модулей"
@@ -129,7 +131,7 @@ fn param_type(param_type: ParamType) -> String {
         ParamType::Bytes => "строка или двоичные данные".into(),
         ParamType::Integer => "целое число".into(),
         ParamType::Unsigned(max) => format!("целое число от 0 до {max}"),
-        ParamType::Scalar => "строка, целое число, булево или дата".into(),
+        ParamType::Scalar => "строка, целое число или булево".into(),
     }
 }
 
@@ -141,7 +143,7 @@ fn value(value: &Value) -> String {
         Value::Real(number) => format!("число {number}"),
         Value::Text(_) => "строка".into(),
         Value::Blob(_) => "двоичные данные не в UTF-8".into(),
-        Value::Date(_) => "дата".into(),
+        Value::Date(_) => "дата. Момент времени передайте числом: УниверсальноеВремя(Дата) - Дата(1970, 1, 1)".into(),
         Value::Damaged => "повреждённая строка (половина суррогатной пары или нет символов при ненулевой длине)".into(),
         Value::TooLong => format!("больше {MAX_LENGTH} символов или байтов"),
         Value::InvalidDate => "дата, которой нет в календаре".into(),
@@ -165,6 +167,11 @@ mod tests {
             let text = core(&to_error(500, code, description));
             assert!(text.contains(advice), "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_over_the_limit_is_not_blamed_on_the_proxy_alone() {
+        assert!(core(&Error::protocol("longer than 1 bytes")).contains("http.max_answer_bytes"));
     }
 
     #[test]

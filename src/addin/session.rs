@@ -111,6 +111,12 @@ impl Session {
         Ok(lock(&self.0).config.get(key)?)
     }
 
+    /// Where the application of the present parameters is authorized.
+    pub(super) fn authorization_address(&self) -> Result<String, AddinError> {
+        let settings = lock(&self.0).config.settings()?;
+        Ok(settings.authorization_address("")?)
+    }
+
     pub(super) fn connect(&self, timeout: Timeout, platform: &Arc<Platform>) -> Result<(), AddinError> {
         let entered = loop {
             let detached = {

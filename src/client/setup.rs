@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::diagnosis::Diagnosis;
 use super::shutdown::Shutdown;
 use super::{Client, Hooks};
 use crate::cancel::Cancellation;
@@ -65,6 +66,7 @@ impl Client {
             shutdown.clone().installation_callbacks(settings.source),
             ctx.clone(),
         ));
+        let diagnosis = Diagnosis::new(&settings, portal.clone(), listener.clone(), port.clone(), ctx.clone());
         Ok(Client {
             receiver: Receiver::new(&settings, handler.clone(), port, doorbell.clone(), ctx.clone()),
             source: settings.source,
@@ -76,6 +78,7 @@ impl Client {
             portal,
             doorbell,
             fetch_pace: Mutex::default(),
+            diagnosis,
             ctx,
         })
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::Proxy;
 use ureq::tls::{Certificate, PemItem, parse_pem};
 
@@ -36,7 +37,27 @@ impl Settings {
     pub(crate) fn plain_when_named(&self) -> PlainHttp {
         PlainHttp::named_by(&self.portal, self.allow_plain)
     }
+
+    /// Where an administrator authorizes the application in a browser. The portal then opens the address in the
+    /// application's settings with `code` and, if it is not empty, with `state`. The vendor knows no `redirect_uri` here.
+    pub fn authorization_address(&self, state: &str) -> Result<String> {
+        if self.client_id.is_empty() {
+            return Err(Error::Config(
+                "auth.client_id is not set; set it to the client_id that the portal shows in the application's settings"
+                    .into(),
+            ));
+        }
+        let escape = |text| utf8_percent_encode(text, QUERY_VALUE);
+        let mut address = format!("{}/oauth/authorize/?client_id={}", self.portal.origin(), escape(&self.client_id));
+        if !state.is_empty() {
+            address.push_str(&format!("&state={}", escape(state)));
+        }
+        Ok(address)
+    }
 }
+
+/// The characters to encode in a value of a query.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl Config {
     /// A configuration in which all keys have their defaults.

@@ -133,3 +133,18 @@ fn root_certificates_are_read_from_pem() {
     config.set("tls.ca_file", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     assert!(config_error(config.settings()).contains("BEGIN CERTIFICATE"));
 }
+
+#[test]
+fn the_authorization_address_is_that_of_the_portal() {
+    let address = |keys: &[(&str, &str)], state| {
+        let mut config = Config::new();
+        config.set("portal.url", "https://my.bitrix24.ru").unwrap();
+        keys.iter().for_each(|(key, value)| config.set(key, value).unwrap());
+        config.settings().unwrap().authorization_address(state)
+    };
+    let id = [("auth.client_id", "local.1&x.2")];
+    assert_eq!(address(&id, "").unwrap(), "https://my.bitrix24.ru/oauth/authorize/?client_id=local.1%26x.2");
+    assert!(address(&id, "а b").unwrap().ends_with("&state=%D0%B0%20b"));
+    let error = address(&[], "").unwrap_err();
+    assert!(error.status() == crate::error::Status::Config && error.to_string().contains("auth.client_id"), "{error}");
+}

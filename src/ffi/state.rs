@@ -50,6 +50,33 @@ pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *cons
     })
 }
 
+/// Returns the address at which an administrator authorizes the application in a browser. The portal then opens the
+/// address in the application's settings with `code` behind it, also if nothing answers there, so that the code can be
+/// copied from the address bar. Pass it to b24_client_authorize within 30 seconds. Does not use the network.
+///
+/// @param client The client.
+/// @param state Comes back beside `code`, for a program that serves several users. NULL or "": nothing.
+/// @param address Receives the address. Free it with b24_string_free.
+/// @return B24_OK; B24_CONFIG if `auth.client_id` is not set; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn b24_client_authorization_address(
+    client: *const b24_client,
+    state: *const c_char,
+    address: *mut *mut c_char,
+) -> b24_status {
+    boundary::status(|| {
+        // SAFETY: by contract.
+        unsafe { text::prepare(address, std::ptr::null_mut())? };
+        let client = CLIENTS.get(client)?;
+        // SAFETY: by contract.
+        let state = unsafe { text::borrowed_or_empty("state", state)? };
+        let found = client.client.authorization_address(state)?;
+        // SAFETY: checked by `prepare`.
+        unsafe { text::give(address, found) };
+        Ok(Status::Ok)
+    })
+}
+
 /// Gets the application's first pair of tokens with an authorization code, stores it (`state.dir`, b24_tokens_fn) and
 /// uses it. Needs the keys `auth.client_id` and `auth.client_secret`.
 ///
@@ -62,7 +89,8 @@ pub unsafe extern "C" fn b24_client_restore(client: *mut b24_client, json: *cons
 /// at most for 20 s.
 ///
 /// @param client The client.
-/// @param code The code. It is valid for 30 seconds and works once.
+/// @param code The code that the portal's authorization page (b24_client_authorization_address) passed to the
+/// application. It is valid for 30 seconds and works once.
 /// @return B24_OK; B24_AUTH if the code or the application is not accepted; B24_CONFIG if a key is missing; another
 /// REST error; B24_CLOSED; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]

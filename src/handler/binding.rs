@@ -21,7 +21,7 @@ use crate::portal::{Portal, Repeat, php};
 use crate::retry::{Backoff, Schedule};
 
 /// Announces that the queue has grown.
-const QUEUE_EVENT: &str = "ONOFFLINEEVENT";
+pub const QUEUE_EVENT: &str = "ONOFFLINEEVENT";
 /// What else the handler is called for.
 const APPLICATION_EVENTS: [&str; 2] = ["ONAPPUPDATE", "ONAPPUNINSTALL"];
 /// `options[minTimeout]` of a binding that this client has not made.

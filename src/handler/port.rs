@@ -52,6 +52,11 @@ impl Port {
         Ok(poll)
     }
 
+    /// Whether an address could be listened on now: listens there for a moment.
+    pub fn check(address: SocketAddr) -> Result<()> {
+        TcpListener::bind(address).map(drop).map_err(|error| cannot_listen(address, &error))
+    }
+
     /// Frees the port and wakes the thread.
     pub fn close(&self) {
         if let Some((mut listener, registry)) = lock(&self.listener).take() {

@@ -95,7 +95,7 @@ impl Http {
     }
 
     /// The proxy for this address: each request names it.
-    fn proxy_to(&self, url: &str) -> Option<Proxy> {
+    pub(super) fn proxy_to(&self, url: &str) -> Option<Proxy> {
         self.proxy.proxy_to(&url.parse().ok()?).cloned()
     }
 

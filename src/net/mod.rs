@@ -4,6 +4,7 @@ pub mod connection;
 mod explain;
 pub mod http;
 pub mod observed;
+pub mod probe;
 mod proxy;
 mod proxy_timeout;
 mod resolver;

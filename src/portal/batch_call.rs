@@ -35,6 +35,8 @@ pub(super) struct BatchResults {
     #[serde(deserialize_with = "php::map")]
     pub(super) result_error: BTreeMap<String, Box<RawValue>>,
     #[serde(deserialize_with = "php::map")]
+    pub(super) result_total: BTreeMap<String, Box<RawValue>>,
+    #[serde(deserialize_with = "php::map")]
     result_time: BTreeMap<String, RunTime>,
 }
 

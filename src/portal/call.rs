@@ -91,6 +91,11 @@ impl Portal {
         &self.connector_id
     }
 
+    /// The agent that makes the calls; [`Portal::shutdown`] interrupts it.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Interrupts all calls.
     pub fn shutdown(&self) {
         self.http.shutdown();

@@ -16,6 +16,7 @@ pub mod php;
 pub mod refusal;
 mod reserving;
 mod self_check;
+pub mod survey;
 
 pub use call::{Portal, Repeat};
 pub use reserving::Turn;

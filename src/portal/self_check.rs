@@ -12,18 +12,28 @@ use super::{php, refusal};
 use crate::clock::Deadline;
 use crate::error::{Error, Result};
 
+/// `app.info`.
 #[derive(Deserialize)]
-struct Application {
+pub(super) struct Application {
     #[serde(rename = "INSTALLED", default = "yes")]
-    installed: bool,
+    pub(super) installed: bool,
     #[serde(rename = "PAYMENT_EXPIRED", default, deserialize_with = "php::text")]
     payment_expired: String,
+    #[serde(rename = "LICENSE", default, deserialize_with = "php::text")]
+    pub(super) license: String,
 }
 
+impl Application {
+    pub(super) fn is_payment_expired(&self) -> bool {
+        self.payment_expired.eq_ignore_ascii_case("Y")
+    }
+}
+
+/// `profile`.
 #[derive(Deserialize)]
-struct Profile {
+pub(super) struct Profile {
     #[serde(rename = "ADMIN")]
-    admin: bool,
+    pub(super) admin: bool,
 }
 
 fn yes() -> bool {
@@ -56,11 +66,10 @@ impl Portal {
 /// The error that the host has to learn of, if there is one. What the portal does not tell is no obstacle.
 fn obstacle(results: &BatchResults, needs_pull: bool) -> Option<Error> {
     let application = read::<Application>(results, "application");
-    let is_expired = |application: &Application| application.payment_expired.eq_ignore_ascii_case("Y");
     let has_pull = |scopes: &Vec<String>| scopes.iter().any(|scope| scope.eq_ignore_ascii_case("pull"));
     let (code, what) = if application.as_ref().is_some_and(|application| !application.installed) {
         (refusal::NOT_INSTALLED, "the application's installation is not finished")
-    } else if application.as_ref().is_some_and(is_expired) {
+    } else if application.as_ref().is_some_and(Application::is_payment_expired) {
         ("PAYMENT_REQUIRED", "the application is not paid for")
     } else if read::<Profile>(results, "profile").is_some_and(|profile| !profile.admin) {
         ("ACCESS_DENIED", "the token belongs to a user who is not an administrator")

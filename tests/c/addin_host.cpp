@@ -269,11 +269,19 @@ void types(Library &library) {
         static char bytes[] = "OneC";
         v.type = VT_BLOB, v.blob.pointer = bytes, v.blob.length = 4;
     });
-    sets(u"auth.expires", u"1709209815", [](Variant &v) {
+    // A date has no time zone.
+    auto refuses_date = [&](auto fill) {
+        Value name(u"auth.expires"), value;
+        fill(value.variant);
+        Variant params[] = {name.variant, value.variant};
+        CHECK(!component.CallAsProc(set, params, 2));
+        CHECK(contains(object.last_error(), u"ToUniversalTime(Date) - Date(1970, 1, 1)"));
+    };
+    refuses_date([](Variant &v) {
         v.type = VT_TM, v.time = {}, v.time.tm_year = 124, v.time.tm_mon = 1, v.time.tm_mday = 29;
         v.time.tm_hour = 12, v.time.tm_min = 30, v.time.tm_sec = 15;
     });
-    sets(u"auth.expires", u"86400", [](Variant &v) { v.type = VT_DATE, v.r8 = 25570; });
+    refuses_date([](Variant &v) { v.type = VT_DATE, v.r8 = 25570; });
 }
 
 void languages(Library &library) {

@@ -90,6 +90,12 @@ static void out_parameters_with_invalid_handle(void *handle)
     text = POISON;
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_stats(handle, &text));
     CHECK(text == NULL);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_diagnose(handle, 0, &text));
+    CHECK(text == NULL);
+    text = POISON;
+    CHECK_STATUS(B24_INVALID_HANDLE, b24_client_authorization_address(handle, NULL, &text));
+    CHECK(text == NULL);
     CHECK_STATUS(B24_INVALID_HANDLE, b24_client_accept_handler_call(handle, "x", 1, NULL, &http_status));
     CHECK(http_status == 503);
 
@@ -188,6 +194,10 @@ void invalid_arguments(void)
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_state(client, NULL));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_restore(client, NULL));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_authorize(client, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_diagnose(client, 0, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_authorization_address(client, NULL, NULL));
+    CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_authorization_address(client, "\xff", &text));
+    CHECK(text == NULL);
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_set_tokens(client, NULL, NULL, 0));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_call_batch(client, "{}", 0, NULL));
     CHECK_STATUS(B24_INVALID_ARGUMENT, b24_client_call_batch(client, NULL, 0, &text));

@@ -79,6 +79,18 @@ void tokens_of_the_host(void)
     CHECK_OK(b24_config_on_tokens(config, store, &stored));
     CHECK_OK(b24_client_new(config, &client));
     CHECK_STATUS(B24_CONFIG, b24_client_call(client, "profile", NULL, &answer));
+    CHECK_OK(b24_client_authorization_address(client, NULL, &answer));
+    CHECK_HOLDS("/oauth/authorize/?client_id=", answer);
+    CHECK(strstr(answer, "state") == NULL);
+    b24_string_free(answer);
+    CHECK_OK(b24_client_authorization_address(client, "a b", &answer));
+    CHECK_HOLDS("&state=a%20b", answer);
+    b24_string_free(answer);
+    CHECK_OK(b24_client_diagnose(client, 30000, &answer));
+    CHECK_HOLDS("{\"id\":\"token\",", answer);
+    CHECK_HOLDS("\"status\":\"failed\"", answer);
+    CHECK_HOLDS("/oauth/authorize/?client_id=", answer);
+    b24_string_free(answer);
     CHECK_STATUS(B24_AUTH, b24_client_authorize(client, "an invalid code"));
     CHECK_OK(b24_client_authorize(client, variable("B24_AUTHORIZATION_CODE")));
     CHECK(stored.times == 1);

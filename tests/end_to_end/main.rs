@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod delivery;
+mod diagnosis;
 mod handler;
 mod objects;
 mod push;

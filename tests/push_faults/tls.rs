@@ -167,6 +167,11 @@ fn certificates_that_cannot_be_trusted_are_refused_with_a_text() {
         let shown = error.to_string();
         let why = shown.to_lowercase().contains(&text.to_lowercase());
         assert!(why && shown.contains("clock") && shown.contains("tls.ca_file"), "{shown}");
+        let report: serde_json::Value = serde_json::from_str(&client.diagnose(LONG).unwrap()).unwrap();
+        let failed: Vec<_> =
+            report["checks"].as_array().unwrap().iter().filter(|check| check["status"] == "failed").collect();
+        assert_eq!((failed.len(), failed[0]["id"].as_str()), (1, Some("tls")), "{report}");
+        assert!(failed[0]["next_step"]["russian"].as_str().unwrap().contains("tls.ca_file"), "{report}");
     }
 }
 

@@ -166,6 +166,8 @@ _FUNCTIONS = {
     "client_unbind_handler": (c_int32, [c_void_p, c_char_p]),
     "client_accept_handler_call": (c_int32, [c_void_p, c_char_p, c_size_t, c_char_p, POINTER(c_int32)]),
     "client_stats": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "client_diagnose": (c_int32, [c_void_p, c_int32, POINTER(c_void_p)]),
+    "client_authorization_address": (c_int32, [c_void_p, c_char_p, POINTER(c_void_p)]),
     "client_fd": (c_ssize_t, [c_void_p]),
     "client_wait_handle": (c_void_p, [c_void_p]),
     "client_close": (c_int32, [c_void_p]),
@@ -434,6 +436,22 @@ class Client(_Handle):
         text = c_void_p()
         _check(_library.b24_client_stats(self, byref(text)))
         return json.loads(_text(text))
+
+    def diagnose(self, timeout: float = 30.0) -> dict:
+        """Finds out why events do not come; changes nothing. Blocks for at most `timeout` seconds.
+
+        Returns {"status": "ok" | "warning" | "failed", "checks": [{"id", "status", "title", "seen", "next_step"}, …],
+        "text": {"english": …, "russian": …}}; "text" is the report to print.
+        """
+        report = c_void_p()
+        _check(_library.b24_client_diagnose(self, _milliseconds(timeout), byref(report)))
+        return json.loads(_text(report))
+
+    def authorization_address(self, state: str = "") -> str:
+        """Where an administrator authorizes the application in a browser; the address then shows `code`."""
+        address = c_void_p()
+        _check(_library.b24_client_authorization_address(self, state.encode(), byref(address)))
+        return _text(address)
 
     def fileno(self) -> int:
         """A descriptor for `select` and `asyncio` (Linux), readable while `wait` would return at once. -1 elsewhere."""

@@ -174,6 +174,18 @@ class CallTest(PortalTest):
         deal = self.add_deal("Заказ «1»")
         self.assertEqual(self.client.call("crm.deal.get", {"id": deal})["result"]["TITLE"], "Заказ «1»")
 
+    def test_a_diagnosis_names_what_is_missing(self) -> None:
+        report = self.client.diagnose()
+        failed = [check["id"] for check in report["checks"] if check["status"] == "failed"]
+        self.assertEqual((report["status"], failed), ("failed", ["bindings"]))
+        self.assertIn("-> bind the events", report["text"]["english"])
+        self.client.bind_event("ONCRMDEALADD")
+        self.assertEqual(self.client.diagnose(timeout=30)["status"], "ok")
+
+    def test_an_administrator_authorizes_at_the_portal(self) -> None:
+        address = self.client.authorization_address("a b")
+        self.assertRegex(address, "^http://127.0.0.1:[0-9]+/oauth/authorize/[?]client_id=local.+&state=a%20b$")
+
     def test_a_batch_returns_results_and_errors(self) -> None:
         answer = self.client.call_batch(
             {

@@ -393,6 +393,25 @@ pub static METHODS: &[Method] = &[
         },
     },
     Method {
+        id: MethodId::Diagnose,
+        english: "Diagnose",
+        russian: "Диагностика",
+        params: &[TIMEOUT],
+        returns: Some(ReturnType::Text),
+        text: Text {
+            english: "Finds out why events do not come. Checks everything from the network to the queue, changes nothing, and \
+                      works before `Connect` too. Returns JSON: `status` (`ok`, `warning` or `failed`), `checks` with `id`, \
+                      `status` (also `skipped`), `title`, `seen` and `next_step`, and `text` with the whole report for \
+                      people; texts are objects with `english` and `russian`. There are no secrets in it. What was not \
+                      checked in time is `skipped`.",
+            russian: "Выясняет, почему события не приходят. Проверяет всё от сети до очереди, ничего не меняет, работает и до \
+                      `Подключить`. Возвращает JSON: `status` (`ok`, `warning` — внимание, `failed` — ошибка), `checks` — \
+                      проверки (`id`, `status`, ещё бывает `skipped` — не проверено, `title`, `seen` — что обнаружено, \
+                      `next_step` — что делать) и `text` — отчёт целиком для человека; тексты — объекты с `english` и \
+                      `russian`. Секретов в нём нет. Что не успело провериться, получает `skipped`.",
+        },
+    },
+    Method {
         id: MethodId::Disconnect,
         english: "Disconnect",
         russian: "Отключить",

@@ -54,6 +54,20 @@ pub static PROPERTIES: &[Property] = &[
         is_writable: false,
     },
     Property {
+        id: PropertyId::AuthorizationAddress,
+        english: "AuthorizationAddress",
+        russian: "АдресАвторизации",
+        text: Text {
+            english: "Where an administrator authorizes the application in a browser; needs the parameters `portal.url` and \
+                      `auth.client_id`, without which reading it is an error. The browser then shows the address in the \
+                      application's settings with `code`: pass that to `Authorize` within 30 seconds.",
+            russian: "Страница, на которой администратор авторизует приложение в браузере. Нужны параметры `portal.url` и \
+                      `auth.client_id`; без них чтение — ошибка. Затем браузер покажет адрес из настроек приложения с \
+                      `code`: передайте его в `Авторизовать` в течение 30 секунд.",
+        },
+        is_writable: false,
+    },
+    Property {
         id: PropertyId::LastError,
         english: "LastError",
         russian: "ПоследняяОшибка",

@@ -59,7 +59,7 @@ impl AuthServer {
     fn request(&self, grant: &str, with: (&str, &str), now: u64) -> Result<TokenPair> {
         if self.settings.client_id.is_empty() || self.settings.client_secret.is_empty() {
             return Err(Error::Config(
-                "auth.client_id and auth.client_secret are not set; they are needed to get tokens".into(),
+                "auth.client_id and auth.client_secret are not set; set both, tokens cannot be had without them".into(),
             ));
         }
         // In the body: addresses land in logs.
