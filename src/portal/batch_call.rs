@@ -105,8 +105,12 @@ impl Portal {
     ) -> Result<BatchResults> {
         let params = json!({"halt": u8::from(halt), "cmd": commands}).to_string();
         let answer = self.call_until("batch", &params, repeat, deadline)?;
-        let results: BatchResults =
+        let mut results: BatchResults =
             serde_json::from_str(answer.result()).map_err(|error| unexpected_result("batch", &error))?;
+        for json in results.result_error.values_mut() {
+            // Stars leave JSON what it is.
+            *json = RawValue::from_string(self.redact(json.get())).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        }
         for (name, command) in commands.as_object().into_iter().flatten() {
             let method = command.as_str().and_then(|command| command.split('?').next()).unwrap_or_default();
             match (results.result_time.get(name), results.error(name)) {

@@ -278,6 +278,11 @@ impl Portal {
         known.url.clone()
     }
 
+    /// Replaces every secret of ours in a text that came with an answer.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.tokens.redact(text, &self.tokens.access())
+    }
+
     fn time_left(&self, deadline: Deadline) -> Duration {
         // With a timeout of zero, ureq fails at once and says so.
         deadline.left(self.ctx.clock.now())

@@ -239,6 +239,23 @@ fn a_pair_that_is_about_to_expire_is_renewed_before_the_call() {
 }
 
 #[test]
+fn errors_of_calls_in_a_batch_show_no_token() {
+    let portal = Portal::start();
+    let client = portal.client();
+    call(&client, "profile", json!({}));
+    let token = portal.tokens.lock().unwrap().last().cloned().unwrap_or_else(|| {
+        let state: Value = serde_json::from_str(&client.state()).unwrap();
+        state["tokens"]["access_token"].as_str().unwrap().to_owned()
+    });
+    let refusal = json!({"error": "X", "error_description": format!("{token} is \"not\" valid")});
+    let body = json!({"result": {"result": [], "result_error": {"who": refusal}}});
+    portal.control(json!({"fail_next": {"method": "batch", "status": 200, "body": body.to_string()}}));
+    let answer = client.call_batch(r#"{"who":{"method":"profile"}}"#, false).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["errors"]["who"]["error_description"], "*** is \"not\" valid");
+}
+
+#[test]
 fn a_renamed_portal_is_followed() {
     // The authorization server states the new address; the old one still answers.
     let [old, new] = [Portal::start(), Portal::start()];
