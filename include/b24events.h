@@ -66,13 +66,13 @@
  *     run one after the other. Free a handle only when no thread will use it any more: strings that belong to it are
  *     then no longer valid. b24_client_close() ends every blocked call of a client.
  *   - Call no function from a signal handler: let it write to a pipe that your poll() watches, or have another thread
- *     call b24_client_close(). The library installs no signal handlers.
+ *     call b24_client_close(). The library installs no signal handlers and raises no SIGPIPE.
  *   - After fork() the child cannot use what its parent has made: with such a handle every function returns B24_STATE
  *     and does nothing, and freeing does nothing. Create the configuration and the client after fork(), in the child.
  *     Until it ends or calls exec(), the child keeps the parent's sockets and files open, as it does all others.
  *   - A handle that is NULL, was freed or was never valid gives B24_INVALID_HANDLE. It never crashes the program.
  *   - Delivery is at least once: records that are not acknowledged are delivered again, and in rare cases others, too.
- *     Your program must tolerate receiving a record twice.
+ *     Your program must tolerate receiving a record twice; `id` and `timestamp_x` recognize it.
  *
  * Starting again:
  *   - The tokens and the batches that are not acknowledged must survive the process. The safe way is the key
@@ -334,8 +334,8 @@ typedef struct b24_notification {
  */
 typedef struct b24_record {
   /**
-   * `MESSAGE_ID`: 32 characters that depend only on the event and its data, so that every change of an object has the
-   * same ones. Do not use it to recognize duplicates. Pass it to b24_batch_ack_records.
+   * `MESSAGE_ID`: 32 characters that depend only on the event and its data. It is unique within a batch, but every
+   * change of an object has the same one. Pass it to b24_batch_ack_records.
    */
   const char *message_id;
   /**
@@ -355,7 +355,8 @@ typedef struct b24_record {
    */
   const char *timestamp_x;
   /**
-   * `ID`: the number of the record in the queue.
+   * `ID`: the number of the record in the queue. A record that is delivered again has the same id and the same
+   * timestamp_x, and no other record ever has that id.
    */
   const char *id;
   /**
@@ -638,8 +639,8 @@ void b24_config_free(struct b24_config *config);
  * @param config The configuration. It is copied, so later changes do not affect the client.
  * @param out Receives the handle. Free it with b24_client_free.
  * @return B24_OK; B24_CONFIG if a required key is missing, or a value cannot be used; B24_STATE if `state.dir` or
- * `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`; B24_INVALID_ARGUMENT;
- * B24_INVALID_HANDLE.
+ * `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`, until it is freed or its process
+ * ends; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
  */
 b24_status b24_client_new(const struct b24_config *config,
                           struct b24_client **out);
@@ -712,9 +713,9 @@ b24_status b24_client_stats(const struct b24_client *client,
  *
  * While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
  * empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
- * probably holds more. After an error it stays readable as well: pause before you call again, because until the
- * library's own pause is over (1 s at first, 30 s at most; longer if the portal is closed), b24_client_next sends
- * nothing and returns the same error again.
+ * probably holds more. After an error it stays readable as well, although the library pauses (for 1 s at first, for 30 s
+ * at most; longer if the portal is closed), and until then b24_client_next with timeout 0 returns the same error again
+ * and sends nothing. So do not watch the descriptor for a second or two after an error.
  *
  * Watch it for POLLIN only; POLLERR and POLLHUP do not occur. Watch it level-triggered: with EPOLLET, a batch that was
  * full or an error would not wake you again.
@@ -744,8 +745,12 @@ void *b24_client_wait_handle(const struct b24_client *client);
  * waits or needs the portal, b24_batch_ack included. Any thread may call this function, and so may a log callback.
  * Closing again has no effect. Does not block.
  *
+ * Only a renewal of tokens is not interrupted, because its answer must not be lost: a call that renews them may return
+ * up to 20 s later.
+ *
  * Records that are not acknowledged stay reserved in the portal and are delivered again, as b24_batch_free describes.
- * So to stop without processing records twice, acknowledge the last batch before you close the client.
+ * So to stop without processing records twice, acknowledge the last batch before you close the client. If closing
+ * interrupts a fetch, its records are delivered again, too, but only as `recover.orphans` says.
  *
  * @param client The client.
  * @return B24_OK; B24_INVALID_HANDLE.
@@ -813,10 +818,11 @@ b24_status b24_client_wait(struct b24_client *client,
  * them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches that have
  * to be redelivered come first.
  *
- * Blocks, as a rule for one request, the first time for three. If the last fetch failed, it first pauses, for 1 s, and
- * for up to 30 s if fetches go on failing. After a transient error it makes up to three more attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
- * accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about ten minutes with the
- * default of 65 s: lower that key if this is too long. b24_client_close ends the call at once.
+ * Blocks, as a rule for one request, the first time for three. If the previous call failed, this one begins with a
+ * pause: of 1 s at first, of up to 30 s if fetches go on failing. A request that fails with a transient error is
+ * repeated up to three times within the call, after 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes
+ * about 20 s. If the portal accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about
+ * ten minutes with the default of 65 s: lower that key if this is too long. b24_client_close ends the call.
  *
  * @param client The client. It need not be connected.
  * @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
@@ -832,9 +838,9 @@ b24_status b24_client_fetch(struct b24_client *client,
  * Waits for a notification and fetches the next batch, of at most `fetch.limit` records, that is not empty. A main
  * loop consists of this call and b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
  *
- * The timeout limits the waiting, but not the fetch that follows: a fetch is not interrupted, because that could lose
- * records. So this function may block longer than timeout_ms, even if that is 0: as a rule for one request, at most as
- * long as b24_client_fetch.
+ * The timeout limits the waiting, but not a request that has begun. So this function may block longer than timeout_ms,
+ * even if that is 0: for one request, which `http.timeout_ms` limits. Requests that fail are repeated only while there
+ * is time. b24_client_close ends the call.
  *
  * @param client The client. Call b24_client_connect first. If that returned B24_TIMEOUT or a transient error, this
  * function works all the same.
@@ -853,8 +859,9 @@ b24_status b24_client_next(struct b24_client *client,
 /**
  * Fetches records that were marked as failed (b24_batch_fail_records), so that you can process them again. They are
  * reserved for the batch, like those of b24_client_fetch. Records that you acknowledge leave the portal. Those that
- * you do not acknowledge, or mark as failed again, are returned by a later call of this function. Blocks for one
- * request, the first time for two, each at most for `http.timeout_ms`.
+ * you do not acknowledge, or mark as failed again, are returned by a later call of this function. If the portal's plan
+ * does not include reservations, there are no such records. Blocks for one request, the first time for two, each at
+ * most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
  * @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
@@ -1118,7 +1125,7 @@ size_t b24_batch_len(const struct b24_batch *batch);
  * @param index From 0 to b24_batch_len - 1.
  * @param out Receives the record. Its strings belong to the batch. All fields are NULL or 0 if this function fails.
  * @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent
- * records in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
+ * records in an unknown format, which b24_batch_json still returns: store them before you acknowledge the batch; B24_INVALID_HANDLE.
  */
 b24_status b24_batch_record(const struct b24_batch *batch,
                             size_t index,
@@ -1169,15 +1176,16 @@ b24_status b24_batch_objects(const struct b24_batch *batch,
  * leave the queue. Acknowledging again has no effect.
  *
  * If this function fails with a transient error, call it again on the same batch. That is safe even if the portal has
- * already carried out the first call. After B24_STATE, call it again once `state.dir` can be written. After any other
- * error, free the batch: its records are delivered again, as b24_batch_free describes.
+ * already carried out the first call. B24_STATE is not transient: the portal has acknowledged the records, but
+ * `state.dir` does not know it. Call again once `state.dir` can be written, or free the batch; then its records may be
+ * delivered again after the next start. After any other error, free the batch: its records are delivered again, as
+ * b24_batch_free describes.
  *
  * Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
  *
  * @param batch The batch.
- * @return B24_OK; a REST error; B24_STATE also if the portal has acknowledged the records but `state.dir` cannot be
- * written: call again, or expect the records to be delivered again after the next start; B24_CLOSED if the client was
- * closed or freed; B24_INVALID_HANDLE.
+ * @return B24_OK; a REST error; B24_STATE also if `state.dir` cannot be written; B24_CLOSED if the client was closed or
+ * freed; B24_INVALID_HANDLE.
  */
 b24_status b24_batch_ack(struct b24_batch *batch);
 
@@ -1206,7 +1214,8 @@ b24_status b24_batch_ack_records(struct b24_batch *batch,
  * @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
  * @param count Number of strings.
  * @return Same as b24_batch_ack_records; B24_INVALID_ARGUMENT also if a record is already acknowledged; B24_STATE also
- * if the records are not reserved in the portal (key `fetch.reserve`).
+ * if the records are not reserved in the portal (key `fetch.reserve`): repeating does not help, so store such records
+ * yourself and acknowledge them.
  */
 b24_status b24_batch_fail_records(struct b24_batch *batch,
                                   const char *const *message_ids,
@@ -1219,6 +1228,8 @@ b24_status b24_batch_fail_records(struct b24_batch *batch,
  * - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover;
  * - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
  * - otherwise as the key `recover.orphans` allows, by default after about an hour.
+ *
+ * Records that b24_client_fetch_failed has returned come again through that function only.
  *
  * Does not block.
  *

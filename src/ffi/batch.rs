@@ -21,8 +21,8 @@ pub struct b24_batch {
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct b24_record {
-    /// `MESSAGE_ID`: 32 characters that depend only on the event and its data, so that every change of an object has the
-    /// same ones. Do not use it to recognize duplicates. Pass it to b24_batch_ack_records.
+    /// `MESSAGE_ID`: 32 characters that depend only on the event and its data. It is unique within a batch, but every
+    /// change of an object has the same one. Pass it to b24_batch_ack_records.
     pub message_id: *const c_char,
     /// `EVENT_NAME`, such as "ONCRMDEALUPDATE".
     pub event_name: *const c_char,
@@ -32,7 +32,8 @@ pub struct b24_record {
     pub event_additional: *const c_char,
     /// `TIMESTAMP_X`: when the object was last changed, in the format of the portal.
     pub timestamp_x: *const c_char,
-    /// `ID`: the number of the record in the queue.
+    /// `ID`: the number of the record in the queue. A record that is delivered again has the same id and the same
+    /// timestamp_x, and no other record ever has that id.
     pub id: *const c_char,
     /// How many times this client has handed out the record: 1 the first time, 2 the second time, and so on. Counting
     /// starts over with a new client, and when records that were marked as failed are fetched.
@@ -106,7 +107,7 @@ pub extern "C" fn b24_batch_len(batch: *const b24_batch) -> usize {
 /// @param index From 0 to b24_batch_len - 1.
 /// @param out Receives the record. Its strings belong to the batch. All fields are NULL or 0 if this function fails.
 /// @return B24_OK; B24_INVALID_ARGUMENT if there is no such record or out is NULL; B24_PROTOCOL if the portal sent
-/// records in an unknown format, which b24_batch_json still returns; B24_INVALID_HANDLE.
+/// records in an unknown format, which b24_batch_json still returns: store them before you acknowledge the batch; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_record(batch: *const b24_batch, index: usize, out: *mut b24_record) -> b24_status {
     boundary::status(|| {
@@ -206,15 +207,16 @@ pub unsafe extern "C" fn b24_batch_objects(batch: *const b24_batch, objects_json
 /// leave the queue. Acknowledging again has no effect.
 ///
 /// If this function fails with a transient error, call it again on the same batch. That is safe even if the portal has
-/// already carried out the first call. After B24_STATE, call it again once `state.dir` can be written. After any other
-/// error, free the batch: its records are delivered again, as b24_batch_free describes.
+/// already carried out the first call. B24_STATE is not transient: the portal has acknowledged the records, but
+/// `state.dir` does not know it. Call again once `state.dir` can be written, or free the batch; then its records may be
+/// delivered again after the next start. After any other error, free the batch: its records are delivered again, as
+/// b24_batch_free describes.
 ///
 /// Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
 ///
 /// @param batch The batch.
-/// @return B24_OK; a REST error; B24_STATE also if the portal has acknowledged the records but `state.dir` cannot be
-/// written: call again, or expect the records to be delivered again after the next start; B24_CLOSED if the client was
-/// closed or freed; B24_INVALID_HANDLE.
+/// @return B24_OK; a REST error; B24_STATE also if `state.dir` cannot be written; B24_CLOSED if the client was closed or
+/// freed; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn b24_batch_ack(batch: *mut b24_batch) -> b24_status {
     boundary::status(|| {
@@ -255,7 +257,8 @@ pub unsafe extern "C" fn b24_batch_ack_records(
 /// @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
 /// @param count Number of strings.
 /// @return Same as b24_batch_ack_records; B24_INVALID_ARGUMENT also if a record is already acknowledged; B24_STATE also
-/// if the records are not reserved in the portal (key `fetch.reserve`).
+/// if the records are not reserved in the portal (key `fetch.reserve`): repeating does not help, so store such records
+/// yourself and acknowledge them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_fail_records(
     batch: *mut b24_batch,
@@ -276,6 +279,8 @@ pub unsafe extern "C" fn b24_batch_fail_records(
 /// - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover;
 /// - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
 /// - otherwise as the key `recover.orphans` allows, by default after about an hour.
+///
+/// Records that b24_client_fetch_failed has returned come again through that function only.
 ///
 /// Does not block.
 ///

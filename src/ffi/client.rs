@@ -37,8 +37,8 @@ pub(super) static CLIENTS: Registry<b24_client, ClientHandle> = Registry::new("b
 /// @param config The configuration. It is copied, so later changes do not affect the client.
 /// @param out Receives the handle. Free it with b24_client_free.
 /// @return B24_OK; B24_CONFIG if a required key is missing, or a value cannot be used; B24_STATE if `state.dir` or
-/// `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`; B24_INVALID_ARGUMENT;
-/// B24_INVALID_HANDLE.
+/// `auth.tokens_file` cannot be used, or if another client uses the same `state.dir`, until it is freed or its process
+/// ends; B24_INVALID_ARGUMENT; B24_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_client_new(config: *const b24_config, out: *mut *mut b24_client) -> b24_status {
     boundary::status(|| {
@@ -139,9 +139,9 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
 ///
 /// While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
 /// empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
-/// probably holds more. After an error it stays readable as well: pause before you call again, because until the
-/// library's own pause is over (1 s at first, 30 s at most; longer if the portal is closed), b24_client_next sends
-/// nothing and returns the same error again.
+/// probably holds more. After an error it stays readable as well, although the library pauses (for 1 s at first, for 30 s
+/// at most; longer if the portal is closed), and until then b24_client_next with timeout 0 returns the same error again
+/// and sends nothing. So do not watch the descriptor for a second or two after an error.
 ///
 /// Watch it for POLLIN only; POLLERR and POLLHUP do not occur. Watch it level-triggered: with EPOLLET, a batch that was
 /// full or an error would not wake you again.
@@ -179,8 +179,12 @@ pub extern "C" fn b24_client_wait_handle(client: *const b24_client) -> *mut c_vo
 /// waits or needs the portal, b24_batch_ack included. Any thread may call this function, and so may a log callback.
 /// Closing again has no effect. Does not block.
 ///
+/// Only a renewal of tokens is not interrupted, because its answer must not be lost: a call that renews them may return
+/// up to 20 s later.
+///
 /// Records that are not acknowledged stay reserved in the portal and are delivered again, as b24_batch_free describes.
-/// So to stop without processing records twice, acknowledge the last batch before you close the client.
+/// So to stop without processing records twice, acknowledge the last batch before you close the client. If closing
+/// interrupts a fetch, its records are delivered again, too, but only as `recover.orphans` says.
 ///
 /// @param client The client.
 /// @return B24_OK; B24_INVALID_HANDLE.

@@ -11,10 +11,11 @@ use crate::error::Status;
 /// them for this batch until they are acknowledged; otherwise it deletes them (key `fetch.reserve`). Batches that have
 /// to be redelivered come first.
 ///
-/// Blocks, as a rule for one request, the first time for three. If the last fetch failed, it first pauses, for 1 s, and
-/// for up to 30 s if fetches go on failing. After a transient error it makes up to three more attempts, with pauses of 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes about 20 s. If the portal
-/// accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about ten minutes with the
-/// default of 65 s: lower that key if this is too long. b24_client_close ends the call at once.
+/// Blocks, as a rule for one request, the first time for three. If the previous call failed, this one begins with a
+/// pause: of 1 s at first, of up to 30 s if fetches go on failing. A request that fails with a transient error is
+/// repeated up to three times within the call, after 0.1, 0.5 and 2 s. While the portal cannot be reached, that takes
+/// about 20 s. If the portal accepts connections but never answers, it takes up to nine times `http.timeout_ms`, about
+/// ten minutes with the default of 65 s: lower that key if this is too long. b24_client_close ends the call.
 ///
 /// @param client The client. It need not be connected.
 /// @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
@@ -36,9 +37,9 @@ pub unsafe extern "C" fn b24_client_fetch(client: *mut b24_client, limit: u32, o
 /// Waits for a notification and fetches the next batch, of at most `fetch.limit` records, that is not empty. A main
 /// loop consists of this call and b24_batch_ack. After a full batch it fetches again without waiting. Blocks.
 ///
-/// The timeout limits the waiting, but not the fetch that follows: a fetch is not interrupted, because that could lose
-/// records. So this function may block longer than timeout_ms, even if that is 0: as a rule for one request, at most as
-/// long as b24_client_fetch.
+/// The timeout limits the waiting, but not a request that has begun. So this function may block longer than timeout_ms,
+/// even if that is 0: for one request, which `http.timeout_ms` limits. Requests that fail are repeated only while there
+/// is time. b24_client_close ends the call.
 ///
 /// @param client The client. Call b24_client_connect first. If that returned B24_TIMEOUT or a transient error, this
 /// function works all the same.
@@ -69,8 +70,9 @@ pub unsafe extern "C" fn b24_client_next(
 
 /// Fetches records that were marked as failed (b24_batch_fail_records), so that you can process them again. They are
 /// reserved for the batch, like those of b24_client_fetch. Records that you acknowledge leave the portal. Those that
-/// you do not acknowledge, or mark as failed again, are returned by a later call of this function. Blocks for one
-/// request, the first time for two, each at most for `http.timeout_ms`.
+/// you do not acknowledge, or mark as failed again, are returned by a later call of this function. If the portal's plan
+/// does not include reservations, there are no such records. Blocks for one request, the first time for two, each at
+/// most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
 /// @param limit Maximum number of records, 1 to 1000. 0: the value of the key `fetch.limit`.
