@@ -92,7 +92,9 @@ impl Client {
         let checked = self.portal.check_application(self.source != Source::Handler, Deadline::after(time, now));
         self.ctx.cancel.check()?;
         let checked = checked.map(|checked| {
-            self.handler.bindings().seen(&checked.bindings);
+            if let Some(bindings) = &checked.bindings {
+                self.handler.bindings().seen(bindings);
+            }
             checked.obstacle
         });
         let (level, error) = match checked {

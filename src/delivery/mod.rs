@@ -157,13 +157,13 @@ impl Delivery {
     }
 
     fn fetch_from_queue(self: &Arc<Self>, limit: u32, failed: bool, deadline: Deadline) -> Result<Batch> {
-        // Records that cannot be stored stay in the queue.
-        self.store.reserve_space(limit)?;
         let Some(turn) = self.portal.reserving_turn(deadline)? else {
             // Other threads have fetched until the deadline. Full: whether the queue holds more is not known.
             let kind = BatchKind { full: true, ..BatchKind::default() };
             return Ok(Batch::new(Fetched::none(), kind, None, self.clone()));
         };
+        // Records that cannot be stored stay in the queue. Whoever had the turn before has used its own space up.
+        self.store.reserve_space(limit)?;
         let _gate = self.fetch_gate.read().unwrap_or_else(PoisonError::into_inner);
         if self.mode() == FetchMode::Reserve {
             match self.reserve(|| self.portal.fetch_records(&turn, limit, FetchMode::Reserve, failed)) {

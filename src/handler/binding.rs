@@ -42,8 +42,10 @@ struct Known {
     handler: Option<HandlerBinding>,
     /// Addresses that others have bound.
     others: BTreeSet<String>,
-    /// Offline events, in capitals.
+    /// Offline events that this client has bound, in capitals.
     events: BTreeSet<String>,
+    /// Those that were bound when the portal was last asked.
+    seen_events: BTreeSet<String>,
     /// When to bind everything anew, and how often that has failed.
     rebinding: Option<(Instant, Backoff)>,
 }
@@ -136,7 +138,10 @@ impl Bindings {
     /// Unbinds an offline event. Blocks for a REST call.
     pub fn unbind_event(&self, event: &str) -> Result<()> {
         self.portal.unbind_offline(event)?;
-        lock(&self.known).events.remove(&event.to_ascii_uppercase());
+        let mut known = lock(&self.known);
+        let event = event.to_ascii_uppercase();
+        known.events.remove(&event);
+        known.seen_events.remove(&event);
         Ok(())
     }
 
@@ -157,7 +162,7 @@ impl Bindings {
         let (handlers, events, mut backoff) = {
             let mut known = lock(&self.known);
             let Some((_, backoff)) = known.rebinding.take_if(|(at, _)| *at <= now) else { return };
-            (known.handlers(), known.events.clone(), backoff)
+            (known.handlers(), &known.events | &known.seen_events, backoff)
         };
         let bound = self.bind_all(&handlers, &events);
         if self.ctx.cancel.is_cancelled() {
@@ -229,7 +234,7 @@ impl Bindings {
             binding.offline != 0 && !binding.event.is_empty() && binding.connector_id == self.portal.connector_id()
         });
         let mut known = lock(&self.known);
-        known.events.extend(ours.map(|binding| binding.event.to_ascii_uppercase()));
+        known.seen_events = ours.map(|binding| binding.event.to_ascii_uppercase()).collect();
         known.others = addresses(bound).into_iter().map(str::to_owned).collect();
     }
 
@@ -254,12 +259,14 @@ impl Bindings {
 }
 
 impl Known {
-    /// Everything to be called. The portal does not tell the options of what others have bound.
+    /// Everything to be called. The portal does not tell the options of what others have bound, and a client that has
+    /// bound an address has unbound theirs.
     fn handlers(&self) -> Vec<HandlerBinding> {
-        let own = self.handler.as_ref().map(|handler| handler.url.as_str());
-        let others = self.others.iter().filter(|url| own != Some(url.as_str()));
-        let others = others.map(|url| HandlerBinding { url: url.clone(), min_timeout_s: DEFAULT_MIN_TIMEOUT_S });
-        self.handler.iter().cloned().chain(others).collect()
+        if let Some(own) = &self.handler {
+            return vec![own.clone()];
+        }
+        let other = |url: &String| HandlerBinding { url: url.clone(), min_timeout_s: DEFAULT_MIN_TIMEOUT_S };
+        self.others.iter().map(other).collect()
     }
 }
 

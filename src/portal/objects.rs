@@ -1,6 +1,6 @@
 //! The objects that records are about: 50 distinct ones per request, each once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -47,15 +47,23 @@ impl Plan {
     fn new(records: &[Record], methods: &ObjectMethods) -> Plan {
         let changes: Vec<Option<Change>> =
             records.iter().map(|record| methods.find(&record.event_name, &record.event_data)).collect();
-        // An id is never used again, so an object that any record reports as deleted is gone for all of them.
-        let deleted: BTreeSet<&Lookup> =
-            changes.iter().flatten().filter(|change| change.deletes).map(|change| &change.lookup).collect();
+        // The portal counts its records up: what was changed before it was deleted is gone, but a currency, whose id is a
+        // code, may have been added again since.
+        let number = |record: &Record| record.id.parse::<u64>().unwrap_or(0);
+        let mut deleted: HashMap<&Lookup, u64> = HashMap::new();
+        for (record, change) in records.iter().zip(&changes) {
+            if let Some(Change { lookup, deletes: true }) = change {
+                let last = deleted.entry(lookup).or_default();
+                *last = number(record).max(*last);
+            }
+        }
         let mut plan = Plan::default();
         let mut indexes: HashMap<&Lookup, usize> = HashMap::new();
         for (record, change) in records.iter().zip(&changes) {
             let need = match change {
                 None => Need::Unknown,
-                Some(change) if deleted.contains(&change.lookup) => Need::Deleted,
+                Some(Change { deletes: true, .. }) => Need::Deleted,
+                Some(change) if deleted.get(&change.lookup).is_some_and(|last| *last > number(record)) => Need::Deleted,
                 Some(Change { lookup, .. }) => Need::Call(*indexes.entry(lookup).or_insert_with(|| {
                     plan.calls.push(lookup.clone());
                     plan.calls.len() - 1
@@ -164,8 +172,11 @@ fn name(index: usize) -> String {
 mod tests {
     use super::*;
 
+    /// Its number in the queue is that of its letter.
     fn record(message_id: &str, event: &str, data: &str) -> Record {
-        let json = format!(r#"{{"MESSAGE_ID":"{message_id}","EVENT_NAME":"{event}","EVENT_DATA":{data}}}"#);
+        let number = message_id.as_bytes()[0];
+        let json =
+            format!(r#"{{"ID":"{number}","MESSAGE_ID":"{message_id}","EVENT_NAME":"{event}","EVENT_DATA":{data}}}"#);
         serde_json::from_str(&json).unwrap()
     }
 
@@ -192,13 +203,25 @@ mod tests {
     #[test]
     fn deleted_objects_are_not_asked_for_whatever_the_order() {
         let records = [
-            record("a", "ONCRMDEALUPDATE", r#"{"FIELDS":{"ID":7}}"#),
             record("b", "ONCRMDEALDELETE", r#"{"FIELDS":{"ID":7}}"#),
-            record("c", "ONTASKDELETE", r#"{"FIELDS_BEFORE":{"ID":3},"FIELDS_AFTER":"undefined"}"#),
-            record("d", "ONTASKUPDATE", r#"{"FIELDS_BEFORE":{"ID":3},"FIELDS_AFTER":{"ID":3}}"#),
+            record("a", "ONCRMDEALUPDATE", r#"{"FIELDS":{"ID":7}}"#),
+            record("c", "ONTASKUPDATE", r#"{"FIELDS_BEFORE":{"ID":3},"FIELDS_AFTER":{"ID":3}}"#),
+            record("d", "ONTASKDELETE", r#"{"FIELDS_BEFORE":{"ID":3},"FIELDS_AFTER":"undefined"}"#),
         ];
         let plan = plan(&records);
         assert!(plan.calls.is_empty() && plan.needs.values().all(|need| *need == Need::Deleted), "{plan:?}");
+    }
+
+    #[test]
+    fn what_was_added_again_is_asked_for() {
+        let records = [
+            record("a", "ONCRMCURRENCYUPDATE", r#"{"FIELDS":{"ID":"USD"}}"#),
+            record("b", "ONCRMCURRENCYDELETE", r#"{"FIELDS":{"ID":"USD"}}"#),
+            record("c", "ONCRMCURRENCYADD", r#"{"FIELDS":{"ID":"USD"}}"#),
+        ];
+        let plan = plan(&records);
+        let needs: Vec<_> = plan.needs.values().collect();
+        assert_eq!(needs, [&Need::Deleted, &Need::Deleted, &Need::Call(0)]);
     }
 
     #[test]

@@ -44,8 +44,8 @@ fn yes() -> bool {
 pub struct SelfCheck {
     /// What would keep events from coming.
     pub obstacle: Option<Error>,
-    /// What is bound.
-    pub bindings: Vec<Binding>,
+    /// What is bound; `None`: the portal did not tell.
+    pub bindings: Option<Vec<Binding>>,
 }
 
 impl Portal {
@@ -58,7 +58,7 @@ impl Portal {
             "bindings": command("event.get", &json!({})),
         });
         let results = self.run_batch_until(&commands, false, Repeat::No, deadline)?;
-        let bindings = read(&results, "bindings").unwrap_or_default();
+        let bindings = read(&results, "bindings");
         Ok(SelfCheck { obstacle: obstacle(&results, needs_pull), bindings })
     }
 }

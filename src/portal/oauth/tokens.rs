@@ -210,7 +210,7 @@ impl Tokens {
         let doubt = turn.family.family().renewal_begun();
         let now = self.ctx.clock.unix();
         turn.change(|family| family.note(stale, |family| family.begin_renewal(now)))?;
-        if turn.family.access() != *stale {
+        if turn.family.family().pair().access != *stale {
             return Ok(false);
         }
         // The note has taken the room that was reserved.
