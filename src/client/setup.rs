@@ -37,7 +37,7 @@ impl Client {
 
     /// The same with the given clock.
     pub fn with_clock(config: &Config, hooks: Hooks, clock: Arc<dyn Clock>) -> Result<Client> {
-        let settings = config.settings()?;
+        let settings = Arc::new(config.settings()?);
         let ctx = Context {
             clock: clock.clone(),
             cancel: Cancellation::default(),
@@ -95,7 +95,7 @@ fn portal_name(settings: &Settings) -> PortalName {
 }
 
 fn tokens_setup(
-    settings: &Settings,
+    settings: &Arc<Settings>,
     store: &Arc<Store>,
     host: Option<TokensSink>,
     ctx: &Context,

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 
 /// Buffers of an HTTP connection. The heads of requests and answers have to fit in. ureq's defaults (2 × 128 KiB) are
 /// sized for downloads, but our connections mostly wait.
-const HTTP_BUFFERS: BufferSizes = BufferSizes { input: 12 * 1024, output: 8 * 1024 };
+const HTTP_BUFFERS: BufferSizes = BufferSizes { input: 10 * 1024, output: 8 * 1024 };
 /// Buffers of a raw connection. Frames of a push server are small, ours even more so, and a process may hold hundreds of
 /// connections. The head of a request to a proxy has to fit in, its user and password included.
 const RAW_BUFFERS: BufferSizes = BufferSizes { input: 4 * 1024, output: 2 * 1024 };

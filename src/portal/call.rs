@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::limiter::Limiter;
 use super::oauth::Tokens;
-use super::object_methods::ObjectMethods;
 use super::operating::{self, Operating, RunTime};
 use super::params::{Params, check_method};
 use super::refusal;
 use super::reserving::Reserving;
 use crate::clock::Deadline;
+use crate::config::object_methods::ObjectMethod;
 use crate::config::{Address, PlainHttp, Settings};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -53,7 +53,8 @@ pub struct Portal {
     limiter: Option<Arc<Limiter>>,
     pub(super) operating: Operating,
     pub(super) reserving: Reserving,
-    pub(super) object_methods: ObjectMethods,
+    /// What the host has configured.
+    pub(super) object_methods: Vec<ObjectMethod>,
     rest_address: Mutex<RestAddress>,
     connector_id: String,
     /// Host and port of `portal.url`, as [`domain_of`] spells them.
@@ -75,7 +76,7 @@ impl Portal {
             limiter,
             operating: Operating::default(),
             reserving: Reserving::new(),
-            object_methods: ObjectMethods::new(&settings.object_methods),
+            object_methods: settings.object_methods.clone(),
             rest_address: Mutex::new(RestAddress { endpoint: String::new(), url }),
             connector_id: settings.connector_id.clone(),
             domain: domain_of(settings.portal.origin()),

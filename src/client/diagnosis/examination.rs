@@ -21,7 +21,7 @@ use crate::push::websocket::Socket;
 
 /// What an examination looks at.
 pub(super) struct Examination {
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     pub(super) portal: Arc<Portal>,
     pub(super) listener: Arc<Listener>,
     pub(super) port: Arc<Port>,

@@ -33,7 +33,7 @@ pub(super) struct Diagnosis {
 
 impl Diagnosis {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &Arc<Settings>,
         portal: Arc<Portal>,
         listener: Arc<Listener>,
         port: Arc<Port>,

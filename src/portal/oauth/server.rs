@@ -1,5 +1,6 @@
 //! The authorization server, which sells pairs of tokens (docs/protocol.md §2.3).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
@@ -27,7 +28,7 @@ pub trait TokenServer: Send + Sync {
 
 /// The vendor's authorization server.
 pub struct AuthServer {
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Not interrupted by the client's end: an answer that gets lost takes the application's tokens with it. Made when it
     /// is needed, as many clients never renew.
     http: OnceCell<Http>,
@@ -52,7 +53,7 @@ impl TokenServer for AuthServer {
 
 impl AuthServer {
     /// As configured.
-    pub fn new(settings: &Settings) -> AuthServer {
+    pub fn new(settings: &Arc<Settings>) -> AuthServer {
         AuthServer { settings: settings.clone(), http: OnceCell::new() }
     }
 
