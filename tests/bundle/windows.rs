@@ -114,3 +114,47 @@ fn the_64_bit_library_works() {
 fn the_32_bit_library_works() {
     works(32, &hosts::WINDOWS_X86, "windows-x86", "i386");
 }
+
+/// What wine tells of the calls that a program makes shows two things that nothing else does: that a state is flushed
+/// before and after its renaming, and that a renaming that another program prevents is tried again.
+#[test]
+#[ignore = "needs packaging/build.sh bundle"]
+fn a_state_is_flushed_and_waits_for_whoever_holds_it_open() {
+    let wine = Wine::new(64);
+    let archive = Archive::unpack("windows-x86_64");
+    fs::copy(archive.path().join("bin/b24events.dll"), wine.path("b24events.dll")).expect("the archive holds it");
+    let include = format!("-I{}", archive.path().join("include").display());
+    let library = archive.path().join("lib/libb24events.dll.a").display().to_string();
+    let source = root().join("tests/c/windows_state.c");
+    hosts::WINDOWS_X86_64.c_program(&source, &[&include, &library, "-static"], &wine.path("windows_state.exe"));
+
+    let output = wine.program("windows_state.exe").arg("state").env("WINEDEBUG", "+relay").output();
+    let output = output.expect("wine starts it");
+    let relay = String::from_utf8_lossy(&output.stderr);
+    let texts = || relay.lines().filter(|line| !line.contains("Call ") && !line.contains("Ret ")).collect::<Vec<_>>();
+    assert!(output.status.success(), "{:?} {:?}", output.status, texts().last());
+    let calls = calls_of_the_writer(&relay);
+    let is = |call: &&str, name: &str| call.contains(name);
+    let renamed: Vec<_> = (0..calls.len()).filter(|at| calls[*at].contains("MoveFileExW() retval=00000001")).collect();
+    assert!(renamed.len() >= 2, "{} renamings", renamed.len());
+    for at in renamed {
+        let before = calls[..at].iter().rev().find(|call| !is(call, "MoveFileExW"));
+        let after = calls[at + 1..].iter().find(|call| !is(call, "Ret "));
+        assert!(before.is_some_and(|call| is(call, "FlushFileBuffers")), "before the renaming: {before:?}");
+        assert!(after.is_some_and(|call| is(call, "FlushFileBuffers")), "after the renaming: {after:?}");
+    }
+    let failed = calls.iter().filter(|call| call.contains("MoveFileExW() retval=00000000")).count();
+    println!("tried again {failed} times within a second");
+    assert!(failed > 0, "nobody held the file");
+}
+
+/// The calls of the thread that renames the state, in their order, as far as they rename or flush.
+fn calls_of_the_writer(relay: &str) -> Vec<&str> {
+    let thread =
+        relay.lines().find(|line| line.contains("Call KERNEL32.MoveFileExW")).and_then(|line| line.split(':').next());
+    let thread = thread.expect("it renames");
+    let lines = relay.lines().filter(|line| line.split(':').next() == Some(thread));
+    lines
+        .filter(|line| line.contains("KERNEL32.MoveFileExW") || line.contains("Call KERNEL32.FlushFileBuffers"))
+        .collect()
+}
