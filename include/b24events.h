@@ -15,9 +15,9 @@
  *     b24_config_new(&config);                 // check the status of each call; omitted here
  *     b24_config_set(config, "portal.url", "https://my.bitrix24.com");
  *     b24_config_set(config, "auth.access_token", access_token);
- *     b24_config_set(config, "auth.refresh_token", refresh_token);    // an access token is valid for an hour; these
- *     b24_config_set(config, "auth.client_id", client_id);            // three, and auth.server if it is not the
- *     b24_config_set(config, "auth.client_secret", client_secret);    // default, let the library renew it
+ *     b24_config_set(config, "auth.refresh_token", refresh_token);    // renews the access token, which is
+ *     b24_config_set(config, "auth.client_id", client_id);            // valid for an hour; set auth.server too,
+ *     b24_config_set(config, "auth.client_secret", client_secret);    // unless it is the default one
  *     b24_config_set(config, "state.dir", "/var/lib/my-program");     // where the library stores the new tokens
  *     b24_client_new(config, &client);
  *     b24_client_bind_event(client, "ONCRMDEALADD");
@@ -65,13 +65,15 @@
  *   - Any thread may call any function, also on the same client and on the same batch. Calls that change the same batch
  *     run one after the other. Free a handle only when no thread will use it any more: strings that belong to it are
  *     then no longer valid. b24_client_close() ends every blocked call of a client.
- *   - Call no function from a signal handler: let it write to a pipe that your poll() watches, or have another thread
- *     call b24_client_close(). The library installs no signal handlers and raises no SIGPIPE.
+ *   - Call no function from a signal handler. To end on a signal, have another thread wait for the signal and call
+ *     b24_client_close(). A pipe that your poll() watches ends the program only after the call that runs then, which may
+ *     take as long as `http.timeout_ms`. The library installs no signal handlers and raises no SIGPIPE.
  *   - After fork() the child cannot use what its parent has made: with such a handle every function returns B24_STATE
  *     and does nothing, and freeing does nothing. Create the configuration and the client after fork(), in the child.
  *     Until it ends or calls exec(), the child keeps the parent's sockets and files open, as it does all others.
  *   - A handle that is NULL, was freed or was never valid gives B24_INVALID_HANDLE. It never crashes the program.
- *   - Delivery is at least once: records that are not acknowledged are delivered again, and in rare cases others, too.
+ *   - Delivery is at least once: records that are not acknowledged are delivered again. In rare cases a record is
+ *     delivered again that was acknowledged.
  *     Your program must tolerate receiving a record twice; `id` and `timestamp_x` recognize it.
  *
  * Starting again:
@@ -711,11 +713,14 @@ b24_status b24_client_stats(const struct b24_client *client,
  * other things at once. It is readable while b24_client_wait would return at once: a notification is pending, someone
  * must intervene, or the client is closed. At rest it is not readable.
  *
+ * After every connection it becomes readable once, so records that were queued before need no call of their own.
+ *
  * While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
  * empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
  * probably holds more. After an error it stays readable as well, although the library pauses (for 1 s at first, for 30 s
  * at most; longer if the portal is closed), and until then b24_client_next with timeout 0 returns the same error again
- * and sends nothing. So do not watch the descriptor for a second or two after an error.
+ * and sends nothing. So do not watch the descriptor for a second or two after an error,
+ * and log a text only when it differs from the one before.
  *
  * Watch it for POLLIN only; POLLERR and POLLHUP do not occur. Watch it level-triggered: with EPOLLET, a batch that was
  * full or an error would not wake you again.
@@ -774,7 +779,8 @@ void b24_client_free(struct b24_client *client);
 /**
  * Binds an event (`event.bind`): from now on, changes of this kind go into the client's queue. The binding is
  * permanent: it outlives the client. Binding an event again has no effect. Updating the application in the portal
- * removes its bindings, so call this function at every start. Blocks, at most for `http.timeout_ms`.
+ * removes its bindings, so call this function at every start, and once a day if the program runs for long: a client
+ * that only listens to the push server is not told of an update. Blocks, at most for `http.timeout_ms`.
  *
  * @param client The client. It need not be connected.
  * @param event_name Name such as "ONCRMDEALADD". The REST method `events` lists all names.
@@ -1176,9 +1182,9 @@ b24_status b24_batch_objects(const struct b24_batch *batch,
  * leave the queue. Acknowledging again has no effect.
  *
  * If this function fails with a transient error, call it again on the same batch. That is safe even if the portal has
- * already carried out the first call. B24_STATE is not transient: the portal has acknowledged the records, but
- * `state.dir` does not know it. Call again once `state.dir` can be written, or free the batch; then its records may be
- * delivered again after the next start. After any other error, free the batch: its records are delivered again, as
+ * already carried out the first call. After a B24_STATE that is not transient `state.dir` cannot be written: call again
+ * once it can, or free the batch; then its records may be delivered again after the next start, although the portal has
+ * acknowledged them. After any other error, free the batch: its records are delivered again, as
  * b24_batch_free describes.
  *
  * Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
@@ -1206,16 +1212,16 @@ b24_status b24_batch_ack_records(struct b24_batch *batch,
 /**
  * Marks some records of a batch as failed (`event.offline.error`). They stay in the portal, and only
  * b24_client_fetch_failed returns them. Until they are fetched that way and acknowledged, the portal merges later
- * changes of the same objects into them. Repeating the call is safe; a record may be marked twice, and a marked one
- * may still be acknowledged. Like all records, they are deleted 34 days after their last change. Blocks, at most for
+ * changes of the same objects into them. The call can be repeated: marking a record twice
+ * has no effect, and a marked record can still be acknowledged. Like all records, they are deleted 34 days after their last change. Blocks, at most for
  * `http.timeout_ms`.
  *
  * @param batch The batch.
  * @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
  * @param count Number of strings.
  * @return Same as b24_batch_ack_records; B24_INVALID_ARGUMENT also if a record is already acknowledged; B24_STATE also
- * if the records are not reserved in the portal (key `fetch.reserve`): repeating does not help, so store such records
- * yourself and acknowledge them.
+ * if the records are not reserved in the portal (key `fetch.reserve`): b24_batch_process_id returns "" for such a
+ * batch. Repeating does not help, so store such records yourself and acknowledge them.
  */
 b24_status b24_batch_fail_records(struct b24_batch *batch,
                                   const char *const *message_ids,
@@ -1225,11 +1231,13 @@ b24_status b24_batch_fail_records(struct b24_batch *batch,
  * Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal, or in the
  * library's state if the portal's plan does not include reservations. They are delivered again:
  *
- * - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover;
+ * - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover. A
+ *   call of b24_client_next that waits returns them then; the descriptor of b24_client_fd may show them only at the
+ *   next check of the queue (`push.poll_interval_ms`);
  * - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
  * - otherwise as the key `recover.orphans` allows, by default after about an hour.
  *
- * Records that b24_client_fetch_failed has returned come again through that function only.
+ * Records that b24_client_fetch_failed has returned come again in the same way, but through that function only.
  *
  * Does not block.
  *

@@ -313,7 +313,7 @@ pub static KEYS: &[Key] = &[
         Some("false"),
         "Allow `http://` for addresses other than loopback, and for loopback addresses that a portal elsewhere names. \
          Everyone on the way can then read the tokens.",
-        "Разрешить `http://` для других компьютеров (для этого он разрешён всегда), а также для адресов этого \
+        "Разрешить `http://` для других компьютеров (для этого компьютера он разрешён всегда), а также для адресов этого \
          компьютера, если их сообщает портал с другого. Токены тогда сможет прочитать любой, через кого проходит трафик.",
     ),
     key(

@@ -207,9 +207,9 @@ pub unsafe extern "C" fn b24_batch_objects(batch: *const b24_batch, objects_json
 /// leave the queue. Acknowledging again has no effect.
 ///
 /// If this function fails with a transient error, call it again on the same batch. That is safe even if the portal has
-/// already carried out the first call. B24_STATE is not transient: the portal has acknowledged the records, but
-/// `state.dir` does not know it. Call again once `state.dir` can be written, or free the batch; then its records may be
-/// delivered again after the next start. After any other error, free the batch: its records are delivered again, as
+/// already carried out the first call. After a B24_STATE that is not transient `state.dir` cannot be written: call again
+/// once it can, or free the batch; then its records may be delivered again after the next start, although the portal has
+/// acknowledged them. After any other error, free the batch: its records are delivered again, as
 /// b24_batch_free describes.
 ///
 /// Blocks for one request, or for two if the first one gets no answer, each at most for `http.timeout_ms`.
@@ -249,16 +249,16 @@ pub unsafe extern "C" fn b24_batch_ack_records(
 
 /// Marks some records of a batch as failed (`event.offline.error`). They stay in the portal, and only
 /// b24_client_fetch_failed returns them. Until they are fetched that way and acknowledged, the portal merges later
-/// changes of the same objects into them. Repeating the call is safe; a record may be marked twice, and a marked one
-/// may still be acknowledged. Like all records, they are deleted 34 days after their last change. Blocks, at most for
+/// changes of the same objects into them. The call can be repeated: marking a record twice
+/// has no effect, and a marked record can still be acknowledged. Like all records, they are deleted 34 days after their last change. Blocks, at most for
 /// `http.timeout_ms`.
 ///
 /// @param batch The batch.
 /// @param message_ids Array of strings, each the message_id of a record of this batch. May be NULL if count is 0.
 /// @param count Number of strings.
 /// @return Same as b24_batch_ack_records; B24_INVALID_ARGUMENT also if a record is already acknowledged; B24_STATE also
-/// if the records are not reserved in the portal (key `fetch.reserve`): repeating does not help, so store such records
-/// yourself and acknowledge them.
+/// if the records are not reserved in the portal (key `fetch.reserve`): b24_batch_process_id returns "" for such a
+/// batch. Repeating does not help, so store such records yourself and acknowledge them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn b24_batch_fail_records(
     batch: *mut b24_batch,
@@ -276,11 +276,13 @@ pub unsafe extern "C" fn b24_batch_fail_records(
 /// Frees a batch. Records that are neither acknowledged nor marked as failed stay reserved in the portal, or in the
 /// library's state if the portal's plan does not include reservations. They are delivered again:
 ///
-/// - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover;
+/// - by this client, after a pause that grows with each attempt (`redeliver.pauses_ms`), or after b24_client_recover. A
+///   call of b24_client_next that waits returns them then; the descriptor of b24_client_fd may show them only at the
+///   next check of the queue (`push.poll_interval_ms`);
 /// - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
 /// - otherwise as the key `recover.orphans` allows, by default after about an hour.
 ///
-/// Records that b24_client_fetch_failed has returned come again through that function only.
+/// Records that b24_client_fetch_failed has returned come again in the same way, but through that function only.
 ///
 /// Does not block.
 ///

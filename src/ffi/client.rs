@@ -137,11 +137,14 @@ pub unsafe extern "C" fn b24_client_stats(client: *const b24_client, json: *mut 
 /// other things at once. It is readable while b24_client_wait would return at once: a notification is pending, someone
 /// must intervene, or the client is closed. At rest it is not readable.
 ///
+/// After every connection it becomes readable once, so records that were queued before need no call of their own.
+///
 /// While it is readable, call b24_client_next with timeout 0. B24_TIMEOUT is then an ordinary result: the queue was
 /// empty, or another thread was faster. After a batch that was full the descriptor stays readable, because the queue
 /// probably holds more. After an error it stays readable as well, although the library pauses (for 1 s at first, for 30 s
 /// at most; longer if the portal is closed), and until then b24_client_next with timeout 0 returns the same error again
-/// and sends nothing. So do not watch the descriptor for a second or two after an error.
+/// and sends nothing. So do not watch the descriptor for a second or two after an error,
+/// and log a text only when it differs from the one before.
 ///
 /// Watch it for POLLIN only; POLLERR and POLLHUP do not occur. Watch it level-triggered: with EPOLLET, a batch that was
 /// full or an error would not wake you again.

@@ -28,7 +28,8 @@ pub struct b24_notification {
 
 /// Binds an event (`event.bind`): from now on, changes of this kind go into the client's queue. The binding is
 /// permanent: it outlives the client. Binding an event again has no effect. Updating the application in the portal
-/// removes its bindings, so call this function at every start. Blocks, at most for `http.timeout_ms`.
+/// removes its bindings, so call this function at every start, and once a day if the program runs for long: a client
+/// that only listens to the push server is not told of an update. Blocks, at most for `http.timeout_ms`.
 ///
 /// @param client The client. It need not be connected.
 /// @param event_name Name such as "ONCRMDEALADD". The REST method `events` lists all names.
