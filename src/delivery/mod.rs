@@ -207,16 +207,12 @@ impl Delivery {
         if fetched.message_ids.is_empty() {
             return Ok(Batch::new(fetched, BatchKind { full, ..BatchKind::default() }, None, self.clone()));
         }
-        let pending = match (mode, &fetched.process_id) {
-            (FetchMode::Reserve, Some(process_id)) if failed => PendingBatch::ReservedFailed(process_id.clone()),
-            (FetchMode::Reserve, Some(process_id)) => PendingBatch::Reserved(process_id.clone()),
-            (FetchMode::Reserve, None) => {
-                return Err(Error::protocol(
-                    "event.offline.get reserved records and returned no process_id; report this to Bitrix24's support",
-                ));
-            }
-            // Records of an unexpected shape cannot be stored, but the host can have them.
-            (FetchMode::Remove, _) => PendingBatch::Removed(fetched.to_records().unwrap_or_default()),
+        let reserved = fetched.process_id.clone().filter(|_| mode == FetchMode::Reserve);
+        let is_reserved = reserved.is_some();
+        let pending = match reserved {
+            Some(process_id) if failed => PendingBatch::ReservedFailed(process_id),
+            Some(process_id) => PendingBatch::Reserved(process_id),
+            None => self.removed(&fetched)?,
         };
         let (key, written) = self.store.add_in_flight(pending);
         if let Err(error) = written {
@@ -229,9 +225,20 @@ impl Delivery {
                 )
             });
         }
-        let failed = failed && mode == FetchMode::Reserve;
-        let kind = BatchKind { full, failed, partial: false, attempt: self.count_attempt(key) };
+        let kind = BatchKind { full, failed: failed && is_reserved, partial: false, attempt: self.count_attempt(key) };
         Ok(Batch::new(fetched, kind, Some(key), self.clone()))
+    }
+
+    /// Records that the portal has deleted. If they were to be reserved and no reservation is named, it may have.
+    fn removed(&self, fetched: &Fetched) -> Result<PendingBatch> {
+        if self.mode() == FetchMode::Reserve {
+            self.ctx.log.write(Level::Error, || {
+                "the portal returned records and no process_id, so they are treated as deleted in the portal; please \
+                 report this to Bitrix24's support"
+                    .into()
+            });
+        }
+        fetched.to_records().map(PendingBatch::Removed)
     }
 
     /// Counts that a batch is handed out; returns how many times it was.
@@ -344,10 +351,14 @@ impl Delivery {
             }
             Err(error) => return Err(error),
         };
-        if let Some(process_id) = fetched.process_id.clone().filter(|_| !fetched.message_ids.is_empty()) {
+        if !fetched.message_ids.is_empty() {
+            let pending = match fetched.process_id.clone() {
+                Some(process_id) => PendingBatch::Reserved(process_id),
+                None => self.removed(&fetched)?,
+            };
             // Both under one lock, so that no fetch finds the pending batch without its records.
             let mut reserved_ahead = lock(&self.reserved_ahead);
-            let (key, written) = self.store.add_for_redelivery(PendingBatch::Reserved(process_id));
+            let (key, written) = self.store.add_for_redelivery(pending);
             reserved_ahead.insert(key, fetched);
             // Another thread may have used up the ring of the batch that is acknowledged.
             self.doorbell.ring_unsignalled();

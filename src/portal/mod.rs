@@ -13,6 +13,7 @@ pub mod offline_events;
 mod operating;
 mod params;
 pub mod php;
+mod records;
 pub mod refusal;
 mod reserving;
 mod self_check;

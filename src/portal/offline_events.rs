@@ -2,118 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::answer::unexpected_result;
 use super::batch_call::command;
 use super::call::{Portal, Repeat};
 use super::php;
+use super::records::parse;
+pub use super::records::{Fetched, Record, read_records};
 use super::reserving::Turn;
 use crate::clock::Deadline;
 use crate::error::{Error, Result};
 use crate::state::store::Reservation;
-
-/// One record of an offline queue, named as the portal names it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Record {
-    /// `ID`: the record's number in the queue.
-    #[serde(rename = "ID", default, deserialize_with = "php::text")]
-    pub id: String,
-    /// `TIMESTAMP_X`: when the object changed last, as the portal spells it.
-    #[serde(rename = "TIMESTAMP_X", default, deserialize_with = "php::text")]
-    pub timestamp: String,
-    /// `EVENT_NAME`, such as `ONCRMDEALUPDATE`.
-    #[serde(rename = "EVENT_NAME", default, deserialize_with = "php::text")]
-    pub event_name: String,
-    /// `EVENT_DATA`: an object, `[]` or `false`.
-    #[serde(rename = "EVENT_DATA", default = "null")]
-    pub event_data: Box<RawValue>,
-    /// `EVENT_ADDITIONAL`: an object, `[]` or `false`.
-    #[serde(rename = "EVENT_ADDITIONAL", default = "null")]
-    pub event_additional: Box<RawValue>,
-    /// `MESSAGE_ID`: 32 characters that name the change. Records are acknowledged by it.
-    #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
-    pub message_id: String,
-    /// `PROCESS_ID` of the reservation that the record belongs to; only `event.offline.list` returns it.
-    #[serde(rename = "PROCESS_ID", default, deserialize_with = "php::text")]
-    pub process_id: String,
-    /// `ERROR`: whether the record is marked as failed; only `event.offline.list` returns it.
-    #[serde(rename = "ERROR", default, deserialize_with = "php::number")]
-    pub error: u64,
-}
-
-fn null() -> Box<RawValue> {
-    RawValue::NULL.to_owned()
-}
-
-/// The answer to `event.offline.get`: the JSON as it came, and what delivery needs of it.
-#[derive(Debug)]
-pub struct Fetched {
-    /// `{"process_id":…,"events":[…]}`.
-    pub json: String,
-    /// The reservation, if there is one.
-    pub process_id: Option<String>,
-    /// `MESSAGE_ID` of each record.
-    pub message_ids: Vec<String>,
-}
-
-impl Fetched {
-    fn parse(json: String) -> Result<Fetched> {
-        #[derive(Deserialize)]
-        struct Ids {
-            #[serde(default, deserialize_with = "php::text")]
-            process_id: String,
-            #[serde(default)]
-            events: Vec<MessageId>,
-        }
-        #[derive(Deserialize)]
-        struct MessageId {
-            #[serde(rename = "MESSAGE_ID", default, deserialize_with = "php::text")]
-            message_id: String,
-        }
-        let ids: Ids = parse("event.offline.get", &json)?;
-        Ok(Fetched {
-            process_id: Some(ids.process_id).filter(|id| !id.is_empty()),
-            message_ids: ids.events.into_iter().map(|record| record.message_id).collect(),
-            json,
-        })
-    }
-
-    /// Nothing.
-    pub fn none() -> Fetched {
-        Fetched { json: to_json(None, std::iter::empty()), process_id: None, message_ids: Vec::new() }
-    }
-
-    /// From stored records, without a reservation.
-    pub fn from_records(records: &[(String, Box<RawValue>)]) -> Fetched {
-        let json = to_json(None, records.iter().map(|(_, json)| json.as_ref()));
-        Fetched { json, process_id: None, message_ids: records.iter().map(|(id, _)| id.clone()).collect() }
-    }
-
-    /// Each record's `MESSAGE_ID` and JSON.
-    pub fn to_records(&self) -> Result<Vec<(String, Box<RawValue>)>> {
-        #[derive(Deserialize)]
-        struct RawRecords {
-            #[serde(default)]
-            events: Vec<Box<RawValue>>,
-        }
-        let raw: RawRecords = parse("event.offline.get", &self.json)?;
-        Ok(self.message_ids.iter().cloned().zip(raw.events).collect())
-    }
-}
-
-/// Records as `event.offline.get` returns them.
-fn to_json<'a>(process_id: Option<&str>, records: impl Iterator<Item = &'a RawValue>) -> String {
-    #[derive(Serialize)]
-    struct Records<'a> {
-        process_id: Option<&'a str>,
-        events: Vec<&'a RawValue>,
-    }
-    // These were parsed from JSON, so writing them as JSON cannot fail.
-    serde_json::to_string(&Records { process_id, events: records.collect() }).unwrap_or_default()
-}
 
 /// What `event.offline.get` does with the records that it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,8 +91,12 @@ impl Portal {
         // Not repeated: if the answer was lost, the call has reserved or deleted records, and a repetition would
         // fetch others.
         let params = json!({"limit": limit, "clear": u8::from(mode == FetchMode::Remove), "error": u8::from(failed)});
-        let answer = self.call("event.offline.get", &params, Repeat::No)?;
-        Fetched::parse(answer.into_result())
+        let answer = self.call("event.offline.get", &params, Repeat::No)?.into_result();
+        match mode {
+            FetchMode::Reserve => Fetched::parse(answer),
+            // Nobody else has them any more.
+            FetchMode::Remove => Ok(Fetched::of_any_shape(answer)),
+        }
     }
 
     /// `event.offline.get` of a reservation: up to `limit` of the records that are still in it; with `failed`, of those
@@ -220,7 +125,7 @@ impl Portal {
             start = page.next.filter(|next| *next > from);
         }
         records.truncate(limit);
-        Fetched::parse(to_json(Some(process_id), records.iter().map(Box::as_ref)))
+        Ok(Fetched::from_list(Some(process_id), records.iter().map(Box::as_ref)))
     }
 
     /// `event.offline.list`: all reservations in this queue.
@@ -296,47 +201,4 @@ impl Portal {
 
 pub(crate) fn is_already_bound(code: &str, text: &str) -> bool {
     code == "ERROR_EVENT_BINDING_EXISTS" || text.contains("already binded") || text.contains("already bound")
-}
-
-/// The records in an answer to `event.offline.get`.
-pub fn read_records(json: &str) -> Result<Vec<Record>> {
-    #[derive(Deserialize)]
-    struct Records {
-        #[serde(default)]
-        events: Vec<Record>,
-    }
-    parse::<Records>("event.offline.get", json).map(|parsed| parsed.events)
-}
-
-/// Parses a `result`. serde's text may be shown: the results of these methods hold no secrets.
-fn parse<T: serde::de::DeserializeOwned>(method: &str, json: &str) -> Result<T> {
-    serde_json::from_str(json).map_err(|error| unexpected_result(method, &error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_are_parsed_as_php_writes_them() {
-        let record: Record = serde_json::from_str(
-            r#"{"ID":"2","TIMESTAMP_X":"2026-11-24T10:00:00+03:00","EVENT_NAME":"ONCRMDEALADD",
-               "EVENT_DATA":{"FIELDS":{"ID":7}},"EVENT_ADDITIONAL":[],
-               "MESSAGE_ID":"d41d8cd98f00b204e9800998ecf8427e","PROCESS_ID":null,"ERROR":"1"}"#,
-        )
-        .unwrap();
-        assert_eq!((record.id.as_str(), record.error, record.process_id.as_str()), ("2", 1, ""));
-        assert_eq!(record.event_data.get(), r#"{"FIELDS":{"ID":7}}"#);
-        let minimal: Record = serde_json::from_str(r#"{"ID":3,"EVENT_DATA":false}"#).unwrap();
-        assert_eq!(
-            (minimal.id.as_str(), minimal.event_data.get(), minimal.event_additional.get()),
-            ("3", "false", "null")
-        );
-    }
-
-    #[test]
-    fn an_empty_queue_has_no_reservation() {
-        let fetched = Fetched::parse(r#"{"process_id":null,"events":[]}"#.into()).unwrap();
-        assert!(fetched.process_id.is_none() && fetched.message_ids.is_empty());
-    }
 }

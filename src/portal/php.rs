@@ -85,6 +85,31 @@ pub fn map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserialize
     deserializer.deserialize_any(Map(PhantomData))
 }
 
+/// The values of a list, or of a map in its place; `false` and `null` have none.
+pub fn values<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Values<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list or a map")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            std::iter::from_fn(|| seq.next_element().transpose()).collect()
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
+            let entries = std::iter::from_fn(|| map.next_entry::<de::IgnoredAny, T>().transpose());
+            entries.map(|entry| entry.map(|(_, value)| value)).collect()
+        }
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<T>, E> {
+            if value { Err(E::invalid_type(de::Unexpected::Bool(value), &self)) } else { Ok(Vec::new()) }
+        }
+        fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+    }
+    deserializer.deserialize_any(Values(PhantomData))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ mod delivery;
 mod diagnosis;
 mod handler;
 mod objects;
+mod odd_answers;
 mod push;
 mod recovery;
 mod rest;
