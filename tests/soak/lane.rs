@@ -56,6 +56,8 @@ impl Lane {
             ("state.dir", folder.as_str()),
             // Nobody else has this queue.
             ("recover.orphans", "exclusive"),
+            // A batch that is freed again and again would otherwise come back after minutes.
+            ("redeliver.pauses_ms", "100 200 500 1000"),
             ("http.timeout_ms", &(TOO_SLOW_MS - 1000).to_string()),
             ("push.idle_timeout_ms", "5000"),
             ("push.renew_before_s", "20"),
