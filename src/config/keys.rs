@@ -125,14 +125,18 @@ pub static KEYS: &[Key] = &[
     ),
     key(
         "recover.orphans",
-        Kind::Choice(&["aged", "exclusive", "no"]),
-        Some("aged"),
+        Kind::Choice(&["auto", "aged", "exclusive", "no"]),
+        Some("auto"),
         "What to do with reservations that this client does not know, because an answer was lost or a process ended \
-         without storing its state. `aged`: fetch them once they have been seen for `recover.orphan_age_s`. \
-         `exclusive`: fetch them at once; only if this client is the queue's only consumer. `no`: leave them.",
+         without storing its state. `auto`: fetch them once they have been seen for twice `http.timeout_ms`; or, if \
+         another consumer was seen at work in the last 24 hours, as `aged`. `aged`: fetch them once they have been seen \
+         for `recover.orphan_age_s`. Either time is extended at random, at most to double. `exclusive`: fetch them at \
+         once; only if this client is the queue's only consumer. `no`: leave them.",
         "Что делать с зарезервированными записями, о которых клиент не знает: ответ портала потерялся или процесс \
-         завершился, не сохранив состояние. `aged` — забрать, когда они видны дольше `recover.orphan_age_s`. \
-         `exclusive` — забрать сразу; только если у очереди один потребитель. `no` — не трогать.",
+         завершился, не сохранив состояние. `auto` — забрать, когда они видны дольше двух `http.timeout_ms`, а если за \
+         последние сутки был замечен другой потребитель — как `aged`. `aged` — забрать, когда они видны дольше \
+         `recover.orphan_age_s`. Оба срока случайно увеличиваются, самое большее вдвое. `exclusive` — забрать сразу; \
+         только если у очереди один потребитель. `no` — не трогать.",
     ),
     key(
         "recover.orphan_age_s",

@@ -129,11 +129,7 @@ impl Config {
                 "no" => Reserve::No,
                 _ => Reserve::Auto,
             },
-            orphans: match self.text("recover.orphans") {
-                "exclusive" => Some(Duration::ZERO),
-                "no" => None,
-                _ => Some(Duration::from_secs(self.number("recover.orphan_age_s"))),
-            },
+            orphans: self.orphan_ages(),
             redeliver_pauses: key::parse_pauses(self.text("redeliver.pauses_ms")).unwrap_or_default(),
             object_methods: object_methods::parse(self.text("objects.methods")).unwrap_or_default(),
             state_dir: self.path("state.dir"),
@@ -171,6 +167,17 @@ impl Config {
                 _ => Some(Level::Info),
             },
         })
+    }
+
+    fn orphan_ages(&self) -> Option<OrphanAges> {
+        let in_company = Duration::from_secs(self.number("recover.orphan_age_s"));
+        let alone = match self.text("recover.orphans") {
+            "no" => return None,
+            "exclusive" => return Some(OrphanAges { alone: Duration::ZERO, in_company: Duration::ZERO }),
+            "aged" => in_company,
+            _ => in_company.min(self.millis("http.timeout_ms") * 2),
+        };
+        Some(OrphanAges { alone, in_company })
     }
 
     fn text(&self, name: &str) -> &str {
@@ -218,7 +225,7 @@ pub struct Settings {
     pub(crate) fetch_limit: u32,
     pub(crate) reserve: Reserve,
     /// How long an unknown reservation is left alone; `None`: always.
-    pub(crate) orphans: Option<Duration>,
+    pub(crate) orphans: Option<OrphanAges>,
     /// After how long a batch that was freed without acknowledgement comes again, by attempt; the last one repeats.
     pub(crate) redeliver_pauses: Vec<Duration>,
     pub(crate) object_methods: Vec<ObjectMethod>,
@@ -238,6 +245,15 @@ pub struct Settings {
     pub(crate) max_answer_bytes: u64,
     pub(crate) allow_plain: bool,
     pub(crate) log_level: Option<Level>,
+}
+
+/// How long an unknown reservation is left alone (`recover.*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrphanAges {
+    /// While no other consumer was seen at work.
+    pub alone: Duration,
+    /// Otherwise.
+    pub in_company: Duration,
 }
 
 /// How the client learns that the queue has grown (`source`).

@@ -5,18 +5,20 @@
 //! redelivered before anything new is fetched.
 
 mod batch;
+mod orphans;
 mod plan;
 
 pub use batch::Batch;
 use batch::BatchKind;
+use orphans::OrphanSearch;
 use plan::Plan;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::{Deadline, Timeout};
-use crate::config::{Reserve, Settings};
+use crate::config::Settings;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lock;
@@ -41,10 +43,7 @@ pub struct Delivery {
     /// Read-locked from the fetching request until the batch is in the store; write-locked while the portal's
     /// reservations are compared with the store. So a reservation on its way into the store never counts as an orphan.
     fetch_gate: RwLock<()>,
-    /// Reservations of others become orphans at this age; `None`: never.
-    orphan_age: Option<Duration>,
-    /// When to search for orphans; `None`: only after a lost answer.
-    next_search: Mutex<Option<Instant>>,
+    orphan_search: OrphanSearch,
     /// Records that were reserved in the same request as an acknowledgement; in the store they are due for redelivery.
     reserved_ahead: Mutex<HashMap<store::Key, Fetched>>,
     /// How often this client has handed out each pending batch.
@@ -56,9 +55,6 @@ pub struct Delivery {
 
 /// Pauses between the attempts of one fetch; after the last one the fetch fails.
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
-
-/// Orphans are searched for at the first fetch, after a lost answer, and otherwise no more often than this.
-const MIN_SEARCH_INTERVAL: Duration = Duration::from_secs(300);
 
 impl Delivery {
     /// Makes the delivery of one client. Sends no request.
@@ -77,11 +73,11 @@ impl Delivery {
             plan: Plan::new(settings.reserve),
             limit: settings.fetch_limit,
             fetch_gate: RwLock::new(()),
-            orphan_age: settings.orphans.filter(|_| settings.reserve != Reserve::No),
-            next_search: Mutex::new(Some(ctx.clock.now())),
+            orphan_search: OrphanSearch::new(settings, ctx.clock.now()),
             reserved_ahead: Mutex::default(),
             attempts: Mutex::default(),
-            may_reserve_ahead: settings.state_dir.is_some() || settings.orphans == Some(Duration::ZERO),
+            may_reserve_ahead: settings.state_dir.is_some()
+                || settings.orphans.is_some_and(|ages| ages.in_company.is_zero()),
             ctx,
         }
     }
@@ -94,8 +90,9 @@ impl Delivery {
     pub fn fetch(self: &Arc<Self>, limit: u32, deadline: Deadline) -> Result<Batch> {
         let limit = self.checked_limit(limit)?;
         let outcome = self.fetch_repeatedly(limit, deadline);
-        // The ring that led here may have been that of a batch, and others wait for theirs.
+        // The ring that led here may have been that of a batch or of a search, and others wait for theirs.
         self.ring_for_next_redelivery();
+        self.ring_for_next_search();
         outcome
     }
 
@@ -171,7 +168,7 @@ impl Delivery {
                 Err(error) => {
                     if error.is_transient() {
                         // A lost answer may have named a reservation.
-                        *lock(&self.next_search) = Some(self.ctx.clock.now());
+                        self.orphan_search.answer_lost(self.ctx.clock.now());
                     }
                     return Err(error);
                 }
@@ -346,7 +343,7 @@ impl Delivery {
             Err(error) if error.is_transient() => {
                 // The request may have run. Acknowledging twice is harmless, and the next fetch searches for a new
                 // reservation first.
-                *lock(&self.next_search) = Some(self.ctx.clock.now());
+                self.orphan_search.answer_lost(self.ctx.clock.now());
                 return self.portal.clear(process_id, None);
             }
             Err(error) => return Err(error),
@@ -365,39 +362,6 @@ impl Delivery {
             written?;
         }
         Ok(())
-    }
-
-    /// Searches for orphans if it is time to. A search that fails does not block new records; it is repeated later.
-    fn run_scheduled_search(&self) {
-        let now = self.ctx.clock.now();
-        if lock(&self.next_search).is_some_and(|at| at <= now) {
-            if let Err(error) = self.search_for_orphans() {
-                *lock(&self.next_search) = Some(now + MIN_SEARCH_INTERVAL);
-                self.ctx.log.write(Level::Warning, || {
-                    format!("the search for orphaned reservations failed, fetching continues: {error}")
-                });
-            }
-        }
-    }
-
-    /// Makes orphaned reservations due for redelivery. Returns how many.
-    fn search_for_orphans(&self) -> Result<usize> {
-        let Some(age) = self.orphan_age else {
-            *lock(&self.next_search) = None;
-            return Ok(0);
-        };
-        let interval = (age / 2).max(MIN_SEARCH_INTERVAL);
-        *lock(&self.next_search) = Some(self.ctx.clock.now() + interval);
-        let reservations = self.portal.reservations()?;
-        // Reservations that were on their way while the portal answered are in the store once the gate is ours.
-        let _gate = self.fetch_gate.write().unwrap_or_else(PoisonError::into_inner);
-        let adopted = self.store.adopt_orphans(reservations, self.ctx.clock.unix(), age.as_secs())?;
-        if adopted > 0 {
-            self.ctx.log.write(Level::Warning, || {
-                format!("{adopted} orphaned reservations were found; their records are delivered next")
-            });
-        }
-        Ok(adopted)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The methods of offline events, with types (docs/protocol.md §2.1).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +14,7 @@ pub use super::records::{Fetched, Record, read_records};
 use super::reserving::Turn;
 use crate::clock::Deadline;
 use crate::error::{Error, Result};
-use crate::state::store::Reservation;
+use crate::state::store::{Reservation, ReservationList};
 
 /// What `event.offline.get` does with the records that it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,25 +128,30 @@ impl Portal {
         Ok(Fetched::from_list(Some(process_id), records.iter().map(Box::as_ref)))
     }
 
-    /// `event.offline.list`: all reservations in this queue.
-    pub fn reservations(&self) -> Result<BTreeSet<Reservation>> {
-        let mut found = BTreeSet::new();
-        let mut after = 0;
-        loop {
+    /// `event.offline.list`: the reservations in this queue after the record with the `ID` `after`, in at most `max_pages`
+    /// calls.
+    pub fn reservations(&self, after: u64, max_pages: u32) -> Result<ReservationList> {
+        let mut found: BTreeMap<String, Reservation> = BTreeMap::new();
+        let mut last = Some(after);
+        for _ in 0..max_pages {
+            let Some(from) = last else { break };
             // Not by `start`: while others acknowledge, records move to earlier pages, and would be skipped.
-            let page = self.list_queue(&json!({">PROCESS_ID": "", ">ID": after}), 0)?;
-            let last = page.records.iter().filter_map(|record| record.id.parse::<u64>().ok()).max();
-            let reserved = page.records.into_iter().filter(|record| !record.process_id.is_empty());
-            found.extend(
-                reserved.map(|record| Reservation { process_id: record.process_id, failed: record.error != 0 }),
-            );
-            // A portal that names the same page again must not keep us here for ever.
-            match last.filter(|last| page.next.is_some() && *last > after) {
-                Some(last) => after = last,
-                None => break,
+            let page = self.list_queue(&json!({">PROCESS_ID": "", ">ID": from}), 0)?;
+            let mut max = from;
+            for record in page.records {
+                let first_id = record.id.parse().unwrap_or(0);
+                max = max.max(first_id);
+                if !record.process_id.is_empty() {
+                    let new =
+                        Reservation { process_id: record.process_id.clone(), failed: record.error != 0, first_id };
+                    let known = found.entry(record.process_id).or_insert(new);
+                    known.first_id = known.first_id.min(first_id);
+                }
             }
+            // A portal that names the same page again must not keep us here for ever.
+            last = Some(max).filter(|max| page.next.is_some() && *max > from);
         }
-        Ok(found)
+        Ok(ReservationList { reservations: found.into_values().collect(), after, last })
     }
 
     /// `event.offline.list`: a page of the queue, including reserved and failed records. Changes nothing.

@@ -1,11 +1,10 @@
 //! The state as JSON, for `state.dir`, the host's own database and `auth.tokens_file`. Holds tokens.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::family::TokenFamily;
+use super::strangers::StoredStrangers;
 use super::tokens::TokenPair;
 use crate::config::{Address, PlainHttp};
 use crate::secret::Secret;
@@ -33,8 +32,8 @@ pub(super) struct Document {
     pub(super) failed_reservations: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) removed: Vec<Vec<Box<RawValue>>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) seen: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "StoredStrangers::is_empty")]
+    pub(super) strangers: StoredStrangers,
 }
 
 /// What names a portal: its address and its lasting id, either of which may be empty.

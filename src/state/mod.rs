@@ -8,6 +8,7 @@ mod private_file;
 mod sharing;
 pub mod storage;
 pub mod store;
+mod strangers;
 pub mod tokens;
 pub mod tokens_file;
 

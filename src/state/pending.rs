@@ -1,10 +1,13 @@
 //! Batches that are fetched and not acknowledged yet. Pure: no disk, no portal.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::strangers::{Found, Moment, Reservation, ReservationList, StoredStrangers, Strangers};
+use crate::config::OrphanAges;
 
 /// Records that were fetched together.
 #[derive(Clone, Debug)]
@@ -15,15 +18,6 @@ pub enum PendingBatch {
     ReservedFailed(String),
     /// The portal has deleted them: `MESSAGE_ID` and JSON of each. This is the only copy.
     Removed(Vec<(String, Box<RawValue>)>),
-}
-
-/// A reservation that `event.offline.list` shows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reservation {
-    /// Its `process_id`.
-    pub process_id: String,
-    /// Whether its records had been marked as failed before they were reserved.
-    pub failed: bool,
 }
 
 /// Names a pending batch.
@@ -50,19 +44,30 @@ impl Stage {
     }
 }
 
+type Batches = BTreeMap<Key, (PendingBatch, Stage)>;
+
+fn holds(batches: &Batches, process_id: &str) -> bool {
+    batches.values().any(|(batch, _)| match batch {
+        PendingBatch::Reserved(id) | PendingBatch::ReservedFailed(id) => id == process_id,
+        PendingBatch::Removed(_) => false,
+    })
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct PendingBatches {
     next_key: Key,
-    batches: BTreeMap<Key, (PendingBatch, Stage)>,
-    /// Reservations of others: when each was seen first, seconds since 1970.
-    seen: BTreeMap<String, u64>,
+    batches: Batches,
+    strangers: Strangers,
 }
 
 impl PendingBatches {
     pub(super) fn insert(&mut self, batch: PendingBatch, stage: Stage) -> Key {
         let key = self.next_key;
         self.next_key += 1;
+        if let PendingBatch::Reserved(process_id) | PendingBatch::ReservedFailed(process_id) = &batch {
+            self.strangers.forget(process_id);
+        }
         self.batches.insert(key, (batch, stage));
         key
     }
@@ -74,23 +79,23 @@ impl PendingBatches {
                 let new: Vec<_> = records.into_iter().filter(|record| !self.holds_record(record)).collect();
                 (!new.is_empty()).then_some(PendingBatch::Removed(new))
             }
-            PendingBatch::Reserved(ref id) | PendingBatch::ReservedFailed(ref id) => (!self.holds(id)).then_some(batch),
+            PendingBatch::Reserved(ref id) | PendingBatch::ReservedFailed(ref id) => {
+                (!holds(&self.batches, id)).then_some(batch)
+            }
         };
         if let Some(batch) = new {
             self.insert(batch, Stage::Redeliver);
         }
     }
 
-    /// Takes over when reservations of others were seen first.
-    pub(super) fn restore_seen(&mut self, seen: BTreeMap<String, u64>) {
-        for (process_id, since) in seen {
-            let known = self.seen.entry(process_id).or_insert(since);
-            *known = since.min(*known);
-        }
+    /// Takes over what another state tells of reservations that nobody here knows.
+    pub(super) fn restore_strangers(&mut self, stored: StoredStrangers) {
+        let batches = &self.batches;
+        self.strangers.restore(stored, |process_id| holds(batches, process_id));
     }
 
-    pub(super) fn seen(&self) -> &BTreeMap<String, u64> {
-        &self.seen
+    pub(super) fn strangers(&self) -> StoredStrangers {
+        self.strangers.stored()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PendingBatch> {
@@ -143,24 +148,24 @@ impl PendingBatches {
         times.min()
     }
 
-    /// Compares the reservations that the portal knows with ours. Those that nobody here knows are orphans: an answer
-    /// was lost, or another consumer is at work. They are taken over when they have been seen for `age` seconds. Returns
-    /// how many were.
-    pub(super) fn adopt_orphans(&mut self, in_portal: BTreeSet<Reservation>, now: u64, age: u64) -> usize {
-        let strangers: BTreeSet<Reservation> =
-            in_portal.into_iter().filter(|reservation| !self.holds(&reservation.process_id)).collect();
-        self.seen.retain(|id, _| strangers.iter().any(|reservation| reservation.process_id == *id));
-        let mut adopted = 0;
-        for Reservation { process_id, failed } in strangers {
-            let since = *self.seen.entry(process_id.clone()).or_insert(now);
-            if now.saturating_sub(since) >= age {
-                self.seen.remove(&process_id);
-                let reserved = if failed { PendingBatch::ReservedFailed } else { PendingBatch::Reserved };
-                self.insert(reserved(process_id), Stage::Redeliver);
-                adopted += 1;
-            }
+    /// Compares the reservations that the portal knows with ours. Those that nobody here knows are taken over when they are
+    /// old enough. Returns how many were, and when the next one is.
+    pub(super) fn adopt_orphans(
+        &mut self,
+        list: ReservationList,
+        ages: OrphanAges,
+        moment: Moment,
+        random: impl FnMut() -> u64,
+    ) -> (usize, Option<Duration>) {
+        let batches = &self.batches;
+        let Found { orphans, next } =
+            self.strangers.look(list, |process_id| holds(batches, process_id), ages, moment, random);
+        let adopted = orphans.len();
+        for Reservation { process_id, failed, .. } in orphans {
+            let reserved = if failed { PendingBatch::ReservedFailed } else { PendingBatch::Reserved };
+            self.insert(reserved(process_id), Stage::Redeliver);
         }
-        adopted
+        (adopted, next)
     }
 
     /// The records with these `MESSAGE_ID`s are done with. `all`: nothing of the batch is left. Returns whether anything
@@ -174,14 +179,6 @@ impl PendingBatches {
             }
             _ => false,
         }
-    }
-
-    fn holds(&self, process_id: &str) -> bool {
-        let mut ids = self.iter().filter_map(|batch| match batch {
-            PendingBatch::Reserved(id) | PendingBatch::ReservedFailed(id) => Some(id),
-            PendingBatch::Removed(_) => None,
-        });
-        ids.any(|id| id == process_id)
     }
 
     fn holds_record(&self, record: &(String, Box<RawValue>)) -> bool {

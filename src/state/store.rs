@@ -3,16 +3,17 @@
 //! With `state.dir` it is in a file there, written before anything relies on it. Without, the host carries it: it reads
 //! the state as a text and restores it into its next client. Both may be used together, whichever is older.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::document::{Document, PortalName, Unreadable};
 use super::family::TokenFamily;
-pub use super::pending::{Key, PendingBatch, Reservation};
+pub use super::pending::{Key, PendingBatch};
 use super::pending::{PendingBatches, Stage, with_message_id};
 use super::private_file::MAX_BYTES;
 use super::storage::{Guard, Storage};
+pub use super::strangers::{Moment, Reservation, ReservationList};
+use crate::config::OrphanAges;
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::secret::Secret;
@@ -226,11 +227,17 @@ impl Store {
         lock(&self.contents).batches.redeliver_abandoned()
     }
 
-    /// Takes over reservations of the portal that nobody here knows and that have been seen for `age` seconds; `now` is
-    /// in seconds since 1970. Returns how many.
-    pub fn adopt_orphans(&self, in_portal: BTreeSet<Reservation>, now: u64, age: u64) -> Result<usize> {
+    /// Takes over reservations of the portal that nobody here knows and that are old enough. Returns how many, and when
+    /// the next one is. `random` gives random numbers.
+    pub fn adopt_orphans(
+        &self,
+        list: ReservationList,
+        ages: OrphanAges,
+        moment: Moment,
+        random: impl FnMut() -> u64,
+    ) -> Result<(usize, Option<Duration>)> {
         let mut contents = lock(&self.contents);
-        let adopted = contents.batches.adopt_orphans(in_portal, now, age);
+        let adopted = contents.batches.adopt_orphans(list, ages, moment, random);
         self.write(&contents)?;
         Ok(adopted)
     }
@@ -261,7 +268,7 @@ impl Store {
         document.portal = family.map_or_else(|| configured.clone(), |family| configured.with_member_id_of(family));
         document.connector_id.clone_from(&self.identity.connector_id);
         document.application_token = contents.application_token.as_ref().map_or("", Secret::expose).to_owned();
-        document.seen.clone_from(contents.batches.seen());
+        document.strangers = contents.batches.strangers();
         for batch in contents.batches.iter() {
             match batch {
                 PendingBatch::Reserved(process_id) => document.reservations.push(process_id.clone()),
@@ -283,7 +290,7 @@ impl Contents {
             let records = records.into_iter().map(with_message_id).collect();
             self.batches.restore(PendingBatch::Removed(records));
         }
-        self.batches.restore_seen(document.seen);
+        self.batches.restore_strangers(document.strangers);
         if self.application_token.is_none() && !document.application_token.is_empty() {
             self.application_token = Some(Secret::new(document.application_token));
         }

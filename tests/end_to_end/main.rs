@@ -6,6 +6,7 @@ mod diagnosis;
 mod handler;
 mod objects;
 mod odd_answers;
+mod orphans;
 mod push;
 mod recovery;
 mod rest;

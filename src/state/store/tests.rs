@@ -127,18 +127,32 @@ fn failed_records_are_redelivered_to_fetches_of_failed_ones_only() {
 }
 
 #[test]
-fn orphans_are_adopted_when_they_are_old_enough() {
+fn orphans_are_adopted_once_and_the_state_remembers_who_was_seen() {
+    const AGES: OrphanAges = OrphanAges { alone: Duration::from_secs(60), in_company: Duration::from_secs(3600) };
+    let start = Instant::now();
+    let look = |store: &Store, ids: &[&str], seconds: u64| {
+        let reservation = |(number, id): (usize, &&str)| Reservation {
+            process_id: (*id).to_owned(),
+            failed: *id == "failed",
+            first_id: number as u64 + 1,
+        };
+        let reservations = ids.iter().enumerate().map(reservation).collect();
+        let list = ReservationList { reservations, ..ReservationList::default() };
+        let moment = Moment { now: start + Duration::from_secs(seconds), unix: 1_000_000 + seconds };
+        store.adopt_orphans(list, AGES, moment, || 0).unwrap().0
+    };
     let store = with_host();
     store.add_in_flight(PendingBatch::Reserved("ours".into())).1.unwrap();
-    let portal = |ids: &[&str]| {
-        ids.iter().map(|id| Reservation { process_id: (*id).to_owned(), failed: false }).collect::<BTreeSet<_>>()
-    };
-    assert_eq!(store.adopt_orphans(portal(&["ours", "lost", "gone"]), 1000, 60), Ok(0));
-    assert_eq!(store.adopt_orphans(portal(&["ours", "lost"]), 1059, 60), Ok(0));
-    assert_eq!(store.adopt_orphans(portal(&["ours", "lost", "gone"]), 1060, 60), Ok(1), "gone was away in between");
-    assert_eq!(redelivered(&store), ["lost"]);
-    assert_eq!(store.adopt_orphans(portal(&["ours", "lost"]), 2000, 0), Ok(0), "known now");
-    assert_eq!(store.adopt_orphans(portal(&["another"]), 2000, 0), Ok(1), "at once when nobody else can be at work");
+    let ids = ["ours", "lost", "failed"];
+    assert_eq!([look(&store, &ids, 0), look(&store, &ids, 59), look(&store, &ids, 60)], [0, 0, 2]);
+    assert_eq!(redelivered(&store), ["lost", "failed failed"]);
+    assert_eq!(look(&store, &ids, 2000), 0, "known now");
+
+    assert_eq!(look(&store, &["ours", "lost", "failed", "other", "stays"], 3000), 0);
+    assert_eq!(look(&store, &["ours", "lost", "failed", "x", "stays"], 3010), 0, "other was acknowledged");
+    let next = with_host();
+    next.restore(&store.to_json(&family(&["t1"]))).unwrap();
+    assert_eq!(look(&next, &["ours", "lost", "failed", "x", "stays"], 3100), 0, "there is company");
 }
 
 #[test]
