@@ -489,10 +489,12 @@ void b24_string_free(char *string);
  *   knows. Entries such as `ONMYEVENT=my.method.get?id={FIELDS.ID}`, separated by spaces: the event, with or without
  *   `ADD`, `UPDATE` or `DELETE` at its end; a method that changes nothing; its parameters, with `{…}` for a value of
  *   `EVENT_DATA`.
- * recover.orphans (aged, exclusive, no; default aged)
+ * recover.orphans (auto, aged, exclusive, no; default auto)
  *   What to do with reservations that this client does not know, because an answer was lost or a process ended without
- *   storing its state. `aged`: fetch them once they have been seen for `recover.orphan_age_s`. `exclusive`: fetch them
- *   at once; only if this client is the queue's only consumer. `no`: leave them.
+ *   storing its state. `auto`: fetch them once they have been seen for twice `http.timeout_ms`; or, if another consumer
+ *   was seen at work in the last 24 hours, as `aged`. `aged`: fetch them once they have been seen for
+ *   `recover.orphan_age_s`. Either time is extended at random, at most to double. `exclusive`: fetch them at once; only
+ *   if this client is the queue's only consumer. `no`: leave them.
  * recover.orphan_age_s (a whole number from 0 to 2592000; default 3600)
  *   How long an unknown reservation has to be seen before it is fetched, in seconds. Choose more than any consumer
  *   needs for a batch.
@@ -1235,7 +1237,8 @@ b24_status b24_batch_fail_records(struct b24_batch *batch,
  *   call of b24_client_next that waits returns them then; the descriptor of b24_client_fd may show them only at the
  *   next check of the queue (`push.poll_interval_ms`);
  * - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
- * - otherwise as the key `recover.orphans` allows, by default after about an hour.
+ * - otherwise as the key `recover.orphans` allows, by default after two to four minutes if no other consumer was seen
+ *   at work on the queue, and after one to two hours if one was.
  *
  * Records that b24_client_fetch_failed has returned come again in the same way, but through that function only.
  *

@@ -280,7 +280,8 @@ pub unsafe extern "C" fn b24_batch_fail_records(
 ///   call of b24_client_next that waits returns them then; the descriptor of b24_client_fd may show them only at the
 ///   next check of the queue (`push.poll_interval_ms`);
 /// - by the next client, with its first fetch, if `state.dir` is set or the restored state contains the batch;
-/// - otherwise as the key `recover.orphans` allows, by default after about an hour.
+/// - otherwise as the key `recover.orphans` allows, by default after two to four minutes if no other consumer was seen
+///   at work on the queue, and after one to two hours if one was.
 ///
 /// Records that b24_client_fetch_failed has returned come again in the same way, but through that function only.
 ///
