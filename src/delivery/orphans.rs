@@ -127,6 +127,7 @@ impl Delivery {
         let Some(ages) = self.orphan_search.ages else { return Ok(0) };
         let clock = &self.ctx.clock;
         let after = self.orphan_search.begin(ages, clock.now());
+        self.store.begin_search();
         let list = self.portal.reservations(after, MAX_PAGES)?;
         let last = list.last;
         // Reservations that were on their way while the portal answered are in the store once the gate is ours.

@@ -1,6 +1,6 @@
 //! Batches that are fetched and not acknowledged yet. Pure: no disk, no portal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -18,6 +18,15 @@ pub enum PendingBatch {
     ReservedFailed(String),
     /// The portal has deleted them: `MESSAGE_ID` and JSON of each. This is the only copy.
     Removed(Vec<(String, Box<RawValue>)>),
+}
+
+impl PendingBatch {
+    fn process_id(&self) -> Option<&str> {
+        match self {
+            PendingBatch::Reserved(process_id) | PendingBatch::ReservedFailed(process_id) => Some(process_id),
+            PendingBatch::Removed(_) => None,
+        }
+    }
 }
 
 /// Names a pending batch.
@@ -47,10 +56,7 @@ impl Stage {
 type Batches = BTreeMap<Key, (PendingBatch, Stage)>;
 
 fn holds(batches: &Batches, process_id: &str) -> bool {
-    batches.values().any(|(batch, _)| match batch {
-        PendingBatch::Reserved(id) | PendingBatch::ReservedFailed(id) => id == process_id,
-        PendingBatch::Removed(_) => false,
-    })
+    batches.values().any(|(batch, _)| batch.process_id() == Some(process_id))
 }
 
 /// See the module.
@@ -59,13 +65,20 @@ pub(super) struct PendingBatches {
     next_key: Key,
     batches: Batches,
     strangers: Strangers,
+    /// Our reservations that were completed since a search has begun: what the portal tells may be older, and they are no
+    /// strangers. `None`: there is no search.
+    completed: Option<BTreeSet<String>>,
 }
 
 impl PendingBatches {
+    pub(super) fn begin_search(&mut self) {
+        self.completed.get_or_insert_default();
+    }
+
     pub(super) fn insert(&mut self, batch: PendingBatch, stage: Stage) -> Key {
         let key = self.next_key;
         self.next_key += 1;
-        if let PendingBatch::Reserved(process_id) | PendingBatch::ReservedFailed(process_id) = &batch {
+        if let Some(process_id) = batch.process_id() {
             self.strangers.forget(process_id);
         }
         self.batches.insert(key, (batch, stage));
@@ -157,9 +170,10 @@ impl PendingBatches {
         moment: Moment,
         random: impl FnMut() -> u64,
     ) -> (usize, Option<Duration>) {
+        let completed = self.completed.take().unwrap_or_default();
         let batches = &self.batches;
-        let Found { orphans, next } =
-            self.strangers.look(list, |process_id| holds(batches, process_id), ages, moment, random);
+        let is_ours = |process_id: &str| holds(batches, process_id) || completed.contains(process_id);
+        let Found { orphans, next } = self.strangers.look(list, is_ours, ages, moment, random);
         let adopted = orphans.len();
         for Reservation { process_id, failed, .. } in orphans {
             let reserved = if failed { PendingBatch::ReservedFailed } else { PendingBatch::Reserved };
@@ -172,7 +186,12 @@ impl PendingBatches {
     /// has changed that has to be stored.
     pub(super) fn complete(&mut self, key: Key, message_ids: &[&str], all: bool) -> bool {
         match self.batches.get_mut(&key) {
-            Some(_) if all => self.batches.remove(&key).is_some(),
+            Some((batch, _)) if all => {
+                if let (Some(completed), Some(process_id)) = (&mut self.completed, batch.process_id()) {
+                    completed.insert(process_id.to_owned());
+                }
+                self.batches.remove(&key).is_some()
+            }
             Some((PendingBatch::Removed(records), _)) => {
                 records.retain(|(id, _)| !message_ids.contains(&id.as_str()));
                 true

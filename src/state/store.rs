@@ -227,6 +227,11 @@ impl Store {
         lock(&self.contents).batches.redeliver_abandoned()
     }
 
+    /// The portal is about to be asked for its reservations: what is completed from now on may still be among them.
+    pub fn begin_search(&self) {
+        lock(&self.contents).batches.begin_search();
+    }
+
     /// Takes over reservations of the portal that nobody here knows and that are old enough. Returns how many, and when
     /// the next one is. `random` gives random numbers.
     pub fn adopt_orphans(

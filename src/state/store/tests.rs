@@ -127,6 +127,27 @@ fn failed_records_are_redelivered_to_fetches_of_failed_ones_only() {
 }
 
 #[test]
+fn what_is_acknowledged_while_the_portal_is_asked_is_no_company() {
+    const AGES: OrphanAges = OrphanAges { alone: Duration::from_secs(60), in_company: Duration::from_secs(3600) };
+    let start = Instant::now();
+    let look = |store: &Store, ids: &[&str], seconds: u64| {
+        let reservation = |id: &&str| Reservation { process_id: (*id).to_owned(), failed: false, first_id: 1 };
+        let list =
+            ReservationList { reservations: ids.iter().map(reservation).collect(), ..ReservationList::default() };
+        let moment = Moment { now: start + Duration::from_secs(seconds), unix: 1_000_000 + seconds };
+        store.adopt_orphans(list, AGES, moment, || 0).unwrap().0
+    };
+    let store = with_host();
+    let (key, _) = store.add_in_flight(PendingBatch::Reserved("ours".into()));
+    store.begin_search();
+    // The portal's answer is on its way when another thread acknowledges.
+    store.complete(key, &[], true).unwrap();
+    assert_eq!(look(&store, &["ours"], 0), 0);
+    store.begin_search();
+    assert_eq!([look(&store, &["lost"], 1), look(&store, &["lost"], 61)], [0, 1], "it is alone");
+}
+
+#[test]
 fn orphans_are_adopted_once_and_the_state_remembers_who_was_seen() {
     const AGES: OrphanAges = OrphanAges { alone: Duration::from_secs(60), in_company: Duration::from_secs(3600) };
     let start = Instant::now();
