@@ -10,12 +10,12 @@ use std::fs::{self, Permissions};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use b24events::client::Client;
 use b24events::config::Config;
 use b24events::error::Status;
-use support::{Folder, LONG, Portal, expect_check, numbers, run, until};
+use support::{Folder, LONG, Portal, Victim, expect_check, numbers, run, until};
 
 const USER: &str = "onec";
 const PASSWORD: &str = "planted-password";
@@ -85,7 +85,7 @@ struct Proxy {
     make: Make,
     port: u16,
     folder: Folder,
-    process: Child,
+    process: Victim,
 }
 
 impl Proxy {
@@ -103,8 +103,7 @@ impl Proxy {
     }
 
     fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
     }
 
     fn start_again(&mut self) {
@@ -124,15 +123,8 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn spawn(make: Make, port: u16, folder: &Folder) -> Child {
-    let process = make.command(port, folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+fn spawn(make: Make, port: u16, folder: &Folder) -> Victim {
+    let process = Victim::new(make.command(port, folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     until("a connection to the proxy", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     process
 }

@@ -1,13 +1,13 @@
 //! A host in a process of its own: this test executable, started again.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use b24events::client::{Client, Hooks};
 use b24events::clock::Timeout;
 
-use super::support::{config_of, numbers};
+use super::support::{Victim, config_of, numbers};
 
 const SETTINGS: &str = "B24_TEST_HOST";
 
@@ -54,16 +54,8 @@ fn host_process() {
 
 /// A running host and the lines it prints.
 pub struct Host {
-    process: Child,
+    process: Victim,
     pub lines: Receiver<(String, u32)>,
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // A test that fails leaves no process behind. One that was killed already is no error.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Host {
@@ -88,13 +80,12 @@ impl Host {
                 }
             }
         });
-        Host { process, lines }
+        Host { process: Victim::new(process), lines }
     }
 
     /// Kills it and returns what it has printed.
     pub fn kill(mut self) -> Vec<(String, u32)> {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
         // The reading thread ends with the pipe, and with it the channel.
         std::mem::replace(&mut self.lines, channel().1).iter().collect()
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use b24events::delivery::Batch;
 use b24events::error::{Error, Status};
 
 use super::record::Line;
-use super::support::{config_of, deals};
+use super::support::{Victim, config_of, deals};
 
 const SETTINGS: &str = "B24_TEST_SOAK_HOST";
 
@@ -119,17 +119,9 @@ fn say(text: &str) {
 
 /// A running host.
 pub struct Host {
-    process: Child,
+    process: Victim,
     input: ChildStdin,
     pub lines: Receiver<Line>,
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // A test that fails leaves no process behind. One that was killed already is no error.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Host {
@@ -154,7 +146,7 @@ impl Host {
             }
         });
         let input = process.stdin.take().unwrap();
-        Host { process, input, lines }
+        Host { process: Victim::new(process), input, lines }
     }
 
     pub fn id(&self) -> u32 {
@@ -176,8 +168,7 @@ impl Host {
 
     /// Kills it and returns what it has written since it was last read.
     pub fn kill(mut self) -> Vec<Line> {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
         // The reading thread ends with the pipe, and with it the channel.
         std::mem::replace(&mut self.lines, channel().1).iter().collect()
     }

@@ -17,7 +17,7 @@ pub use clock::TestClock;
 pub use folder::Folder;
 pub use library::{NATIVE_API, shared_library, static_library};
 pub use portal::{Portal, config_of, deal, on_premise, options};
-pub use program::{Program, run};
+pub use program::{Program, Victim, run};
 pub use quickstart::quickstart;
 pub use waiting::{
     AT_ONCE, LONG, MAX_WAIT, deals, expect_check, expect_signals, message_ids, numbers, stats, until, until_within,

@@ -19,6 +19,31 @@ pub struct Program {
     running: Receiver<()>,
 }
 
+/// A process that a test starts to kill it. Dropping it kills it, so that a test that fails leaves none behind.
+pub struct Victim(Child);
+
+impl Victim {
+    pub fn new(process: Child) -> Victim {
+        Victim(process)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn kill(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.0.kill();
+        self.0.wait().expect("a child can be waited for");
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Runs a program to its end and returns what it printed. Panics with all of its output when it fails.
 /// `needs` tells what to install when there is no such program.
 pub fn run(command: &mut Command, needs: &str) -> String {

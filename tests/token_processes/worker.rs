@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use b24events::config::Config;
 use b24events::error::Error;
 use b24events::log::Level;
 
-use crate::support::options;
+use crate::support::{Victim, options};
 
 const SETTINGS: &str = "B24_TEST_WORKER";
 
@@ -67,7 +67,7 @@ pub fn say(line: &str) {
 
 /// A started worker.
 pub struct Worker {
-    process: Child,
+    process: Victim,
     said: Receiver<String>,
 }
 
@@ -89,7 +89,7 @@ impl Worker {
                 }
             }
         });
-        Worker { process, said }
+        Worker { process: Victim::new(process), said }
     }
 
     /// The next thing it says.
@@ -99,17 +99,8 @@ impl Worker {
 
     /// Ends it as a power cut does. Returns what it has said that calls cannot help, if anything.
     pub fn kill(mut self) -> Option<String> {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
         std::mem::replace(&mut self.said, channel().1).iter().find(|said| said != "called")
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // A test that fails leaves no process behind. One that was killed already is no error.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
